@@ -1,0 +1,231 @@
+//! What a database must be able to do for a pool, and the drivers that do it.
+//!
+//! A [`Driver`] is one endpoint with one credential. It opens [`Connection`]s, each owned by exactly one slot task for its whole life,
+//! and one [`Control`], through which a running statement is cancelled and a session ended from outside. The trait knows nothing of
+//! plugins, leases or WASM; it must fit a network database (cancel, reset, kill) as well as an embedded one.
+
+pub mod columns;
+pub mod settings;
+pub mod types;
+
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+
+pub use self::types::{Batch, ColumnInfo, Engine, Execution, IsolationLevel, Rows, TransactionOptions, Value};
+
+/// One database endpoint with one credential.
+pub trait Driver: fmt::Debug + Send + Sync + 'static {
+    /// The dialect that the database speaks.
+    fn engine(&self) -> Engine;
+
+    /// Opens a session, with every backstop set that the engine offers, and reads the session's identity from the server.
+    ///
+    /// # Errors
+    /// [`FailureKind::Disconnected`] when the server cannot be reached, [`FailureKind::Denied`] when it refuses the credential or when
+    /// the role may do more than its grant allows. Messages name neither address nor credential.
+    /// # Cancellation
+    /// Dropping the future closes what was opened so far. The caller bounds it with `connect_timeout`.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, Failure>>;
+
+    /// Opens the control path: for a server, a session of its own, outside every pool.
+    ///
+    /// # Errors
+    /// As for [`Driver::connect`].
+    fn control(&self) -> BoxFuture<'_, Result<Box<dyn Control>, Failure>>;
+}
+
+/// Ends statements and sessions from outside. One task owns it; every call is bounded by the caller and may be dropped, after which
+/// the control path is reopened.
+pub trait Control: Send {
+    /// Asks the server to end the statement that the session runs; returns once the request was accepted, not once it took effect.
+    /// Does nothing when the session is not the one that was read at connect.
+    fn cancel<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Ends the session on the server. Does nothing when it is gone already.
+    fn terminate<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Whether the server still lists the session.
+    fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>>;
+
+    /// Keeps the control path alive; an error means that it must be reopened.
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Closes the control path.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// One session with the database. Its task is the only caller, one operation at a time, and no operation is dropped half-way unless
+/// the connection is dropped with it.
+pub trait Connection: Send {
+    /// Who this session is, as the server told at connect.
+    fn session(&self) -> &Session;
+
+    /// Runs one operation to its end. Remembers what the operation may have left in the session, for [`Connection::reset`].
+    ///
+    /// # Errors
+    /// A [`Failure`]; when [`Failure::lost`] is set nothing but [`Connection::close`] may follow.
+    /// # Cancellation
+    /// Dropping the future leaves the connection in an unknown state; drop the connection too. To end an operation early, use
+    /// [`Control::cancel`] and go on awaiting.
+    fn run(&mut self, operation: Operation) -> BoxFuture<'_, Result<Answer, Failure>>;
+
+    /// Whether [`Connection::reset`] would have to talk to the database.
+    fn needs_reset(&self) -> bool;
+
+    /// Ends any transaction, clears all that a borrower may have left in the session, and verifies that it is gone. `Ok` is the only
+    /// way back into a pool; after an error the connection is discarded.
+    fn reset(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// One round trip.
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Says good-bye to the server and waits until it is said. Dropping the connection instead drops the socket.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>>;
+}
+
+/// The identity of a session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Process id on PostgreSQL, thread id on MySQL, a number of the host's own on SQLite.
+    pub id: i64,
+    /// What tells two sessions of the same id apart: `backend_start` on PostgreSQL, as the server wrote it; empty elsewhere.
+    pub started: Arc<str>,
+}
+
+/// A statement with its parameters, as the guest sent them.
+#[derive(Clone, Debug, Default)]
+pub struct Statement {
+    /// The engine's own SQL.
+    pub sql: Arc<str>,
+    /// In the order of the placeholders.
+    pub params: Vec<Value>,
+}
+
+/// How much a statement may return. Going over fails the statement with [`FailureKind::LimitExceeded`].
+#[derive(Clone, Copy, Debug)]
+pub struct ResultLimit {
+    /// Rows at most.
+    pub rows: u32,
+    /// Bytes at most, counted as the columns hold them.
+    pub bytes: usize,
+}
+
+/// One thing that a connection can be asked to do.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Answered by [`Answer::Rows`].
+    Query(Statement, ResultLimit),
+    /// Answered by [`Answer::Executed`]; rows are counted, not kept.
+    Execute(Statement),
+    /// One statement with each of several parameter lists; stops at the first failure. The caller has a transaction open.
+    /// Answered by [`Answer::Executed`], with rows summed.
+    ExecuteMany(Arc<str>, Vec<Vec<Value>>),
+    /// Answered by [`Answer::Done`], as are all that follow unless said otherwise. On SQLite a transaction that may write begins
+    /// IMMEDIATE.
+    Begin(TransactionOptions),
+    /// Fails with [`FailureKind::TransactionAborted`] when the server turned it into a rollback, and with
+    /// [`FailureKind::CommitUnknown`] when the connection was lost before the answer.
+    Commit,
+    /// Succeeds also when there is no transaction.
+    Rollback,
+    /// The name is checked already: letters, digits, underscores.
+    Savepoint(Arc<str>),
+    /// Undoes what was done since the savepoint, which stays.
+    RollbackTo(Arc<str>),
+    /// Forgets the savepoint.
+    Release(Arc<str>),
+    /// Opens a cursor under a number of the caller's; a transaction is open. Answered by [`Answer::Columns`].
+    OpenCursor(u32, Statement),
+    /// The next rows of a cursor, fewer than asked where `ResultLimit::bytes` is reached (but at least one). Answered by
+    /// [`Answer::Batch`], `None` after the last row.
+    Fetch(u32, ResultLimit),
+    /// Closing a cursor twice is no error.
+    CloseCursor(u32),
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// All rows of a query.
+    Rows(Rows),
+    /// Counts of a statement.
+    Executed(Execution),
+    /// The columns of an opened cursor.
+    Columns(Vec<ColumnInfo>),
+    /// The next rows of a cursor.
+    Batch(Option<Batch>),
+    /// Nothing to tell.
+    Done,
+}
+
+/// A failed operation: safe to show to the guest that asked, after [`crate::interface`] translated it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What went wrong, as far as anybody acts on it.
+    pub kind: FailureKind,
+    /// SQLSTATE, or the engine's extended code.
+    pub code: Option<String>,
+    /// Free of addresses and credentials.
+    pub message: String,
+    /// `constraint`, `table`, `column`, `position`, `parameter`, `type`, `limit`, `maximum`.
+    pub details: Vec<(&'static str, String)>,
+    /// The connection cannot be used any more.
+    pub lost: bool,
+}
+
+/// The kinds of failure that a driver tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The statement was cancelled or ran into the server's own time limit.
+    Cancelled,
+    /// The database's guard, or the driver's, refused.
+    Denied,
+    /// More rows or bytes than [`ResultLimit`] allows.
+    LimitExceeded,
+    /// Another cursor owns the connection.
+    Busy,
+    /// The connection is gone, or was never there.
+    Disconnected,
+    /// Gone in the middle of COMMIT.
+    CommitUnknown,
+    /// An earlier statement failed; only rolling back is left.
+    TransactionAborted,
+    /// A constraint refused the data.
+    ConstraintViolation,
+    /// A value does not fit the type it meets.
+    Conversion,
+    /// The request makes no sense.
+    Invalid,
+    /// The database refused for a reason of its own.
+    Database,
+}
+
+impl Failure {
+    /// A failure with a message and nothing else; the connection stays usable.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into(), details: Vec::new(), lost: false }
+    }
+
+    /// Adds one fact.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.details.push((key, value.to_string()));
+        self
+    }
+
+    /// Adds the engine's code.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Marks the connection as gone.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        self.lost = true;
+        self
+    }
+}

@@ -1,0 +1,56 @@
+//! What every driver is told, whatever its engine.
+
+use std::time::Duration;
+
+/// How a driver opens sessions. The address and the credential are the driver's own business.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What a guest may do through sessions of this driver.
+    pub access: Access,
+    /// Accept a role that bypasses every check. Default no.
+    pub allow_superuser: bool,
+    /// Whether statements may be cancelled from outside; off behind a transaction-mode pooler. Default yes.
+    pub server_cancel: bool,
+    /// The server's own limit of a statement, as a backstop of the host's.
+    pub statement_timeout: Duration,
+    /// The server's own limit of an idle transaction, as a backstop of the host's.
+    pub idle_in_transaction_timeout: Duration,
+    /// How long SQLite waits for another writer; stays below the bound of a cancel. Default 500 ms.
+    pub busy_timeout: Duration,
+    /// Prepared statements that a connection keeps.
+    pub statement_cache: StatementCache,
+}
+
+/// How many prepared statements a connection keeps, of what size and for how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StatementCache {
+    /// Statements at most. Default 100.
+    pub count: usize,
+    /// A longer statement text, in bytes, is not kept. Default 1,024.
+    pub text_bytes: usize,
+    /// All are forgotten after this long. Default 5 min.
+    pub max_age: Duration,
+}
+
+/// What a plugin may do with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Guarded by the database: a role that may not write, or a connection that cannot.
+    ReadOnly,
+    /// Whatever the credential may.
+    ReadWrite,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access: Access::ReadWrite,
+            allow_superuser: false,
+            server_cancel: true,
+            statement_timeout: Duration::from_secs(10),
+            idle_in_transaction_timeout: Duration::from_secs(10),
+            busy_timeout: Duration::from_millis(500),
+            statement_cache: StatementCache { count: 100, text_bytes: 1024, max_age: Duration::from_secs(5 * 60) },
+        }
+    }
+}

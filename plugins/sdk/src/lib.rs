@@ -1,0 +1,1 @@
+//! Write handlers for Wharf.
