@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Exchange, activity::Activity, exchange::Fault};
+use super::{Exchange, Outcome, activity::Activity, exchange::Fault};
 
 /// The body of a request, as it arrives. After an error there is nothing more.
 ///
@@ -61,8 +61,9 @@ impl RequestBody {
     fn fail(&mut self, error: RequestBodyError, fault: Option<Fault>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         self.is_over = true;
         self.activity.set_unread();
-        if let Some(fault) = fault {
-            self.exchange.set_fault(fault);
+        match fault {
+            Some(fault) => self.exchange.set_fault(fault),
+            None => self.exchange.settle(Outcome::ClientGone),
         }
         Poll::Ready(Some(Err(error)))
     }
