@@ -27,7 +27,7 @@ pub enum Lookup<'a, T> {
     MethodNotAllowed(Vec<Method>),
     /// Nobody answers this path.
     NotFound,
-    /// The path is refused, for this reason.
+    /// The path is refused, for this reason, a sentence to be shown.
     Malformed(&'static str),
 }
 
@@ -82,7 +82,7 @@ impl<T> Router<T> {
         let mut sources = Vec::new();
         for (place, route) in routes.into_iter().enumerate() {
             let text = route.method.as_ref().map_or(route.pattern.clone(), |method| format!("{method} {}", route.pattern));
-            let pattern = match normalize(&route.pattern).and_then(|pattern| check(pattern)) {
+            let pattern = match normalize(&route.pattern).and_then(check) {
                 Ok(pattern) => Some(pattern),
                 Err(reason) => {
                     errors.push(RouteError::Invalid { route: place, text: text.clone(), reason });
@@ -136,7 +136,7 @@ fn tree(sources: &[Source], method: Option<&Method>, errors: &mut Vec<RouteError
         let own = source.method.is_none() || source.method.as_ref() == method;
         let borrowed = !own && fallback.is_some() && source.method == fallback;
         let shadowed = || sources.iter().any(|other| other.method.as_ref() == method && other.pattern.as_ref() == Some(pattern));
-        if !own && !(borrowed && !shadowed()) {
+        if !own && (!borrowed || shadowed()) {
             continue;
         }
         match tree.insert(pattern.clone(), place) {
@@ -228,7 +228,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
                     // An escaped slash is part of its segment; that is what distinguishes it.
                     Some(b'/') => b'x',
                     Some(byte) => byte,
-                    None => return Err("the path has a broken escape"),
+                    None => return Err("The path has a broken escape."),
                 }
             }
             byte => byte,
@@ -237,16 +237,16 @@ fn check_path(path: &str) -> Result<(), &'static str> {
         match byte {
             b'/' => {
                 if dot_segment(dots_only, other) {
-                    return Err("the path has a dot segment");
+                    return Err("The path has a dot segment.");
                 }
                 (dots_only, other) = (0, false);
             }
             b'.' => dots_only += 1,
-            0..=0x1f | 0x7f => return Err("the path has a control character"),
+            0..=0x1f | 0x7f => return Err("The path has a control character."),
             _ => other = true,
         }
     }
-    if dot_segment(dots_only, other) { Err("the path has a dot segment") } else { Ok(()) }
+    if dot_segment(dots_only, other) { Err("The path has a dot segment.") } else { Ok(()) }
 }
 
 #[cfg(test)]

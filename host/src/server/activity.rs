@@ -14,17 +14,19 @@ const NEVER: u64 = u64::MAX;
 
 /// An answer that a stalled reader may lose.
 pub(super) trait Answering: Send + Sync {
-    /// Drops the handler's body if the client has not taken what was offered for `limit`; true if so.
-    fn give_up(&self, now: Instant, limit: Duration) -> bool;
+    /// Drops the handler's body if the client was offered a piece before `deadline` and has not taken it; true if so.
+    fn give_up(&self, deadline: Instant) -> bool;
 }
 
-/// All of it is touched by one connection's tasks only: relaxed atomics, but for the list of answers.
+/// Every field stands for itself, so relaxed atomics do; with HTTP/1.1 one task touches them all.
 pub(super) struct Activity {
     accepted: Instant,
     calls: AtomicUsize,
     /// When the last call ended, and when the first byte after it came in; in ms since `accepted`.
     idle_since: AtomicU64,
     first_byte: AtomicU64,
+    /// When bytes were last written, in ms as well.
+    last_write: AtomicU64,
     has_served: AtomicBool,
     is_http2: AtomicBool,
     /// Bytes of an ended call may still wait to be written.
@@ -53,6 +55,7 @@ impl Activity {
             calls: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             first_byte: AtomicU64::new(NEVER),
+            last_write: AtomicU64::new(0),
             has_served: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
@@ -63,10 +66,12 @@ impl Activity {
         }
     }
 
-    pub(super) fn call_began(&self, _now: Instant) {
+    pub(super) fn call_began(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.has_served.store(true, Ordering::Relaxed);
         self.answering_now.store(false, Ordering::Relaxed);
+        // On HTTP/1.1 the body before was read to its end, or there would be no next call.
+        self.unread.store(false, Ordering::Relaxed);
         self.first_byte.store(NEVER, Ordering::Relaxed);
     }
 
@@ -88,6 +93,7 @@ impl Activity {
 
     pub(super) fn bytes_written(&self) {
         self.answering_now.store(true, Ordering::Relaxed);
+        self.last_write.store(self.millis(Instant::now()), Ordering::Relaxed);
     }
 
     pub(super) fn flushed(&self) {
@@ -167,9 +173,14 @@ impl Activity {
 
     /// Gives up the answers that nobody reads; true if there was one.
     pub(super) fn give_up_stalled(&self, now: Instant, limit: Duration) -> bool {
+        let Some(deadline) = now.checked_sub(limit) else { return false };
+        // With one answer at a time, what the connection takes is what the answer's reader takes, and a slow reader is no stalled one.
+        if !self.is_http2() && self.instant(self.last_write.load(Ordering::Relaxed)) >= deadline {
+            return false;
+        }
         // Dropping a body may end its exchange, which takes this lock: work on a copy.
         let answers = self.answers().clone();
-        answers.iter().fold(false, |any, answer| answer.give_up(now, limit) || any)
+        answers.iter().filter(|answer| answer.give_up(deadline)).count() > 0
     }
 
     fn answers(&self) -> MutexGuard<'_, Vec<Arc<dyn Answering>>> {

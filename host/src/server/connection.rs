@@ -105,7 +105,7 @@ async fn converse<D: Dispatch>(
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
     let builder = builder(settings, Tasks { tracker, ended });
-    let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), Arc::clone(&shared.counters));
+    let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), Arc::clone(&shared.counters), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
         async move { Ok::<_, Infallible>(answer.await) }

@@ -184,7 +184,7 @@ impl Running {
         counters: Arc<Counters>,
         running: Arc<AtomicUsize>,
     ) -> Self {
-        activity.call_began(exchange.started);
+        activity.call_began();
         running.fetch_add(1, Ordering::Relaxed);
         Self { exchange, activity, counters, running }
     }

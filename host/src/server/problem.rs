@@ -271,7 +271,7 @@ mod tests {
         vec![
             Problem::NoRoute,
             Problem::MethodNotAllowed(vec![Method::POST, Method::GET]),
-            Problem::BadRequest("the path has a dot segment"),
+            Problem::BadRequest("The path has a dot segment."),
             Problem::RequestTimeout,
             Problem::BodyTooLarge(10),
             Problem::UriTooLong(20),

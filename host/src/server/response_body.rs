@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{BoxError, Code, Exchange, Outcome, Problem, activity::Answering, exchange::Running};
+
+/// What a reader has `body_stall_timeout` for, in bytes. A longer frame is offered in pieces of this.
+const PIECE: usize = 64 * 1024;
 
 /// What hyper writes out.
 pub(super) enum ResponseBody<B: Send + 'static> {
@@ -33,6 +35,8 @@ struct Slot<B> {
     body: Option<Pin<Box<B>>>,
     /// Since when the client owes to take what was given; `None` while the handler is the one that is waited for.
     offered: Option<Instant>,
+    /// What is left of a frame that is too long to be offered at once.
+    rest: Bytes,
     was_given_up: bool,
 }
 
@@ -47,11 +51,27 @@ where
 {
     pub(super) fn streaming(body: B, running: Running) -> Self {
         let streaming = Arc::new(Streaming {
-            slot: Mutex::new(Slot { body: Some(Box::pin(body)), offered: None, was_given_up: false }),
+            slot: Mutex::new(Slot { body: Some(Box::pin(body)), offered: None, rest: Bytes::new(), was_given_up: false }),
             exchange: Arc::clone(running.exchange()),
         });
         running.activity().add_answer(Arc::clone(&streaming) as Arc<dyn Answering>);
         Self::Streaming(streaming, running)
+    }
+}
+
+impl<B> Slot<B> {
+    fn next_piece(&mut self, exchange: &Exchange) -> Bytes {
+        self.offered = Some(Instant::now());
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        self.settle_last(exchange);
+        piece
+    }
+
+    /// The answer is whole once the handler's body is gone and all of its last frame was taken.
+    fn settle_last(&self, exchange: &Exchange) {
+        if self.body.is_none() && self.rest.is_empty() {
+            exchange.settle(Outcome::Answered);
+        }
     }
 }
 
@@ -68,6 +88,9 @@ where
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut slot = self.slot();
         slot.offered = None;
+        if !slot.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(slot.next_piece(&self.exchange)))));
+        }
         let Some(body) = slot.body.as_mut() else {
             return Poll::Ready(slot.was_given_up.then(|| Err(Stalled.into())));
         };
@@ -75,37 +98,50 @@ where
         let (ended, result) = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Some(Ok(frame)))) => {
-                self.exchange.add_bytes(frame.data_ref().map_or(0, Bytes::len));
-                let ended = body.is_end_stream().then_some(Outcome::Answered);
+                let is_last = body.is_end_stream();
+                let finished = if is_last { slot.body.take() } else { None };
                 slot.offered = Some(Instant::now());
-                (ended, Some(Ok(frame)))
+                let frame = match frame.into_data() {
+                    Ok(data) => {
+                        self.exchange.add_bytes(data.len());
+                        slot.rest = data;
+                        Frame::data(slot.next_piece(&self.exchange))
+                    }
+                    Err(trailers) => {
+                        slot.settle_last(&self.exchange);
+                        trailers
+                    }
+                };
+                drop(slot);
+                drop(finished);
+                return Poll::Ready(Some(Ok(frame)));
             }
-            Ok(Poll::Ready(None)) => (Some(Outcome::Answered), None),
+            Ok(Poll::Ready(None)) => (Outcome::Answered, None),
             Ok(Poll::Ready(Some(Err(error)))) => {
                 let outcome = error.downcast_ref::<Problem>().map_or(Outcome::Aborted, |problem| Outcome::Failed(problem.code()));
-                (Some(outcome), Some(Err(error)))
+                (outcome, Some(Err(error)))
             }
             Err(_panic) => {
                 tracing::error!(request_id = self.exchange.id().as_str(), "the host panicked while streaming an answer");
-                (Some(Outcome::Failed(Code::HostPanicked)), Some(Err(Problem::HostPanicked.into())))
+                (Outcome::Failed(Code::HostPanicked), Some(Err(Problem::HostPanicked.into())))
             }
         };
-        if let Some(outcome) = ended {
-            self.exchange.settle(outcome);
-            let body = slot.body.take();
-            drop(slot);
-            drop(body);
-        }
+        self.exchange.settle(ended);
+        let body = slot.body.take();
+        drop(slot);
+        drop(body);
         Poll::Ready(result)
     }
 }
 
 impl<B: Send> Answering for Streaming<B> {
-    fn give_up(&self, now: Instant, limit: Duration) -> bool {
+    fn give_up(&self, deadline: Instant) -> bool {
         let mut slot = self.slot();
-        if slot.body.is_none() || slot.offered.is_none_or(|since| now < since + limit) {
+        let is_over = slot.body.is_none() && slot.rest.is_empty();
+        if is_over || slot.offered.is_none_or(|since| since > deadline) {
             return false;
         }
+        slot.rest.clear();
         self.exchange.settle(Outcome::ReaderStalled);
         slot.was_given_up = true;
         let body = slot.body.take();
@@ -135,7 +171,7 @@ where
             Self::Streaming(streaming, _) => {
                 let slot = streaming.slot();
                 // An answer that was given up still has to fail.
-                slot.body.as_ref().map_or(!slot.was_given_up, |body| body.is_end_stream())
+                slot.rest.is_empty() && slot.body.as_ref().map_or(!slot.was_given_up, |body| body.is_end_stream())
             }
         }
     }

@@ -22,13 +22,14 @@ pub(super) struct Socket {
     stream: Arc<TcpStream>,
     activity: Arc<Activity>,
     counters: Arc<Counters>,
+    max_uri: usize,
     is_new: bool,
     is_refused: bool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Arc<TcpStream>, activity: Arc<Activity>, counters: Arc<Counters>) -> Self {
-        Self { stream, activity, counters, is_new: true, is_refused: false }
+    pub(super) fn new(stream: Arc<TcpStream>, activity: Arc<Activity>, counters: Arc<Counters>, max_uri: usize) -> Self {
+        Self { stream, activity, counters, max_uri, is_new: true, is_refused: false }
     }
 
     /// hyper answers what it cannot parse by itself, without a body. Such an answer is the only thing that begins like this while
@@ -39,7 +40,7 @@ impl Socket {
         }
         match &bytes[9..12] {
             b"400" => Some(Problem::BadRequest("The request is not well-formed HTTP.")),
-            b"414" => Some(Problem::UriTooLong(usize::from(u16::MAX) - 1)),
+            b"414" => Some(Problem::UriTooLong(self.max_uri)),
             b"431" => Some(Problem::HeadersTooLarge),
             _ => None,
         }

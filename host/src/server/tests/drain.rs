@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_call_finishes_and_idle_connections_close_at_once() {
     let host = Host::start(|_| {}).await;
     let mut idle = host.connect().await;
@@ -26,7 +26,7 @@ async fn a_running_call_finishes_and_idle_connections_close_at_once() {
     assert!(TcpStream::connect(addr).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stuck_call_is_cut_told_and_reported() {
     let drain = Duration::from_millis(300);
     let host = Host::start(|settings| settings.drain_timeout = drain).await;
@@ -51,19 +51,19 @@ async fn a_stuck_call_is_cut_told_and_reported() {
     assert_eq!(script.dropped.available_permits(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_drain_ends_with_the_last_call_not_with_its_timeout() {
     let host = Host::start(|settings| settings.drain_timeout = Duration::from_secs(600)).await;
     assert!(host.connect().await.get("/hello").await.ends_with("hello"));
     assert_eq!(host.stop().await.cut, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_connections_stops_at_once() {
     assert_eq!(Host::start(|_| {}).await.stop().await, Drained { finished: 0, cut: 0, stuck: 0 });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_places_are_all_taken_stops_as_well() {
     let host = Host::start(|settings| settings.max_connections = 1).await;
     let mut only = host.connect().await;

@@ -29,7 +29,7 @@ async fn get(sender: &mut SendRequest<ClientBody>, path: &str) -> (http::respons
     (parts, String::from_utf8(bytes.to_vec()).unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_and_problems() {
     let host = Host::start(|settings| settings.max_body = 10).await;
     let (mut sender, _connection) = connect(&host).await;
@@ -55,7 +55,7 @@ async fn requests_and_problems() {
     assert!(get(&mut sender, "/hello").await.1 == "hello");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_headers() {
     let host = Host::start(|settings| settings.max_headers = 5).await;
     let (mut sender, _connection) = connect(&host).await;
@@ -70,7 +70,7 @@ async fn too_many_headers() {
     assert!(!within(sender.send_request(large)).await.is_ok_and(|response| response.status().is_success()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_reset_drops_its_call_only() {
     let host = Host::start(|_| {}).await;
     let (mut sender, _connection) = connect(&host).await;
@@ -82,7 +82,7 @@ async fn a_request_that_is_reset_drops_its_call_only() {
     assert_eq!(get(&mut sender, "/hello").await.1, "hello");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_drops_all_its_calls() {
     let host = Host::start(|_| {}).await;
     let stream = within(TcpStream::connect(host.addr)).await.unwrap().into_std().unwrap();
@@ -100,7 +100,7 @@ async fn a_client_that_goes_away_drops_all_its_calls() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_stream_loses_its_answer_and_no_other() {
     let host = Host::start(|settings| settings.body_stall_timeout = Duration::from_millis(200)).await;
     let (mut sender, _connection) = connect(&host).await;
@@ -112,7 +112,7 @@ async fn a_stalled_stream_loses_its_answer_and_no_other() {
     host.counted("reader-stalled", 1).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_told_and_closed() {
     let host = Host::start(|settings| settings.idle_timeout = Duration::from_millis(200)).await;
     let (mut sender, connection) = connect(&host).await;
@@ -120,7 +120,7 @@ async fn an_idle_connection_is_told_and_closed() {
     within(connection).await.unwrap().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_lets_calls_finish_and_cuts_the_stuck() {
     let host = Host::start(|settings| settings.drain_timeout = Duration::from_millis(500)).await;
     let (mut sender, _connection) = connect(&host).await;

@@ -89,7 +89,8 @@ async fn connections_over_the_limit_wait_until_one_ends() {
 
 #[tokio::test]
 async fn settings_out_of_bounds_are_refused() {
-    let broken: [(&str, fn(&mut Settings)); 3] = [
+    type Change = fn(&mut Settings);
+    let broken: [(&str, Change); 3] = [
         ("max_connections", |settings| settings.max_connections = 0),
         ("max_header_bytes", |settings| settings.max_header_bytes = 100),
         ("max_headers", |settings| settings.max_headers = 0),

@@ -28,6 +28,9 @@ use crate::telemetry::counters::Counters;
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Many times what hyper and the system buffer.
+const LARGE: usize = 32 * 1024 * 1024;
+
 async fn within<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("in time")
 }
@@ -89,6 +92,7 @@ impl Dispatch for ByPath {
                 *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
                 return Ok(response);
             }
+            "/large" => *response.body_mut() = text(vec![b'x'; LARGE]),
             "/stuck" => {
                 let frames = futures::stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"first")))])
                     .chain(futures::stream::pending())

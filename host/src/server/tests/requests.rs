@@ -186,3 +186,23 @@ async fn every_call_leaves_one_access_line() {
     assert_eq!((line["status"].as_u64(), line["bytes"].as_u64()), (Some(200), Some(5)), "{lines}");
     assert!(!lines.contains("secret"), "{lines}");
 }
+
+#[tokio::test]
+async fn a_small_body_that_nobody_reads_does_not_cost_the_connection() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    for _ in 0..2 {
+        client.send("POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await;
+        assert!(client.answer().await.ends_with("hello"));
+        let answer = client.get("/nowhere").await;
+        assert_problem(&answer, 404, "no-route");
+        assert_eq!(header_of(&answer, "connection"), None);
+    }
+}
+
+#[test]
+fn a_body_of_a_request_fits_where_bodies_are_boxed() {
+    fn fits<T: Send + Sync + Unpin + 'static>() {}
+    fits::<RequestBody>();
+    fits::<RequestBodyError>();
+}

@@ -113,3 +113,31 @@ async fn a_handler_that_pauses_is_no_stalled_reader() {
     let drained = host.stop().await;
     assert_eq!(drained, Drained { finished: 0, cut: 1, stuck: 0 });
 }
+
+#[tokio::test]
+async fn a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame() {
+    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+    let mut client = host.connect().await;
+    client.send("GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let start = Instant::now();
+    let mut sips = tokio::time::interval(SHORT / 20);
+    let mut sip = vec![0; LARGE / 50];
+    let mut total = 0;
+    loop {
+        sips.tick().await;
+        match within(client.stream.read(&mut sip)).await.unwrap() {
+            0 => break,
+            count => total += count,
+        }
+    }
+    assert!(total > LARGE && start.elapsed() > SHORT, "{total} {:?}", start.elapsed());
+    host.counted("answered", 1).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_within_one_large_frame_loses_it() {
+    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+    let mut client = host.connect().await;
+    client.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    host.counted("reader-stalled", 1).await;
+}
