@@ -1,8 +1,8 @@
 //! The HTTP server: accepts connections, admits requests, hands them to a [`Dispatch`] and writes what comes back.
 //!
-//! In the order data flows: [`listener`] accepts and drains; [`connection`] supervises one socket (time-outs, client gone) with what
-//! [`socket`] and [`activity`] tell it; [`service`] takes one request to its answer, which [`exchange`] records; [`request_body`] and
-//! [`response_body`] bound the bodies; [`problem`] is the one table from errors to answers.
+//! In the order data flows: `listener` accepts and drains; `connection` supervises one socket (time-outs, client gone) with what
+//! `socket` and `activity` tell it; `service` takes one request to its answer, which `exchange` records; `request_body` and
+//! `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
