@@ -6,3 +6,6 @@ pub mod driver;
 pub mod interface;
 pub mod lease;
 pub mod pool;
+pub mod router;
+pub mod server;
+pub mod telemetry;
