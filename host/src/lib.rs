@@ -2,9 +2,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod call;
 pub mod driver;
+pub mod engine;
 pub mod interface;
 pub mod lease;
+pub mod plugin;
 pub mod pool;
 pub mod router;
 pub mod server;
