@@ -1,1 +1,3 @@
-//! The tests.
+//! Tests of Wharf through its public doors.
+
+mod support_postgres;

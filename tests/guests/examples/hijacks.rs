@@ -18,7 +18,8 @@ fn answer(request: Request) -> Answer {
     let connection = database.connect().expect("a connection");
     match request.variant() {
         "hijacks" => {
-            let victim = json::outcome(connection.query("SELECT count(*) FROM notes WHERE note <> $1", &[text()]), json::rows_to_json);
+            let victim =
+                json::outcome(connection.query("SELECT count(*) FROM notes WHERE note <> $1", &[text()]), json::rows_to_json);
             let names = "SELECT name, statement, from_sql FROM pg_prepared_statements ORDER BY name";
             let seen = json::outcome(connection.query(names, &[]), json::rows_to_json);
             let replaced: Json = (1..=8).map(|number| hijack(&connection, &format!("sqlx_s_{number}"))).collect();
@@ -31,9 +32,12 @@ fn answer(request: Request) -> Answer {
         }
         // Plainly, as statements of SQL.
         "plain" => {
-            let statements = ["DEALLOCATE ALL", "DEALLOCATE sqlx_s_1", "PREPARE sqlx_s_1(text) AS DELETE FROM notes", "DISCARD ALL"];
+            let statements =
+                ["DEALLOCATE ALL", "DEALLOCATE sqlx_s_1", "PREPARE sqlx_s_1(text) AS DELETE FROM notes", "DISCARD ALL"];
             let outcome = |sql: &str| json::outcome(connection.execute(sql, &[]), json::execution_to_json);
-            Answer::json(&statements.iter().map(|sql| ((*sql).to_owned(), outcome(sql))).collect::<serde_json::Map<_, _>>().into())
+            Answer::json(
+                &statements.iter().map(|sql| ((*sql).to_owned(), outcome(sql))).collect::<serde_json::Map<_, _>>().into(),
+            )
         }
         other => Answer::unknown(other),
     }

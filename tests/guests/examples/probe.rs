@@ -29,9 +29,7 @@ fn answer(request: &Request) -> Answer {
         "hello" => Answer::text("hello"),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
         // `?sql=`, without parameters.
-        "query" => {
-            Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json))
-        }
+        "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),
         // The body is a list of steps; the answer is the list of their outcomes.
         "run" => {
             let mut handles = Handles::default();
@@ -121,9 +119,7 @@ impl Handles {
         let opened = match (&self.0[on], what) {
             (Handle::Database(database), "connect") => database.connect().map(Handle::Connection),
             (Handle::Database(database), "begin") => database.begin(options).map(Handle::Transaction),
-            (Handle::Database(database), "cursor") => {
-                database.cursor(sql, &json::values(&step["params"])).map(Handle::Cursor)
-            }
+            (Handle::Database(database), "cursor") => database.cursor(sql, &json::values(&step["params"])).map(Handle::Cursor),
             (Handle::Connection(connection), "begin") => connection.begin(options).map(Handle::Transaction),
             (Handle::Transaction(transaction), "cursor") => {
                 transaction.cursor(sql, &json::values(&step["params"])).map(Handle::Cursor)

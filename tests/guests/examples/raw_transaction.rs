@@ -42,8 +42,14 @@ const PLAIN_POSTGRES: &[&str] = &[
 const PLAIN_SQLITE: &[&str] = &["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "BEGIN DEFERRED TRANSACTION", "END TRANSACTION"];
 
 /// Refused in whatever way, because it is more than one statement.
-const SEVERAL: &[&str] =
-    &["SELECT 1; BEGIN", "BEGIN; SELECT 1/0", "SELECT 1; SELECT 2", "SELECT ';'; COMMIT", "SELECT 1;;BEGIN", "SELECT 1; -- note\nBEGIN"];
+const SEVERAL: &[&str] = &[
+    "SELECT 1; BEGIN",
+    "BEGIN; SELECT 1/0",
+    "SELECT 1; SELECT 2",
+    "SELECT ';'; COMMIT",
+    "SELECT 1;;BEGIN",
+    "SELECT 1; -- note\nBEGIN",
+];
 
 /// What a parser may not see through; whatever the outcome, nothing may stay.
 const HIDDEN: &[&str] = &[

@@ -334,9 +334,9 @@ fn cells(of: &str, elements: &[Json]) -> Cells {
         "timestamp" => Cells::Timestamp(list(elements, signed)),
         "timestamp-tz" => Cells::TimestampTz(list(elements, signed)),
         "interval" => Cells::Interval(elements.iter().map(interval).collect()),
-        "uuid" => Cells::Uuid(
-            elements.iter().map(|json| if json.is_null() { Uuid { high: 0, low: 0 } } else { uuid(json) }).collect(),
-        ),
+        "uuid" => {
+            Cells::Uuid(elements.iter().map(|json| if json.is_null() { Uuid { high: 0, low: 0 } } else { uuid(json) }).collect())
+        }
         "decimal" => Cells::Decimal(texts()),
         "text" => Cells::Text(texts()),
         "json" => Cells::Json(texts()),

@@ -28,9 +28,7 @@ pub use self::bindings::{
     exports::wasi::http0_2_12::incoming_handler::Guest,
     wasi::{
         clocks0_2_12::monotonic_clock,
-        http0_2_12::types::{
-            ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-        },
+        http0_2_12::types::{ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
         io::streams::{InputStream, OutputStream, StreamError},
     },
     wharf::sql::{
