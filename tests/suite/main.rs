@@ -1,1 +1,8 @@
-//! The tests.
+//! Tests of Wharf through its public doors.
+
+mod guests;
+mod hygiene;
+mod layers;
+mod licences;
+mod support_postgres;
+mod tree;

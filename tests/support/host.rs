@@ -1,0 +1,400 @@
+//! The host as an operator runs it: the binary `wharf` as a child process with a `wharf.toml` of the test's.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    time::timeout,
+};
+
+use crate::{guests, http::Client};
+
+/// How long a host may take to start: the first one compiles its components.
+const START: Duration = Duration::from_secs(120);
+
+/// What a host is started with.
+#[derive(Debug)]
+pub struct Setup {
+    folder: TempDir,
+    toml: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Setup {
+    /// A folder of its own, a free port, and a cache of compiled components that all tests share.
+    ///
+    /// # Panics
+    /// When there is no room for a folder.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir().expect("a temporary folder");
+        Self { folder, toml: String::new(), environment: Vec::new() }.toml(&format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {:?}\n",
+            guests::target_folder().join("wharf-tests-cache")
+        ))
+    }
+
+    /// An empty `wharf.toml`, for tests that write the whole of it.
+    ///
+    /// # Panics
+    /// When there is no room for a folder.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { toml: String::new(), ..Self::new() }
+    }
+
+    /// Adds to the end of `wharf.toml`.
+    #[must_use]
+    pub fn toml(mut self, text: &str) -> Self {
+        self.toml.push_str(text);
+        if !text.ends_with('\n') {
+            self.toml.push('\n');
+        }
+        self
+    }
+
+    /// Adds settings to the table `[server]`, which [`Setup::new`] has begun.
+    #[must_use]
+    pub fn server(mut self, settings: &str) -> Self {
+        self.toml = self.toml.replacen("[server]\n", &format!("[server]\n{settings}\n"), 1);
+        self
+    }
+
+    /// Adds a database with settings of its own, such as `max_connections = 3`.
+    #[must_use]
+    pub fn database(self, name: &str, url: &str, settings: &str) -> Self {
+        self.toml(&format!("\n[databases.{name}]\nurl = {url:?}\n{settings}"))
+    }
+
+    /// Adds a guest as the plugin of its name, on `/NAME` and all below it, with what it is granted, such as
+    /// `databases.main = { access = "read-write" }`.
+    #[must_use]
+    pub fn guest(self, name: &str, settings: &str) -> Self {
+        self.plugin(name, name, settings)
+    }
+
+    /// Adds a guest as a plugin of another name.
+    #[must_use]
+    pub fn plugin(mut self, plugin: &str, guest: &str, settings: &str) -> Self {
+        let component = guests::component(guest);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            self.toml,
+            "\n[plugins.{plugin}]\ncomponent = {component:?}\nroutes = [\"/{plugin}\", \"/{plugin}/{{*rest}}\"]\n{settings}"
+        );
+        self
+    }
+
+    /// Sets a variable of the host's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The folder that `wharf.toml` will be in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder, with `wharf.toml` written.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn write(self) -> TempDir {
+        std::fs::write(self.folder.path().join("wharf.toml"), &self.toml).expect("wharf.toml written");
+        self.folder
+    }
+
+    /// `wharf up`, until it listens.
+    ///
+    /// # Panics
+    /// When it does not, with all that it said.
+    pub async fn start(self) -> Host {
+        let mut host = self.spawn();
+        let listening = host.stdout.line("listening on http://", START);
+        tokio::select! {
+            line = listening => match line {
+                Some(line) => host.address = address(&line),
+                None => panic!("the host does not listen:\n{}", host.said()),
+            },
+            status = host.child.wait() => panic!("the host ended ({status:?}) before it listened:\n{}", host.said()),
+        }
+        host
+    }
+
+    /// `wharf up`, until it has given up.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn fail(self) -> Ended {
+        self.spawn().ended(START).await
+    }
+
+    fn spawn(self) -> Host {
+        let environment = self.environment.clone();
+        let folder = self.write();
+        let mut command = command();
+        command.arg("up").arg(folder.path()).envs(environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Host {
+            stdout: Lines::collect(child.stdout.take().expect("piped")),
+            stderr: Lines::collect(child.stderr.take().expect("piped")),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child,
+            folder,
+        }
+    }
+}
+
+fn address(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("http://").expect("an address");
+    let address = rest.split(|at: char| at.is_whitespace() || at == '/').next().unwrap_or_default();
+    address.parse().unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+/// The host's binary: `WHARF_BIN`, or the one in the same target folder as the tests.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("WHARF_BIN").map_or_else(|| guests::target_folder().join("release/wharf"), PathBuf::from);
+    assert!(path.is_file(), "{} is missing: run tests/run, which builds the host first", path.display());
+    path
+}
+
+/// The command `wharf` without arguments, in a process group of its own, which the kernel ends when the tests die.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = if Path::new("/usr/bin/setpriv").is_file() {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(binary());
+        command
+    } else {
+        Command::new(binary())
+    };
+    command.process_group(0).kill_on_drop(true);
+    command
+}
+
+/// A host that listens. Dropping it kills it.
+#[derive(Debug)]
+pub struct Host {
+    address: SocketAddr,
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    folder: TempDir,
+}
+
+/// What is left of a host.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All that it wrote to stdout.
+    pub stdout: String,
+    /// All that it wrote to stderr.
+    pub stderr: String,
+}
+
+/// A signal that an operator sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// As Ctrl-C.
+    Interrupt,
+    /// As a service manager.
+    Terminate,
+}
+
+impl Host {
+    /// A client for it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process id.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("the host has ended:\n{}", self.said()))
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that it wrote to stderr so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for a line of stderr that contains `part`.
+    ///
+    /// # Panics
+    /// When none comes within `bound`.
+    pub async fn logged(&self, part: &str, bound: Duration) -> String {
+        match self.stderr.line(part, bound).await {
+            Some(line) => line,
+            None => panic!("nothing about {part:?} in the log within {bound:?}:\n{}", self.said()),
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the host has ended already.
+    pub fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Interrupt => "INT",
+            Signal::Terminate => "TERM",
+        };
+        send(name, &self.pid().to_string());
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// When it has not within `bound`.
+    pub async fn ended(mut self, bound: Duration) -> Ended {
+        let status: ExitStatus = match timeout(bound, self.child.wait()).await {
+            Ok(status) => status.expect("a status"),
+            Err(_) => panic!("the host still runs after {bound:?}:\n{}", self.said()),
+        };
+        // The last words may still be in the pipes.
+        let closed = timeout(bound, async { futures::join!(self.stdout.closed(), self.stderr.closed()) });
+        assert!(closed.await.is_ok(), "something the host started holds its output open:\n{}", self.said());
+        Ended { code: status.code(), stdout: self.stdout.text(), stderr: self.stderr.text() }
+    }
+
+    /// Interrupts it and waits until it has ended.
+    ///
+    /// # Panics
+    /// When it does not end within 30 s.
+    pub async fn stop(self) -> Ended {
+        self.signal(Signal::Interrupt);
+        self.ended(Duration::from_secs(30)).await
+    }
+
+    /// Fails with all that was said when the host has ended.
+    ///
+    /// # Panics
+    /// Then.
+    pub fn assert_alive(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            panic!("the host ended ({status:?}):\n{}", self.said());
+        }
+    }
+
+    fn said(&self) -> String {
+        format!("--- stdout\n{}--- stderr\n{}", self.stdout.text(), self.stderr.text())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The whole group, in case it started something; `kill_on_drop` collects the child itself.
+        if let Some(pid) = self.child.id() {
+            send("KILL", &format!("-{pid}"));
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.said());
+        }
+    }
+}
+
+/// `kill` is built into every shell, and needs no unsafe code here.
+fn send(signal: &str, to: &str) {
+    let sent = std::process::Command::new("sh").args(["-c", "kill -\"$0\" -- \"$1\"", signal, to]).stderr(Stdio::null()).status();
+    assert!(sent.is_ok(), "no shell to send a signal with");
+}
+
+/// The lines of an output, as they come.
+#[derive(Debug)]
+struct Lines(watch::Receiver<Output>);
+
+#[derive(Debug, Default)]
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    closed: bool,
+}
+
+/// More than any test reads; what comes after is dropped, so that a host that talks without end fails by its own limits, not by ours.
+const MOST_LINES: usize = 200_000;
+
+impl Lines {
+    fn collect(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let (sender, receiver) = watch::channel(Output::default());
+        tokio::spawn(async move {
+            let lines = Arc::clone(&sender.borrow().lines);
+            let mut reader = BufReader::new(output);
+            let mut line = Vec::new();
+            while matches!(reader.read_until(b'\n', &mut line).await, Ok(1..)) {
+                let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
+                line.clear();
+                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                if lines.len() < MOST_LINES {
+                    lines.push(text);
+                }
+                drop(lines);
+                sender.send_modify(|_| ());
+            }
+            sender.send_modify(|output| output.closed = true);
+        });
+        Self(receiver)
+    }
+
+    fn text(&self) -> String {
+        let output = self.0.borrow();
+        let lines = output.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    /// The first line that contains `part`, had or still to come.
+    async fn line(&self, part: &str, bound: Duration) -> Option<String> {
+        let mut receiver = self.0.clone();
+        let found = |output: &Output| {
+            let lines = output.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.iter().find(|line| line.contains(part)).cloned()
+        };
+        let there = timeout(bound, receiver.wait_for(|output| output.closed || found(output).is_some())).await;
+        there.ok()?.ok().and_then(|output| found(&output))
+    }
+
+    async fn closed(&self) {
+        let mut receiver = self.0.clone();
+        // An error means that the task is gone, and nothing comes any more either.
+        let _ = receiver.wait_for(|output| output.closed).await;
+    }
+}

@@ -1,0 +1,11 @@
+//! PostgreSQL for tests: a server, databases with roles of their own, and what the server itself says about its sessions.
+
+mod database;
+mod server;
+mod sessions;
+
+pub use self::{
+    database::{PostgresDatabase, Role},
+    server::{Server, server},
+    sessions::SessionRow,
+};

@@ -1,0 +1,42 @@
+# Runs one PostgreSQL server in a folder of its own for as long as somebody holds the other end of stdin, then removes both.
+#
+# Arguments: the folder with the server's programs, a free port. Says "ready FOLDER PASSWORD" or "failed", the latter after the log.
+set -u
+bin=$1
+port=$2
+# Whatever ends the tests must not end this before it has cleaned up.
+trap '' INT TERM HUP PIPE
+umask 077
+
+fail() {
+    cat setup.log server.log 2>/dev/null
+    cd / && rm -rf "$folder"
+    echo failed
+    exit 1
+}
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-postgres.XXXXXX") || { echo failed; exit 1; }
+cd "$folder" || fail
+password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+printf '%s' "$password" >password
+"$bin/initdb" -D data -U postgres --pwfile=password -A scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >setup.log 2>&1 </dev/null || fail
+rm -f password
+
+# A child of this shell, and not of pg_ctl, so that somebody collects it where process 1 does not.
+"$bin/postgres" -D data -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB \
+    -c fsync=off -c synchronous_commit=off -c full_page_writes=off >server.log 2>&1 </dev/null &
+server=$!
+tries=0
+until grep -qs '^ready' data/postmaster.pid; do
+    tries=$((tries + 1))
+    kill -0 "$server" 2>/dev/null && [ "$tries" -lt 600 ] || { kill -KILL "$server" 2>/dev/null; wait "$server"; fail; }
+    sleep 0.05
+done
+
+echo "ready $folder $password"
+# Ends when the last holder of the pipe is gone, killed or not.
+read -r _ || :
+# Immediate shutdown: there is nothing worth keeping.
+kill -QUIT "$server"
+wait "$server"
+cd / && rm -rf "$folder"
