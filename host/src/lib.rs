@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod assembly;
 pub mod call;
 pub mod driver;
 pub mod engine;

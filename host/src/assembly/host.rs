@@ -1,0 +1,156 @@
+//! A host that is ready to serve, and how it stops.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{task::spawn_blocking, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{Progress, StartError, databases, databases::Databases, dispatch::Dispatcher, plugins, summary};
+use crate::{
+    call::{Admission, Caller},
+    config::Config,
+    engine::Engines,
+    plugin::Plugin,
+    pool::Database,
+    router::{Route, Router},
+    server::{self, Drained, Server},
+};
+
+/// Databases open, plugins loaded, address taken.
+pub struct Host {
+    server: Server,
+    dispatcher: Arc<Dispatcher>,
+    databases: Vec<Database>,
+    plugins: Vec<Arc<Plugin>>,
+    /// Ends the calls that are left after the drain.
+    cut: CancellationToken,
+    reclaim_timeout: Duration,
+    /// Keeps the epoch ticker.
+    engines: Arc<Engines>,
+}
+
+/// How a host stopped.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// How the drain of requests went.
+    pub drained: Drained,
+    /// For each database, the sessions that were not confirmed as gone.
+    pub left: Vec<(Arc<str>, u32)>,
+}
+
+impl Stopped {
+    /// Whether nothing was cut off and nothing is left.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.drained.stuck == 0 && self.left.iter().all(|(_, sessions)| *sessions == 0)
+    }
+}
+
+impl Host {
+    /// Opens the databases, loads the plugins and takes the address.
+    ///
+    /// # Bounds
+    /// `connect_timeout` a pool, a quarter of an hour a database for migrations; compiling has none.
+    /// # Errors
+    /// [`StartError`]; what was opened before is closed by then.
+    pub async fn start(config: &Config, progress: &dyn Progress) -> Result<Self, StartError> {
+        let settings = plugins::engine_settings(config);
+        let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
+        let Databases { open, grants } = databases::open(config, progress).await?;
+        let rest = async {
+            let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
+            let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
+            let plugins = loading.await.unwrap_or_else(panicked)?;
+            let router = router(config, &plugins)?;
+            let server = Server::bind(server_settings(config)).await.map_err(|error| StartError::Bind { error })?;
+            Ok((plugins, router, server))
+        };
+        let (plugins, router, server) = match rest.await {
+            Ok(rest) => rest,
+            Err(error) => {
+                close(&open, config.server.reclaim_timeout).await;
+                return Err(error);
+            }
+        };
+        let cut = CancellationToken::new();
+        let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
+        let caller = Caller::new(admission, cut.clone());
+        let dispatcher = Arc::new(Dispatcher { router, caller });
+        let reclaim_timeout = config.server.reclaim_timeout;
+        Ok(Self { server, dispatcher, databases: open, plugins, cut, reclaim_timeout, engines })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// What came of the start, as a table.
+    #[must_use]
+    pub fn summary(&self, config: &Config) -> String {
+        summary::table(config, &self.databases, &self.plugins, &self.engines)
+    }
+
+    /// Serves until `shutdown` is cancelled, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes every
+    /// connection.
+    ///
+    /// # Bounds
+    /// After `shutdown`: `drain_timeout`, two seconds, and `reclaim_timeout`.
+    pub async fn run(self, shutdown: CancellationToken) -> Stopped {
+        let Self { server, dispatcher, databases, cut, reclaim_timeout, engines, .. } = self;
+        let caller = dispatcher.caller.clone();
+        let drained = server.serve(dispatcher, shutdown).await;
+        cut.cancel();
+        // A streamed answer that was cut lets go of its leases in its own task.
+        let deadline = Instant::now() + reclaim_timeout;
+        let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
+        let left = close(&databases, deadline.saturating_duration_since(Instant::now())).await;
+        drop(engines);
+        Stopped { drained, left }
+    }
+}
+
+/// A panic in a blocking task is one here.
+fn panicked<T>(error: tokio::task::JoinError) -> T {
+    std::panic::resume_unwind(error.into_panic())
+}
+
+async fn close(databases: &[Database], within: Duration) -> Vec<(Arc<str>, u32)> {
+    let deadline = Instant::now() + within;
+    let closing = databases.iter().map(|database| async move {
+        let leftovers = database.close(deadline).await;
+        (Arc::clone(database.name()), leftovers.sessions)
+    });
+    futures::future::join_all(closing).await
+}
+
+fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>>, StartError> {
+    let routes = config.plugins.iter().zip(plugins).flat_map(|(described, plugin)| {
+        described.routes.iter().map(|route| Route {
+            method: route.method.clone(),
+            pattern: route.path.clone(),
+            target: Arc::clone(plugin),
+        })
+    });
+    Router::build(routes).map_err(|errors| {
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        StartError::Route(errors.join("; "))
+    })
+}
+
+fn server_settings(config: &Config) -> server::Settings {
+    let server = &config.server;
+    server::Settings {
+        listen: server.listen,
+        max_connections: server.max_connections as usize,
+        max_header_bytes: server.max_header_bytes,
+        max_headers: server.max_headers,
+        max_body: server.max_body as u64,
+        header_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        body_stall_timeout: server.body_stall_timeout,
+        drain_timeout: server.drain_timeout,
+        ..server::Settings::default()
+    }
+}

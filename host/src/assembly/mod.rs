@@ -1,0 +1,56 @@
+//! Puts a host together from a validated configuration, runs it, and takes it down again.
+//!
+//! In the order of a start: `databases` are migrated and opened, `plugins` loaded with their grants, `dispatch` routes requests to them,
+//! and [`Host`] binds the server. `summary` says what came of it. Stopping goes the other way round.
+
+mod databases;
+mod dispatch;
+mod host;
+mod plugins;
+mod summary;
+
+pub use self::{
+    host::{Host, Stopped},
+    plugins::inspect,
+};
+
+/// Hears what is going on during a start that takes long.
+pub trait Progress: Send + Sync {
+    /// One line.
+    fn say(&self, line: &str);
+}
+
+/// Why a host could not start. Free of addresses of databases and of credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A database cannot be had.
+    #[error("database `{name}`: {reason}")]
+    Database {
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The engine cannot be made.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::EngineError),
+    /// A component cannot be loaded.
+    #[error("plugin `{name}`: component `{component}` {reason}")]
+    Plugin {
+        /// Its name in the configuration.
+        name: String,
+        /// The file.
+        component: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two routes overlap, which the configuration should have told.
+    #[error("{0}")]
+    Route(String),
+    /// The server cannot listen.
+    #[error("{error}{}", error.source_text())]
+    Bind {
+        /// What is wrong.
+        error: crate::server::BindError,
+    },
+}
