@@ -1,5 +1,6 @@
 //! Wharf runs WebAssembly handlers next to databases, and takes every connection back.
 
+pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod interface;
