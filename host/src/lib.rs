@@ -1,9 +1,9 @@
 //! Wharf runs WebAssembly handlers next to databases, and takes every connection back.
 
-pub mod cli;
-pub mod config;
 pub mod assembly;
 pub mod call;
+pub mod cli;
+pub mod config;
 pub mod driver;
 pub mod engine;
 pub mod interface;

@@ -71,8 +71,8 @@ async fn migrate(database: &config::Database, progress: &dyn Progress) -> Result
     if folders.is_empty() {
         return Ok(());
     }
-    let url = database.migrations_url.as_ref().unwrap_or(&database.url);
-    let applying = migrations::apply(database.engine, &url_of(database, url), &folders);
+    let url = url_of(database, database.migrations_url.as_ref().unwrap_or(&database.url));
+    let applying = migrations::apply(database.engine, &url, &folders);
     let applied = timeout(MIGRATION_LIMIT, applying)
         .await
         .unwrap_or_else(|_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT)))))

@@ -62,7 +62,7 @@ impl Host {
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
             let plugins = loading.await.unwrap_or_else(panicked)?;
             let router = router(config, &plugins)?;
-            let server = Server::bind(server_settings(config)).await.map_err(|error| StartError::Bind { error })?;
+            let server = Server::bind(server_settings(config)).await?;
             Ok((plugins, router, server))
         };
         let (plugins, router, server) = match rest.await {

@@ -35,7 +35,7 @@ pub enum StartError {
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
     /// A component cannot be loaded.
-    #[error("plugin `{name}`: component `{component}` {reason}")]
+    #[error("plugin `{name}`: component `{component}`: {reason}")]
     Plugin {
         /// Its name in the configuration.
         name: String,
@@ -48,9 +48,6 @@ pub enum StartError {
     #[error("{0}")]
     Route(String),
     /// The server cannot listen.
-    #[error("{error}{}", error.source_text())]
-    Bind {
-        /// What is wrong.
-        error: crate::server::BindError,
-    },
+    #[error(transparent)]
+    Bind(#[from] crate::server::BindError),
 }

@@ -83,7 +83,7 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
             }
         };
         for fault in faults {
-            let message = format!("component `{}` of plugin `{}` {fault}", described.component.display(), described.name);
+            let message = format!("component `{}` of plugin `{}`: {fault}", described.component.display(), described.name);
             diagnostics.error(described.component_location, message, hint(&fault));
         }
     }
@@ -91,5 +91,13 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
 }
 
 fn hint(fault: &LoadError) -> &'static str {
-    fault.hint()
+    match fault {
+        LoadError::NotWasm => "give the path of a component; `wharf build` makes one from a `source`",
+        LoadError::CoreModule => "in Rust: `cargo build --target wasm32-wasip2`",
+        LoadError::Invalid { .. } => "build it anew, with tools for the component model",
+        LoadError::NoHandler { .. } => "target the world `handler` or `handler-async` of wit/worlds",
+        LoadError::NotOffered { .. } => "leave these imports out; the README says what a handler may import",
+        LoadError::TooLarge { .. } => "build it with fewer parts",
+        LoadError::Mismatch { .. } => "build it against the WIT of this host",
+    }
 }

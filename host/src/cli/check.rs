@@ -8,16 +8,16 @@ use std::{
 use anyhow::Context;
 
 use super::{Failure, Output};
-use crate::config::{self, Config, Diagnostics};
+use crate::{assembly, config};
 
-/// Reads the configuration, then lets `components` look at what it names; both add to one report.
+/// Reads the configuration and looks at the components that it names, without running any; both add to one report.
 ///
 /// # Errors
 /// [`Failure::Input`] with everything that is wrong.
-pub(super) fn run(path: &Path, output: &Output, components: impl FnOnce(&Config, &mut Diagnostics)) -> Result<(), Failure> {
+pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
     let config = config::load(path, &config::process_environment)?;
     let mut diagnostics = config::notes(&config);
-    components(&config, &mut diagnostics);
+    assembly::inspect(&config, &mut diagnostics).context("the engine cannot be made")?;
     if diagnostics.errors() > 0 {
         return Err(diagnostics.into());
     }

@@ -13,13 +13,17 @@ use std::{
 };
 
 pub use self::args::{Arguments, Command, LogFormat, Output, Target};
-use crate::config::{self, Diagnostics};
+use anyhow::Context;
+
+use crate::{config::Diagnostics, telemetry::logs};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub enum Failure {
     /// The configuration, or something that it names, is wrong. Exit code 2.
     Input(Diagnostics),
+    /// The command line makes no sense. Exit code 2.
+    Usage(anyhow::Error),
     /// It went wrong while running. Exit code 1.
     Running(anyhow::Error),
 }
@@ -40,24 +44,34 @@ impl From<anyhow::Error> for Failure {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
-    // LOGS START HERE, once and for every command: `output.log` is the filter, `output.json_on(&io::stderr())` the form.
-    let done = match &arguments.command {
+    let done = start_logs(output).and_then(|()| match &arguments.command {
         Command::Up(target) => up::run(&target.path, output),
-        Command::Check(target) => check::run(&target.path, output, config::check_components),
+        Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure, output),
     }
 }
 
+fn start_logs(output: &Output) -> Result<(), Failure> {
+    let stderr = io::stderr();
+    let format = if output.json_on(&stderr) { logs::Format::Json } else { logs::Format::Human };
+    let color = if output.color_on(&stderr) { logs::Color::Always } else { logs::Color::Never };
+    let started = logs::init(format, &output.log, color);
+    started.context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+}
+
 fn tell(failure: &Failure, output: &Output) -> ExitCode {
     let color = output.color_on(&io::stderr());
+    let plain = |error: &anyhow::Error| {
+        if color { format!("\u{1b}[1;91merror\u{1b}[0m: {error:#}\n") } else { format!("error: {error:#}\n") }
+    };
     let (text, code) = match failure {
         Failure::Input(diagnostics) => (diagnostics.render(color), 2),
-        Failure::Running(error) if color => (format!("\u{1b}[1;91merror\u{1b}[0m: {error:#}\n"), 1),
-        Failure::Running(error) => (format!("error: {error:#}\n"), 1),
+        Failure::Usage(error) => (plain(error), 2),
+        Failure::Running(error) => (plain(error), 1),
     };
     // Whoever closed stderr still gets the exit code.
     drop(io::stderr().write_all(text.as_bytes()));

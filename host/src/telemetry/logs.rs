@@ -47,13 +47,13 @@ pub enum InitError {
     AlreadySet(#[from] SetGlobalDefaultError),
 }
 
-/// Sends log lines of the whole process to stderr. `filter` replaces [`DEFAULT_FILTER`], in the syntax of
-/// [`EnvFilter`] (`info,wharf=debug`).
+/// Sends log lines of the whole process to stderr. `filter` is put on top of [`DEFAULT_FILTER`], in the syntax of [`EnvFilter`]
+/// (`debug`, `info,wharf::pool=debug`): what is off there stays off unless it is named.
 ///
 /// # Errors
 /// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
-pub fn init(format: Format, filter: Option<&str>, color: Color) -> Result<(), InitError> {
-    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
+pub fn init(format: Format, filter: &str, color: Color) -> Result<(), InitError> {
+    let filter = EnvFilter::try_new(format!("{DEFAULT_FILTER},{filter}"))?;
     let terminal = std::io::stderr().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // The filter is the whole subscriber's, not this layer's, so that `tracing::enabled!` is one cheap check.
