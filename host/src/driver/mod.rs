@@ -5,7 +5,9 @@
 //! plugins, leases or WASM; it must fit a network database (cancel, reset, kill) as well as an embedded one.
 
 pub mod columns;
+pub mod postgres;
 pub mod settings;
+pub mod sql;
 pub mod types;
 
 use std::{fmt, sync::Arc};
