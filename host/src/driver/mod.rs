@@ -6,7 +6,9 @@
 
 pub mod columns;
 pub mod migrations;
+pub mod postgres;
 pub mod settings;
+pub mod sql;
 pub mod types;
 
 use std::{fmt, sync::Arc};

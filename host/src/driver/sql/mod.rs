@@ -1,0 +1,9 @@
+//! What SQL drivers share: reading a statement just far enough to refuse it or to know what it may leave behind.
+//!
+//! [`lex`] cuts a text into tokens exactly as the server does; [`leading`] looks at its first words and refuses what a guest may not
+//! send; [`classify`] tells which statements may be free of residue, and what a driver must still check to be sure.
+
+pub mod classify;
+pub mod leading;
+pub mod lex;
+mod vocabulary;
