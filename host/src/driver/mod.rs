@@ -6,6 +6,7 @@
 
 pub mod columns;
 pub mod settings;
+pub mod sqlite;
 pub mod types;
 
 use std::{fmt, sync::Arc};
