@@ -123,6 +123,7 @@ pub(super) fn guard(
 /// [`FailureKind::Denied`] when the authorizer refuses, [`FailureKind::Invalid`] when it does not parse or is not exactly one
 /// statement.
 pub(super) fn compile(handle: &mut LockedSqliteHandle<'_>, shared: &Shared, sql: &str) -> Result<Compiled, Failure> {
+    see_schema(handle);
     shared.describing();
     let first = first_statement(handle, shared, sql);
     let effects = shared.described();
@@ -152,10 +153,27 @@ pub(super) fn in_transaction(handle: &mut LockedSqliteHandle<'_>) -> bool {
     unsafe { ffi::sqlite3_get_autocommit(handle.as_raw_handle().as_ptr()) == 0 }
 }
 
+/// Whether the session has tables, views or triggers of its own, as the engine sees it.
+pub(super) fn has_temporary_objects(handle: &mut LockedSqliteHandle<'_>) -> bool {
+    match prepare(handle, b"SELECT 1 FROM temp.sqlite_schema LIMIT 1") {
+        // SAFETY: the statement lives to the end of the arm.
+        Ok((Some(statement), _)) => unsafe { ffi::sqlite3_step(statement.0.as_ptr()) != ffi::SQLITE_DONE },
+        _ => true,
+    }
+}
+
 /// Makes `last_insert_rowid()` answer 0 again.
 pub(super) fn forget_last_key(handle: &mut LockedSqliteHandle<'_>) {
     // SAFETY: the handle is open and ours while it is locked.
     unsafe { ffi::sqlite3_set_last_insert_rowid(handle.as_raw_handle().as_ptr(), 0) };
+}
+
+/// Makes the session notice what others changed in the schema: the compiler believes what it knows, only a running statement looks.
+fn see_schema(handle: &mut LockedSqliteHandle<'_>) {
+    if let Ok((Some(statement), _)) = prepare(handle, b"SELECT 1 FROM sqlite_schema LIMIT 1") {
+        // SAFETY: the statement lives to the end of the block. If it fails, so will what comes next, and tell why.
+        unsafe { ffi::sqlite3_step(statement.0.as_ptr()) };
+    }
 }
 
 fn first_statement<'s>(handle: &mut LockedSqliteHandle<'_>, shared: &Shared, sql: &'s str) -> Result<(Raw, &'s [u8]), Failure> {
@@ -301,19 +319,13 @@ unsafe extern "C" fn authorize(
     code: c_int,
     first: *const c_char,
     second: *const c_char,
-    database: *const c_char,
+    _database: *const c_char,
     trigger: *const c_char,
 ) -> c_int {
     // SAFETY: `guard` passed the address of a `Shared` that lives as long as the handle; SQLite's texts are null or end with NUL and
     // outlive the call.
     let (shared, action) = unsafe {
-        let action = Action {
-            code,
-            first: borrowed(first),
-            second: borrowed(second),
-            database: borrowed(database),
-            trigger: borrowed(trigger),
-        };
+        let action = Action { code, first: borrowed(first), second: borrowed(second), trigger: borrowed(trigger) };
         (&*data.cast::<Shared>(), action)
     };
     if shared.allows(&action) { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }

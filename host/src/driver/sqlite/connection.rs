@@ -41,6 +41,8 @@ pub(super) struct SqliteSession {
     catalogue: Catalogue,
     /// Something ran since the last reset that may have written.
     wrote: bool,
+    /// Something ran that may have made temporary objects.
+    changed_schema: bool,
 }
 
 /// Who has sqlx's connection.
@@ -75,6 +77,7 @@ impl SqliteSession {
             transaction: Transaction::None,
             catalogue: Catalogue::new(settings.statement_cache),
             wrote: false,
+            changed_schema: false,
         }
     }
 
@@ -138,11 +141,7 @@ impl SqliteSession {
         let (mut description, known) = self.describe(&statement.sql).await?;
         let arguments = params::encode(statement.params, description.parameters)?;
         self.admit_writing(&description)?;
-        // A statement that writes and returns rows has written before its rows are read: if reading them fails, so must the writing.
-        let own = !description.read_only && !description.columns.is_empty() && self.transaction == Transaction::None;
-        if own {
-            self.say("BEGIN IMMEDIATE").await?;
-        }
+        let own = self.begin_own(&description).await?;
         let mut result = self.rows(&statement.sql, arguments.clone(), &description, limit).await;
         // The engine compiled a kept statement again, so the schema may have changed, and with it the declared types.
         if known
@@ -154,9 +153,7 @@ impl SqliteSession {
             description = changed;
             result = self.rows(&statement.sql, arguments, &description, limit).await;
         }
-        if own {
-            self.end_own_transaction(result.is_ok()).await?;
-        }
+        self.end_own(own, result.is_ok()).await?;
         Ok(types::Rows { columns: description.column_infos(), batch: result? })
     }
 
@@ -164,7 +161,9 @@ impl SqliteSession {
         let (description, known) = self.describe(&statement.sql).await?;
         let arguments = params::encode(statement.params, description.parameters)?;
         self.admit_writing(&description)?;
-        let result = self.run_through(&statement.sql, arguments, &description, description.kept).await;
+        let own = self.begin_own(&description).await?;
+        let result = self.run_through(&statement.sql, arguments, &description).await;
+        self.end_own(own, result.is_ok()).await?;
         if known {
             self.compiled_again(&statement.sql);
         }
@@ -174,6 +173,9 @@ impl SqliteSession {
     async fn execute_many(&mut self, sql: Arc<str>, lists: Vec<Vec<Value>>) -> Result<Execution, Failure> {
         let (description, _) = self.describe(&sql).await?;
         self.admit_writing(&description)?;
+        if self.transaction == Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
+        }
         let mut sum = Execution { rows_affected: 0, last_insert_id: None };
         for (index, list) in lists.into_iter().enumerate() {
             // A short statement may never reach a check of the engine's.
@@ -181,13 +183,9 @@ impl SqliteSession {
                 return Err(Failure::new(FailureKind::Cancelled, "the statement was cancelled"));
             }
             let arguments = params::encode(list, description.parameters).map_err(|failure| failure.with("row", index + 1))?;
-            // Kept in any case while it repeats.
-            let done = self.run_through(&sql, arguments, &description, true).await?;
+            let done = self.run_through(&sql, arguments, &description).await?;
             sum.rows_affected = sum.rows_affected.saturating_add(done.rows_affected);
             sum.last_insert_id = done.last_insert_id.or(sum.last_insert_id);
-        }
-        if !description.kept {
-            self.forget_statements().await?;
         }
         Ok(sum)
     }
@@ -198,7 +196,7 @@ impl SqliteSession {
         }
         // SQLite is always serializable, which is as strong as any level asked for.
         let read_only = options.read_only || self.access == Access::ReadOnly;
-        self.say(if read_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await?;
+        self.begin_fixed(read_only).await?;
         self.transaction = Transaction::Open { read_only };
         Ok(())
     }
@@ -245,6 +243,9 @@ impl SqliteSession {
     }
 
     async fn open_cursor(&mut self, number: u32, statement: Statement) -> Result<Answer, Failure> {
+        if self.transaction == Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
+        }
         let (description, _) = self.describe_afresh(&statement.sql).await?;
         let arguments = params::encode(statement.params, description.parameters)?;
         self.admit_writing(&description)?;
@@ -337,6 +338,7 @@ impl SqliteSession {
             return Err(Failure::new(FailureKind::Denied, "the transaction is read-only"));
         }
         self.wrote = true;
+        self.changed_schema |= description.changes_schema;
         Ok(())
     }
 
@@ -364,15 +366,44 @@ impl SqliteSession {
         sql: &Arc<str>,
         arguments: SqliteArguments,
         description: &Description,
-        kept: bool,
     ) -> Result<Execution, Failure> {
         self.shared.compiled.store(false, Ordering::Release);
         let connection = self.line.connection()?;
-        let (changes, last_key) = Rows::of(connection, &self.shared, sql, arguments, description, kept).none().await?;
+        let (changes, last_key) =
+            Rows::of(connection, &self.shared, sql, arguments, description, description.kept).none().await?;
         Ok(description.execution(changes, last_key))
     }
 
-    async fn end_own_transaction(&mut self, keep: bool) -> Result<(), Failure> {
+    /// Begins a transaction whose snapshot, and with it the schema, is fixed from here on.
+    async fn begin_fixed(&mut self, read_only: bool) -> Result<(), Failure> {
+        // BEGIN alone fixes nothing (DEFERRED) or does not look whether the schema is the one that the session knows (IMMEDIATE).
+        let begun = self
+            .say(match read_only {
+                true => "BEGIN DEFERRED; SELECT 1 FROM sqlite_schema LIMIT 1",
+                false => "BEGIN IMMEDIATE; SELECT 1 FROM sqlite_schema LIMIT 1",
+            })
+            .await;
+        if matches!(&begun, Err(failure) if !failure.lost) && self.in_transaction().await? {
+            self.say("ROLLBACK").await?;
+        }
+        begun
+    }
+
+    /// Begins a transaction for one statement that the engine's own would not do for; tells whether it did.
+    async fn begin_own(&mut self, description: &Description) -> Result<bool, Failure> {
+        // A statement that writes and returns rows has written before its rows are read: if reading them fails, so must the writing.
+        let writes = !description.read_only && !description.columns.is_empty();
+        let own = self.transaction == Transaction::None && (writes || description.selects_all);
+        if own {
+            self.begin_fixed(!writes).await?;
+        }
+        Ok(own)
+    }
+
+    async fn end_own(&mut self, own: bool, keep: bool) -> Result<(), Failure> {
+        if !own {
+            return Ok(());
+        }
         let committed = match keep {
             true => self.say("COMMIT").await,
             false => Ok(()),
@@ -381,11 +412,6 @@ impl SqliteSession {
             self.say("ROLLBACK").await?;
         }
         committed
-    }
-
-    async fn forget_statements(&mut self) -> Result<(), Failure> {
-        self.catalogue.clear();
-        self.line.connection()?.clear_cached_statements().await.map_err(|error| failure::of(&error, &self.shared))
     }
 
     /// Runs SQL of the host's own: past the authorizer, and whether or not the guest was cancelled.
@@ -419,16 +445,16 @@ impl SqliteSession {
             // The cancel may still be on its way to a statement.
             return unclean("the session was cancelled");
         }
-        if self.shared.temporary.load(Ordering::Acquire) {
-            return unclean("the session has temporary objects");
-        }
         let mut handle = self.line.connection()?.lock_handle().await.map_err(|error| failure::of(&error, &self.shared))?;
         if authorizer::in_transaction(&mut handle) {
             return unclean("the session has a transaction that nobody began");
         }
+        if self.changed_schema && authorizer::has_temporary_objects(&mut handle) {
+            return unclean("the session has temporary objects");
+        }
         authorizer::forget_last_key(&mut handle);
         drop(handle);
-        self.wrote = false;
+        (self.wrote, self.changed_schema) = (false, false);
         Ok(())
     }
 }
@@ -453,9 +479,7 @@ impl Connection for SqliteSession {
         self.wrote
             || self.transaction != Transaction::None
             || !matches!(self.line, Line::Free(_))
-            || [&self.shared.temporary, &self.shared.cancelled, &self.shared.terminated]
-                .iter()
-                .any(|flag| flag.load(Ordering::Acquire))
+            || [&self.shared.cancelled, &self.shared.terminated].iter().any(|flag| flag.load(Ordering::Acquire))
     }
 
     fn reset(&mut self) -> BoxFuture<'_, Result<(), Failure>> {

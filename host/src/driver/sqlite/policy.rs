@@ -15,8 +15,6 @@ pub(super) struct Action<'a> {
     pub(super) first: Option<&'a str>,
     /// The pragma's argument, the function's or the module's name.
     pub(super) second: Option<&'a str>,
-    /// `main` or `temp`, where it is told.
-    pub(super) database: Option<&'a str>,
     /// The innermost trigger or view that causes the action.
     pub(super) trigger: Option<&'a str>,
 }
@@ -30,10 +28,8 @@ pub(super) enum Effect {
     Inserts,
     /// Changes or deletes rows.
     Updates,
-    /// Changes the schema.
+    /// Changes the schema, of the file or of the session's temporary objects; the engine does not always tell which.
     Schema,
-    /// Leaves something in the session that others must not see.
-    Temporary,
 }
 
 /// Pragmas that only read, with any argument.
@@ -43,8 +39,6 @@ const READING_PRAGMAS: &[&str] = &[
     "index_info",
     "index_list",
     "index_xinfo",
-    "integrity_check",
-    "quick_check",
     "table_info",
     "table_list",
     "table_xinfo",
@@ -85,11 +79,9 @@ pub(super) fn judge(action: &Action<'_>, access: Access) -> Result<Effect, &'sta
         ffi::SQLITE_INSERT => Effect::Inserts,
         ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => Effect::Updates,
         ffi::SQLITE_CREATE_VTABLE if !listed(MODULES, action.second) => return Err("this virtual table module"),
-        ffi::SQLITE_CREATE_VTABLE | ffi::SQLITE_DROP_VTABLE => match action.database {
-            Some("main") => Effect::Schema,
-            _ => Effect::Temporary,
-        },
-        ffi::SQLITE_CREATE_INDEX
+        ffi::SQLITE_CREATE_VTABLE
+        | ffi::SQLITE_DROP_VTABLE
+        | ffi::SQLITE_CREATE_INDEX
         | ffi::SQLITE_CREATE_TABLE
         | ffi::SQLITE_CREATE_TRIGGER
         | ffi::SQLITE_CREATE_VIEW
@@ -99,19 +91,19 @@ pub(super) fn judge(action: &Action<'_>, access: Access) -> Result<Effect, &'sta
         | ffi::SQLITE_DROP_VIEW
         | ffi::SQLITE_ALTER_TABLE
         | ffi::SQLITE_REINDEX
-        | ffi::SQLITE_ANALYZE => Effect::Schema,
-        ffi::SQLITE_CREATE_TEMP_INDEX
+        | ffi::SQLITE_ANALYZE
+        | ffi::SQLITE_CREATE_TEMP_INDEX
         | ffi::SQLITE_CREATE_TEMP_TABLE
         | ffi::SQLITE_CREATE_TEMP_TRIGGER
         | ffi::SQLITE_CREATE_TEMP_VIEW
         | ffi::SQLITE_DROP_TEMP_INDEX
         | ffi::SQLITE_DROP_TEMP_TABLE
         | ffi::SQLITE_DROP_TEMP_TRIGGER
-        | ffi::SQLITE_DROP_TEMP_VIEW => Effect::Temporary,
+        | ffi::SQLITE_DROP_TEMP_VIEW => Effect::Schema,
         _ => return Err("this kind of statement"),
     };
     match (access, effect) {
-        (Access::ReadOnly, Effect::Inserts | Effect::Updates | Effect::Schema | Effect::Temporary) => Err("writing"),
+        (Access::ReadOnly, Effect::Inserts | Effect::Updates | Effect::Schema) => Err("writing"),
         _ => Ok(effect),
     }
 }
@@ -125,7 +117,7 @@ mod tests {
     use super::*;
 
     fn action<'a>(code: i32, first: Option<&'a str>, second: Option<&'a str>) -> Action<'a> {
-        Action { code, first, second, database: Some("main"), trigger: None }
+        Action { code, first, second, trigger: None }
     }
 
     #[test]

@@ -26,8 +26,6 @@ pub(super) struct Shared {
     pub(super) host: AtomicBool,
     /// Raised while the worker is to give up a statement whose rows nobody wants.
     pub(super) abandoned: AtomicBool,
-    /// Raised when a statement that makes a temporary object was compiled to be run, never lowered: the session is discarded.
-    pub(super) temporary: AtomicBool,
     /// Raised whenever the engine compiles a statement to run it; the owner lowers it before it runs one that it believes is compiled.
     pub(super) compiled: AtomicBool,
     /// Microseconds after `born` at which the running statement ends; 0 is never.
@@ -49,7 +47,7 @@ pub(super) struct Effects {
     pub(super) inserts: Option<String>,
     /// Rows are changed or deleted by the statement itself, which an upsert does too.
     pub(super) updates: bool,
-    /// The schema changes.
+    /// The schema changes, perhaps only that of the session's temporary objects.
     pub(super) schema: bool,
 }
 
@@ -62,7 +60,6 @@ impl Shared {
             terminated: AtomicBool::new(false),
             host: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            temporary: AtomicBool::new(false),
             compiled: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
             notes: Mutex::default(),
@@ -101,10 +98,7 @@ impl Shared {
         };
         match &mut notes.effects {
             Some(effects) => effects.add(action, effect),
-            None => {
-                self.compiled.store(true, Ordering::Release);
-                self.temporary.fetch_or(effect == Effect::Temporary, Ordering::AcqRel);
-            }
+            None => self.compiled.store(true, Ordering::Release),
         }
         true
     }
@@ -134,7 +128,7 @@ impl Effects {
         match effect {
             Effect::Inserts if action.trigger.is_none() => self.inserts = action.first.map(str::to_owned),
             Effect::Updates if action.trigger.is_none() => self.updates = true,
-            Effect::Schema | Effect::Temporary => self.schema = true,
+            Effect::Schema => self.schema = true,
             Effect::Inserts | Effect::Updates | Effect::Reads => {}
         }
     }

@@ -15,9 +15,14 @@ pub(super) struct Description {
     pub(super) parameters: usize,
     /// It changes nothing in the database.
     pub(super) read_only: bool,
+    /// The number of its columns changes with the schema. When the schema changes, the engine compiles a statement again by itself as
+    /// it begins to run; sqlx would read its rows by the columns that it saw before, and panics when there are more. So such a
+    /// statement is not kept, and runs only where the schema is fixed, within a transaction.
+    pub(super) selects_all: bool,
     /// sqlx may keep it compiled.
     pub(super) kept: bool,
-    changes_rows: bool,
+    /// It changes the schema, perhaps only that of the session's temporary objects.
+    pub(super) changes_schema: bool,
     makes_key: bool,
 }
 
@@ -43,15 +48,15 @@ impl Description {
                 Column { name, kind: Kind::of(&declared), declared }
             })
             .collect();
-        // When the schema changes, the engine compiles a kept statement again by itself. sqlx would then read rows by the columns it
-        // remembers, and panics when there are more; only a `*` can bring more.
-        let kept = sql.len() <= cache.text_bytes && cache.count > 0 && (columns.is_empty() || !scan::selects_all(sql));
+        let selects_all = !columns.is_empty() && scan::selects_all(sql);
+        let kept = !selects_all && sql.len() <= cache.text_bytes && cache.count > 0;
         Ok(Self {
             columns,
             parameters,
             read_only: compiled.read_only,
+            selects_all,
             kept,
-            changes_rows: !compiled.read_only && !compiled.effects.schema,
+            changes_schema: compiled.effects.schema,
             makes_key: compiled.makes_key,
         })
     }
@@ -63,7 +68,7 @@ impl Description {
 
     /// What a run did. The engine's counters keep the numbers of earlier statements where this one has none.
     pub(super) fn execution(&self, changes: u64, last_key: i64) -> Execution {
-        let rows_affected = if self.changes_rows { changes } else { 0 };
+        let rows_affected = if self.read_only || self.changes_schema { 0 } else { changes };
         Execution { rows_affected, last_insert_id: (self.makes_key && rows_affected > 0).then_some(last_key) }
     }
 }

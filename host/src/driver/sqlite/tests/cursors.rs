@@ -101,6 +101,8 @@ async fn a_cursor_that_is_left_in_the_middle_ends_at_once() {
         fetch(&mut session, 2, 3, 1_000).await.unwrap();
         session.reset().await.unwrap();
     }
+    assert_eq!(open(&mut session, 3, "SELECT 1").await.unwrap_err().kind, FailureKind::Invalid);
+    session.run(begin(true)).await.unwrap();
     open(&mut session, 3, "SELECT 1 UNION SELECT 2").await.unwrap();
     fetch(&mut session, 3, 1, 1_000).await.unwrap();
     session.close().await.unwrap();

@@ -41,17 +41,7 @@ async fn one_statement_a_call() {
 async fn parameters_are_neither_missing_nor_left_over() {
     let file = File::new().await;
     let mut session = file.writer().await;
-    for sql in [
-        "SELECT $0",
-        "SELECT ?0",
-        "SELECT :a",
-        "SELECT @a",
-        "SELECT $a",
-        "SELECT $1, $3",
-        "SELECT ?, ?1",
-        "SELECT ?2",
-        "SELECT ?1, ?",
-    ] {
+    for sql in ["SELECT $0", "SELECT ?0", "SELECT :a", "SELECT @a", "SELECT $a", "SELECT $1, $3", "SELECT ?2", "SELECT ?1, ?"] {
         for count in 0..3 {
             let params = vec![Value::Signed(1); count];
             let failure = session.run(Operation::Query(Statement { sql: sql.into(), params }, PLENTY)).await.unwrap_err();
@@ -93,6 +83,7 @@ async fn counts_and_keys_are_those_of_the_statement() {
         let answer = session.run(Operation::Execute(Statement { sql: sql.into(), params })).await.unwrap();
         assert_eq!(answer, Answer::Executed(Execution { rows_affected, last_insert_id }), "{sql}");
     }
+    session.run(begin(false)).await.unwrap();
     let lists = vec![vec![text("a")], vec![text("b")], vec![text("c")]];
     let answer = session.run(Operation::ExecuteMany(insert.into(), lists)).await.unwrap();
     assert_eq!(answer, Answer::Executed(Execution { rows_affected: 3, last_insert_id: Some(3) }));
@@ -100,6 +91,8 @@ async fn counts_and_keys_are_those_of_the_statement() {
     assert_eq!(answer, Answer::Executed(Execution { rows_affected: 0, last_insert_id: None }));
     let failure = session.run(Operation::ExecuteMany(insert.into(), vec![vec![text("d")], vec![]])).await.unwrap_err();
     assert_eq!((failure.kind, &failure.details[0]), (FailureKind::Invalid, &("row", "2".to_owned())));
+    session.run(Operation::Rollback).await.unwrap();
+    assert_eq!(session.run(Operation::ExecuteMany(insert.into(), Vec::new())).await.unwrap_err().kind, FailureKind::Invalid);
     // The next borrower does not see the number of this one's last row.
     session.reset().await.unwrap();
     assert_eq!(number(&mut session, "SELECT last_insert_rowid()").await, 0);
@@ -172,7 +165,9 @@ async fn statements_are_forgotten_by_number_length_and_age() {
                 assert_eq!(cell(&rows, 0, 0), Value::Signed(round + i64::try_from(i).unwrap()));
             }
             let long = "INSERT INTO visits (patient, minutes) SELECT id, ? FROM patients";
+            session.run(begin(false)).await.unwrap();
             session.run(Operation::ExecuteMany(long.into(), vec![vec![Value::Signed(1)]; 3])).await.unwrap();
+            session.run(Operation::Commit).await.unwrap();
         }
     }
 }
