@@ -9,6 +9,7 @@ pub mod migrations;
 pub mod postgres;
 pub mod settings;
 pub mod sql;
+pub mod sqlite;
 pub mod types;
 
 use std::{fmt, sync::Arc};

@@ -1,0 +1,531 @@
+//! One session: its operations, its transaction, and what must be clean before another borrower gets it.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, FutureExt};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor,
+    sqlite::{SqliteArguments, SqliteConnection},
+};
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::{
+    authorizer,
+    cursor::Cursor,
+    failure, params,
+    rows::{Rows, abandon},
+    shared::{Raised, Shared},
+    statement::{Catalogue, Description},
+};
+use crate::driver::{
+    Answer, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Statement, TransactionOptions, Value,
+    settings::{Access, Settings},
+    types::{self, Execution},
+};
+
+/// A statement longer than this, in bytes, is compiled where it cannot hold up other tasks.
+const LONG_TO_COMPILE: usize = 4 * 1024;
+
+/// A session with an SQLite file.
+pub(super) struct SqliteSession {
+    session: Session,
+    access: Access,
+    statement_timeout: Duration,
+    shared: Arc<Shared>,
+    line: Line,
+    transaction: Transaction,
+    catalogue: Catalogue,
+    /// Something ran since the last reset that may have written.
+    wrote: bool,
+    /// Something ran that may have made temporary objects.
+    changed_schema: bool,
+}
+
+/// Who has sqlx's connection.
+enum Line {
+    Free(SqliteConnection),
+    /// Until the cursor is closed.
+    Cursor(Cursor),
+    /// Closed.
+    Gone,
+}
+
+/// The host's view of the transaction. A guest cannot change it with SQL, only by making a statement fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// Ends by commit, rollback, or an error that makes the engine roll back.
+    Open {
+        read_only: bool,
+    },
+    /// The engine rolled back by itself; what follows must not run outside of any transaction. Ends by commit or rollback.
+    RolledBack,
+}
+
+impl SqliteSession {
+    pub(super) fn new(id: i64, connection: SqliteConnection, shared: Arc<Shared>, settings: &Settings) -> Self {
+        Self {
+            session: Session { id, started: "".into() },
+            access: settings.access,
+            statement_timeout: settings.statement_timeout,
+            shared,
+            line: Line::Free(connection),
+            transaction: Transaction::None,
+            catalogue: Catalogue::new(settings.statement_cache),
+            wrote: false,
+            changed_schema: false,
+        }
+    }
+
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// [`FailureKind::Disconnected`] when it is no database.
+    pub(super) async fn verify(&mut self) -> Result<(), Failure> {
+        let _host = Raised::new(&self.shared.host);
+        let query = sqlx::raw_sql("SELECT 1 FROM sqlite_schema LIMIT 1");
+        self.line.connection()?.execute(query).await.map_err(|error| failure::of_connect(&error))?;
+        Ok(())
+    }
+
+    async fn perform(&mut self, operation: Operation) -> Result<Answer, Failure> {
+        self.admit(&operation)?;
+        self.shared.end_statement_after(self.statement_timeout);
+        match operation {
+            Operation::Query(statement, limit) => self.query(statement, limit).await.map(Answer::Rows),
+            Operation::Execute(statement) => self.execute(statement).await.map(Answer::Executed),
+            Operation::ExecuteMany(sql, lists) => self.execute_many(sql, lists).await.map(Answer::Executed),
+            Operation::Begin(options) => self.begin(options).await.map(|()| Answer::Done),
+            Operation::Commit => self.commit().await.map(|()| Answer::Done),
+            Operation::Rollback => self.roll_back().await.map(|()| Answer::Done),
+            Operation::Savepoint(name) => self.savepoint("SAVEPOINT", &name).await,
+            Operation::RollbackTo(name) => self.savepoint("ROLLBACK TO", &name).await,
+            Operation::Release(name) => self.savepoint("RELEASE", &name).await,
+            Operation::OpenCursor(number, statement) => self.open_cursor(number, statement).await,
+            Operation::Fetch(number, limit) => self.fetch(number, limit).await,
+            Operation::CloseCursor(number) => {
+                if matches!(&self.line, Line::Cursor(cursor) if cursor.number() == number) {
+                    self.close_cursor().await;
+                }
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    /// Whether the session is in a state for this operation.
+    fn admit(&self, operation: &Operation) -> Result<(), Failure> {
+        if self.shared.terminated.load(Ordering::Acquire) {
+            return Err(failure::gone());
+        }
+        if matches!(operation, Operation::Rollback | Operation::CloseCursor(_)) {
+            return Ok(());
+        }
+        if self.shared.cancelled.load(Ordering::Acquire) {
+            return Err(Failure::new(FailureKind::Cancelled, "the session was cancelled"));
+        }
+        if self.transaction == Transaction::RolledBack && !matches!(operation, Operation::Commit) {
+            return Err(rolled_back());
+        }
+        match (&self.line, operation) {
+            (Line::Cursor(_), Operation::Fetch(..)) => Ok(()),
+            (Line::Cursor(_), _) => Err(Failure::new(FailureKind::Busy, "an open cursor owns the connection")),
+            (Line::Free(_) | Line::Gone, _) => Ok(()),
+        }
+    }
+
+    async fn query(&mut self, statement: Statement, limit: ResultLimit) -> Result<types::Rows, Failure> {
+        let (mut description, known) = self.describe(&statement.sql).await?;
+        let arguments = params::encode(statement.params, description.parameters)?;
+        self.admit_writing(&description)?;
+        let own = self.begin_own(&description).await?;
+        let mut result = self.rows(&statement.sql, arguments.clone(), &description, limit).await;
+        // The engine compiled a kept statement again, so the schema may have changed, and with it the declared types.
+        if known
+            && self.compiled_again(&statement.sql)
+            && description.read_only
+            && let Ok((changed, _)) = self.describe(&statement.sql).await
+            && changed.columns != description.columns
+        {
+            description = changed;
+            result = self.rows(&statement.sql, arguments, &description, limit).await;
+        }
+        self.end_own(own, result.is_ok()).await?;
+        Ok(types::Rows { columns: description.column_infos(), batch: result? })
+    }
+
+    async fn execute(&mut self, statement: Statement) -> Result<Execution, Failure> {
+        let (description, known) = self.describe(&statement.sql).await?;
+        let arguments = params::encode(statement.params, description.parameters)?;
+        self.admit_writing(&description)?;
+        let own = self.begin_own(&description).await?;
+        let result = self.run_through(&statement.sql, arguments, &description).await;
+        self.end_own(own, result.is_ok()).await?;
+        if known {
+            self.compiled_again(&statement.sql);
+        }
+        result
+    }
+
+    async fn execute_many(&mut self, sql: Arc<str>, lists: Vec<Vec<Value>>) -> Result<Execution, Failure> {
+        let (description, _) = self.describe(&sql).await?;
+        self.admit_writing(&description)?;
+        if self.transaction == Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
+        }
+        let mut sum = Execution { rows_affected: 0, last_insert_id: None };
+        for (index, list) in lists.into_iter().enumerate() {
+            // A short statement may never reach a check of the engine's.
+            if self.shared.cancelled.load(Ordering::Acquire) {
+                return Err(Failure::new(FailureKind::Cancelled, "the statement was cancelled"));
+            }
+            let arguments = params::encode(list, description.parameters).map_err(|failure| failure.with("row", index + 1))?;
+            let done = self.run_through(&sql, arguments, &description).await?;
+            sum.rows_affected = sum.rows_affected.saturating_add(done.rows_affected);
+            sum.last_insert_id = done.last_insert_id.or(sum.last_insert_id);
+        }
+        Ok(sum)
+    }
+
+    async fn begin(&mut self, options: TransactionOptions) -> Result<(), Failure> {
+        if self.transaction != Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "a transaction is open already"));
+        }
+        // SQLite is always serializable, which is as strong as any level asked for.
+        let read_only = options.read_only || self.access == Access::ReadOnly;
+        self.begin_fixed(read_only).await?;
+        self.transaction = Transaction::Open { read_only };
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Failure> {
+        match self.transaction {
+            Transaction::None => Err(Failure::new(FailureKind::Invalid, "no transaction is open")),
+            Transaction::RolledBack => {
+                self.transaction = Transaction::None;
+                Err(rolled_back())
+            }
+            Transaction::Open { .. } => match self.say("COMMIT").await {
+                Ok(()) => {
+                    self.transaction = Transaction::None;
+                    Ok(())
+                }
+                Err(failure) if failure.lost => Err(Failure { kind: FailureKind::CommitUnknown, ..failure }),
+                Err(failure) => Err(failure),
+            },
+        }
+    }
+
+    async fn roll_back(&mut self) -> Result<(), Failure> {
+        self.close_cursor().await;
+        if let Transaction::Open { .. } = self.transaction {
+            let said = self.say("ROLLBACK").await;
+            // Without a transaction the engine refuses, which is as good.
+            if let Err(failure) = said
+                && (failure.lost || self.in_transaction().await?)
+            {
+                return Err(failure);
+            }
+        }
+        self.transaction = Transaction::None;
+        Ok(())
+    }
+
+    async fn savepoint(&mut self, what: &str, name: &str) -> Result<Answer, Failure> {
+        // Outside a transaction SAVEPOINT would begin one.
+        if self.transaction == Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
+        }
+        self.say(&format!("{what} \"{name}\"")).await.map(|()| Answer::Done)
+    }
+
+    async fn open_cursor(&mut self, number: u32, statement: Statement) -> Result<Answer, Failure> {
+        if self.transaction == Transaction::None {
+            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
+        }
+        let (description, _) = self.describe_afresh(&statement.sql).await?;
+        let arguments = params::encode(statement.params, description.parameters)?;
+        self.admit_writing(&description)?;
+        let connection = match mem::replace(&mut self.line, Line::Gone) {
+            Line::Free(connection) => connection,
+            other => {
+                self.line = other;
+                return Err(failure::gone());
+            }
+        };
+        let columns = description.column_infos();
+        let shared = Arc::clone(&self.shared);
+        self.line = Line::Cursor(Cursor::open(number, connection, shared, statement.sql, arguments, description));
+        Ok(Answer::Columns(columns))
+    }
+
+    async fn fetch(&mut self, number: u32, limit: ResultLimit) -> Result<Answer, Failure> {
+        let result = match &mut self.line {
+            Line::Cursor(cursor) if cursor.number() == number => cursor.fetch(limit).await,
+            _ => return Err(Failure::new(FailureKind::Invalid, "no open cursor of this number")),
+        };
+        if result.is_err() {
+            self.close_cursor().await;
+        }
+        result.map(Answer::Batch)
+    }
+
+    async fn close_cursor(&mut self) {
+        self.line = match mem::replace(&mut self.line, Line::Gone) {
+            Line::Cursor(cursor) => Line::Free(cursor.close().await),
+            other => other,
+        };
+    }
+
+    /// What a statement is, and whether that was known before.
+    async fn describe(&mut self, sql: &Arc<str>) -> Result<(Arc<Description>, bool), Failure> {
+        if self.catalogue.expired() {
+            self.line.connection()?.clear_cached_statements().await.map_err(|error| failure::of(&error, &self.shared))?;
+        }
+        match self.catalogue.get(sql) {
+            Some(description) => Ok((description, true)),
+            None => self.describe_afresh(sql).await,
+        }
+    }
+
+    async fn describe_afresh(&mut self, sql: &Arc<str>) -> Result<(Arc<Description>, bool), Failure> {
+        let invalid = |told: &str| Err(Failure::new(FailureKind::Invalid, told));
+        if sql.len() > authorizer::MAX_SQL_BYTES {
+            return invalid("the statement is longer than 1 MiB");
+        }
+        if sql.contains('\0') {
+            // The engine stops there, and sqlx would look for the rest for ever.
+            return invalid("the statement contains a NUL character");
+        }
+        let shared = &self.shared;
+        let connection = self.line.connection()?;
+        let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
+        let long = sql.len() > LONG_TO_COMPILE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        let compiled = match long {
+            true => tokio::task::block_in_place(|| authorizer::compile(&mut handle, shared, sql)),
+            false => authorizer::compile(&mut handle, shared, sql),
+        }?;
+        drop(handle);
+        let description = Arc::new(Description::new(compiled, sql, self.catalogue.limits())?);
+        if description.kept {
+            self.catalogue.insert(sql, &description);
+        }
+        Ok((description, false))
+    }
+
+    /// Whether the statement that just ran was compiled again while it ran; forgets its description then.
+    fn compiled_again(&mut self, sql: &str) -> bool {
+        let again = self.shared.compiled.load(Ordering::Acquire);
+        if again {
+            self.catalogue.remove(sql);
+        }
+        again
+    }
+
+    /// Whether the statement may run here and now as far as writing goes. The authorizer and the file's own mode guard a read-only
+    /// session besides.
+    fn admit_writing(&mut self, description: &Description) -> Result<(), Failure> {
+        if description.read_only {
+            return Ok(());
+        }
+        if self.access == Access::ReadOnly {
+            return Err(Failure::new(FailureKind::Denied, "writing is not allowed"));
+        }
+        if self.transaction == (Transaction::Open { read_only: true }) {
+            return Err(Failure::new(FailureKind::Denied, "the transaction is read-only"));
+        }
+        self.wrote = true;
+        self.changed_schema |= description.changes_schema;
+        Ok(())
+    }
+
+    async fn rows(
+        &mut self,
+        sql: &Arc<str>,
+        arguments: SqliteArguments,
+        description: &Description,
+        limit: ResultLimit,
+    ) -> Result<types::Batch, Failure> {
+        self.shared.compiled.store(false, Ordering::Release);
+        let connection = self.line.connection()?;
+        let mut rows = Rows::of(connection, &self.shared, sql, arguments, description, description.kept);
+        let result = rows.all(limit).await;
+        let ended = rows.ended();
+        drop(rows);
+        if !ended {
+            abandon(connection, &self.shared).await?;
+        }
+        result
+    }
+
+    async fn run_through(
+        &mut self,
+        sql: &Arc<str>,
+        arguments: SqliteArguments,
+        description: &Description,
+    ) -> Result<Execution, Failure> {
+        self.shared.compiled.store(false, Ordering::Release);
+        let connection = self.line.connection()?;
+        let (changes, last_key) =
+            Rows::of(connection, &self.shared, sql, arguments, description, description.kept).none().await?;
+        Ok(description.execution(changes, last_key))
+    }
+
+    /// Begins a transaction whose snapshot, and with it the schema, is fixed from here on.
+    async fn begin_fixed(&mut self, read_only: bool) -> Result<(), Failure> {
+        // BEGIN alone fixes nothing (DEFERRED) or does not look whether the schema is the one that the session knows (IMMEDIATE).
+        let begun = self
+            .say(match read_only {
+                true => "BEGIN DEFERRED; SELECT 1 FROM sqlite_schema LIMIT 1",
+                false => "BEGIN IMMEDIATE; SELECT 1 FROM sqlite_schema LIMIT 1",
+            })
+            .await;
+        if matches!(&begun, Err(failure) if !failure.lost) && self.in_transaction().await? {
+            self.say("ROLLBACK").await?;
+        }
+        begun
+    }
+
+    /// Begins a transaction for one statement that the engine's own would not do for; tells whether it did.
+    async fn begin_own(&mut self, description: &Description) -> Result<bool, Failure> {
+        // A statement that writes and returns rows has written before its rows are read: if reading them fails, so must the writing.
+        let writes = !description.read_only && !description.columns.is_empty();
+        let own = self.transaction == Transaction::None && (writes || description.selects_all);
+        if own {
+            self.begin_fixed(!writes).await?;
+        }
+        Ok(own)
+    }
+
+    async fn end_own(&mut self, own: bool, keep: bool) -> Result<(), Failure> {
+        if !own {
+            return Ok(());
+        }
+        let committed = match keep {
+            true => self.say("COMMIT").await,
+            false => Ok(()),
+        };
+        if (!keep || committed.is_err()) && self.in_transaction().await? {
+            self.say("ROLLBACK").await?;
+        }
+        committed
+    }
+
+    /// Runs SQL of the host's own: past the authorizer, and whether or not the guest was cancelled.
+    async fn say(&mut self, sql: &str) -> Result<(), Failure> {
+        let _host = Raised::new(&self.shared.host);
+        // Not kept by sqlx, so that no guest's text ever meets a statement that was compiled past the authorizer.
+        let query = sqlx::raw_sql(AssertSqlSafe(sql));
+        self.line.connection()?.execute(query).await.map_err(|error| failure::of(&error, &self.shared))?;
+        Ok(())
+    }
+
+    /// As the engine sees it.
+    async fn in_transaction(&mut self) -> Result<bool, Failure> {
+        let mut handle = self.line.connection()?.lock_handle().await.map_err(|error| failure::of(&error, &self.shared))?;
+        Ok(authorizer::in_transaction(&mut handle))
+    }
+
+    /// Some errors make the engine roll back by itself; nothing else tells.
+    async fn see_what_is_left(&mut self) {
+        if matches!((&self.line, self.transaction), (Line::Free(_), Transaction::Open { .. }))
+            && matches!(self.in_transaction().await, Ok(false))
+        {
+            self.transaction = Transaction::RolledBack;
+        }
+    }
+
+    async fn clean(&mut self) -> Result<(), Failure> {
+        let unclean = |told: &str| Err(Failure::new(FailureKind::Database, told).lost());
+        self.roll_back().await?;
+        if self.shared.terminated.load(Ordering::Acquire) || self.shared.cancelled.load(Ordering::Acquire) {
+            // The cancel may still be on its way to a statement.
+            return unclean("the session was cancelled");
+        }
+        let mut handle = self.line.connection()?.lock_handle().await.map_err(|error| failure::of(&error, &self.shared))?;
+        if authorizer::in_transaction(&mut handle) {
+            return unclean("the session has a transaction that nobody began");
+        }
+        if self.changed_schema && authorizer::has_temporary_objects(&mut handle) {
+            return unclean("the session has temporary objects");
+        }
+        authorizer::forget_last_key(&mut handle);
+        drop(handle);
+        (self.wrote, self.changed_schema) = (false, false);
+        Ok(())
+    }
+}
+
+impl Connection for SqliteSession {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn run(&mut self, operation: Operation) -> BoxFuture<'_, Result<Answer, Failure>> {
+        async {
+            let result = self.perform(operation).await;
+            if result.is_err() {
+                self.see_what_is_left().await;
+            }
+            result
+        }
+        .boxed()
+    }
+
+    fn needs_reset(&self) -> bool {
+        self.wrote
+            || self.transaction != Transaction::None
+            || !matches!(self.line, Line::Free(_))
+            || [&self.shared.cancelled, &self.shared.terminated].iter().any(|flag| flag.load(Ordering::Acquire))
+    }
+
+    fn reset(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.clean().boxed()
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
+        async {
+            match &mut self.line {
+                Line::Free(connection) => connection.ping().await.map_err(|error| failure::of(&error, &self.shared)),
+                Line::Cursor(_) => Ok(()),
+                Line::Gone => Err(failure::gone()),
+            }
+        }
+        .boxed()
+    }
+
+    fn close(mut self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        async move {
+            self.close_cursor().await;
+            match mem::replace(&mut self.line, Line::Gone) {
+                Line::Free(connection) => connection.close().await.map_err(|error| failure::of(&error, &self.shared)),
+                Line::Cursor(_) | Line::Gone => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Drop for SqliteSession {
+    fn drop(&mut self) {
+        // Whatever the worker is doing ends now, and so does its thread.
+        self.shared.terminated.store(true, Ordering::Release);
+    }
+}
+
+impl Line {
+    fn connection(&mut self) -> Result<&mut SqliteConnection, Failure> {
+        match self {
+            Self::Free(connection) => Ok(connection),
+            Self::Cursor(_) => Err(Failure::new(FailureKind::Busy, "an open cursor owns the connection")),
+            Self::Gone => Err(failure::gone()),
+        }
+    }
+}
+
+fn rolled_back() -> Failure {
+    Failure::new(FailureKind::TransactionAborted, "the engine rolled the transaction back after an error")
+}
