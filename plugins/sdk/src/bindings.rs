@@ -32,7 +32,7 @@ pub mod asynchronous {
         generate_all,
         pub_export_macro: true,
         export_macro_name: "export_handler_async",
-        default_bindings_module: "wharf_sdk::raw_async",
+        default_bindings_module: "wharf_sdk::raw_asynchronous",
         with: { "wharf:sql/types@0.1.0": crate::bindings::sync::wharf::sql::types },
     });
 }

@@ -1,0 +1,1 @@
+//! The same names for handlers of WASI 0.3.
