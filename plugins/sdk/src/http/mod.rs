@@ -20,6 +20,7 @@ pub use self::serve::serve;
 
 pub(crate) use self::request::{check_json_type, parse_json, too_large};
 pub(crate) use self::routes::Routes;
+pub(crate) use self::serve::explain;
 
 /// How long the body of a request may be, unless the handler says otherwise.
 pub const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;

@@ -20,3 +20,5 @@ pub use self::from_cell::{Element, FromCell, Mismatch};
 pub use self::into_value::{IntoElement, IntoValue};
 pub use self::row::{Column, OwnedRow, Row};
 pub use self::rows::{OwnedRows, Rows};
+
+pub(crate) use self::cursor::DEFAULT_BATCH_SIZE;
