@@ -24,6 +24,13 @@ pub struct Permit {
     _plugin: GatePermit,
 }
 
+impl Permit {
+    /// Both places, as one value.
+    pub(super) fn of(host: GatePermit, plugin: GatePermit) -> Self {
+        Self { _host: host, _plugin: plugin }
+    }
+}
+
 impl Admission {
     /// Admission to the instances behind `host`, with at most `queue_timeout` of waiting at both gates together.
     #[must_use]
@@ -47,9 +54,13 @@ impl Admission {
             GateError::TimedOut if deadline < patience => CallError::DeadlineExceeded,
             GateError::TimedOut => CallError::Overloaded { limit: late },
         };
-        let plugin =
-            plugin.gate().enter(until).await.map_err(|e| refused(e, OverloadLimit::PluginQueue, OverloadLimit::PluginConcurrency))?;
-        let host = self.host.enter(until).await.map_err(|e| refused(e, OverloadLimit::HostQueue, OverloadLimit::HostInstances))?;
-        Ok(Permit { _host: host, _plugin: plugin })
+        let plugin = plugin
+            .gate()
+            .enter(until)
+            .await
+            .map_err(|e| refused(e, OverloadLimit::PluginQueue, OverloadLimit::PluginConcurrency))?;
+        let host =
+            self.host.enter(until).await.map_err(|e| refused(e, OverloadLimit::HostQueue, OverloadLimit::HostInstances))?;
+        Ok(Permit::of(host, plugin))
     }
 }

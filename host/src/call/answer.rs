@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::WasiBody;
 
+use super::CallError;
 use super::body::{AnswerAborted, BodySender, CallBody, NotTaken};
 use super::running::Running;
-use super::CallError;
 
 /// Bytes of an answer that are collected before it is streamed. What fits goes out with its length and without a task.
 const COLLECTED_BYTES: u64 = 64 << 10;
+
+/// How often a guest that only gave other tasks their turn gets another one before its answer is streamed.
+const PATIENCE: usize = 1;
 
 /// How an answer is delivered.
 pub(super) struct Delivery<'a> {
@@ -44,8 +47,13 @@ pub(super) async fn deliver(
         Err(detail) => return Err(run.end(CallError::InvalidResponse { detail })),
     };
     let mut frames = VecDeque::new();
+    let mut patience = PATIENCE;
     let complete = loop {
         match run.drive_once(body.frame()).await? {
+            Poll::Pending if patience > 0 => {
+                patience -= 1;
+                tokio::task::yield_now().await;
+            }
             Poll::Pending => break false,
             Poll::Ready(None) => break true,
             Poll::Ready(Some(frame)) => {

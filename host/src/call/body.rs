@@ -168,12 +168,13 @@ mod tests {
         assert!(body.collect().await.is_err());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reader_that_takes_nothing_has_stalled() {
         let (_body, sender) = CallBody::streamed(VecDeque::new());
-        sender.send(frame("a"), STALL).await.unwrap();
-        assert_eq!(sender.send(frame("b"), STALL).await, Err(NotTaken::Stalled));
-        assert_eq!(sender.drained(STALL).await, Err(NotTaken::Stalled));
+        let stall = Duration::from_millis(5);
+        sender.send(frame("a"), stall).await.unwrap();
+        assert_eq!(sender.send(frame("b"), stall).await, Err(NotTaken::Stalled));
+        assert_eq!(sender.drained(stall).await, Err(NotTaken::Stalled));
     }
 
     #[tokio::test]

@@ -17,6 +17,8 @@ mod outcome;
 mod output;
 mod request;
 mod running;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, Permit};
 pub use body::{AnswerAborted, CallBody};

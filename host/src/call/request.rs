@@ -43,7 +43,8 @@ fn host(headers: &http::HeaderMap) -> Result<Authority, CallError> {
         // HTTP/1.0 need not say; the server has refused what must.
         return Ok(Authority::from_static("localhost"));
     };
-    Authority::try_from(host.as_bytes()).map_err(|_| CallError::InvalidRequest { detail: "the host header is not an authority".to_owned() })
+    Authority::try_from(host.as_bytes())
+        .map_err(|_| CallError::InvalidRequest { detail: "the host header is not an authority".to_owned() })
 }
 
 /// Passes a body through, and remembers how it failed.

@@ -96,6 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_offered_is_linked() {
+        let engines = crate::engine::Engines::new(&crate::engine::EngineSettings::default()).unwrap();
+        for package in PACKAGES {
+            let concurrent = package.line == "0.3" || package.name.ends_with("-async");
+            let linker = if concurrent { engines.concurrent() } else { engines.plain() };
+            for interface in package.interfaces {
+                let name = format!("{}/{interface}@{}.0", package.name, package.line);
+                let component = wat::parse_str(format!(r#"(component (import "{name}" (instance)))"#)).unwrap();
+                let component = wasmtime::component::Component::from_binary(linker.engine(), &component).unwrap();
+                linker.instantiate_pre(&component).map_err(|error| format!("{name}: {error:#}")).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn other_versions_are_named() {
         assert_eq!(judge("wharf:sql/database@0.2.0"), Offer::OtherVersions(vec!["0.1"]));
         assert_eq!(judge("wasi:http/types@0.3.0-rc-2026-02-01"), Offer::OtherVersions(vec!["0.2", "0.3"]));

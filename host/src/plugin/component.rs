@@ -75,11 +75,8 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
 pub(super) fn link(engines: &Engines, compiled: &Compiled) -> Result<Handler, LoadError> {
     let component = &compiled.component;
     let mismatch = |error: wasmtime::Error| LoadError::Mismatch { detail: format!("{error:#}") };
-    let linker: &Linker<CallState> = if wasmtime::Engine::same(component.engine(), engines.plain().engine()) {
-        engines.plain()
-    } else {
-        engines.concurrent()
-    };
+    let linker: &Linker<CallState> =
+        if wasmtime::Engine::same(component.engine(), engines.plain().engine()) { engines.plain() } else { engines.concurrent() };
     let instance = linker.instantiate_pre(component).map_err(mismatch)?;
     match HandlerVersion::of(component) {
         Some(HandlerVersion::V03) => p3::bindings::ServicePre::new(instance).map(Handler::V03).map_err(mismatch),

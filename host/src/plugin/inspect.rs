@@ -114,3 +114,60 @@ impl HandlerVersion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineSettings;
+    use crate::engine::offers::Offer;
+
+    fn fault(component: &str) -> LoadError {
+        let engines = Engines::new(&EngineSettings::default()).unwrap();
+        let component = wat::parse_str(component).unwrap();
+        inspect(&engines, &component).and_then(Report::verdict).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        let engines = Engines::new(&EngineSettings::default()).unwrap();
+        assert_eq!(inspect(&engines, b"").unwrap_err(), LoadError::NotWasm);
+        assert_eq!(inspect(&engines, b"#!/bin/sh").unwrap_err(), LoadError::NotWasm);
+        assert_eq!(inspect(&engines, &wat::parse_str("(module)").unwrap()).unwrap_err(), LoadError::CoreModule);
+        let cut = &wat::parse_str("(component (core module))").unwrap()[..12];
+        assert!(matches!(inspect(&engines, cut).unwrap_err(), LoadError::Invalid { .. }));
+    }
+
+    #[test]
+    fn a_component_without_handler_says_what_it_exports() {
+        let component = r#"(component (instance $i) (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+        assert_eq!(fault(component), LoadError::NoHandler { exports: vec!["wasi:cli/run@0.2.0".to_owned()] });
+    }
+
+    #[test]
+    fn all_imports_that_are_not_offered_are_named() {
+        let component = r#"(component
+            (import "wasi:sockets/tcp@0.2.3" (instance)) (import "wharf:sql/database@0.2.0" (instance)) (import "wasi:io/poll@0.2.9" (instance))
+            (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#;
+        let error = fault(component);
+        assert_eq!(
+            error.to_string(),
+            "imports wasi:sockets/tcp@0.2.3, which this host does not offer; imports wharf:sql/database@0.2.0: this host serves 0.1"
+        );
+        let LoadError::NotOffered { imports } = error else { panic!("{error}") };
+        assert_eq!(imports[0].offer, Offer::No);
+    }
+
+    #[test]
+    fn a_handler_of_another_shape_is_a_mismatch() {
+        let component = r#"(component (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#;
+        assert!(matches!(fault(component), LoadError::Mismatch { .. }));
+    }
+
+    #[test]
+    fn an_interface_used_with_other_types_is_a_mismatch() {
+        let component = r#"(component
+            (import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result string)))))
+            (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#;
+        assert!(matches!(fault(component), LoadError::Mismatch { .. }));
+    }
+}
