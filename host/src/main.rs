@@ -1,3 +1,10 @@
 //! The `wharf` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use wharf::cli::{Arguments, run};
+
+fn main() -> ExitCode {
+    run(&Arguments::parse())
+}

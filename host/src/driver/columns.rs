@@ -105,7 +105,9 @@ impl Cells {
             Self::Timestamp(cells) | Self::TimestampTz(cells) => cells.len(),
             Self::Interval(cells) => cells.len(),
             Self::Uuid(cells) => cells.len(),
-            Self::Decimal(cells) | Self::Text(cells) | Self::Bytes(cells) | Self::Json(cells) | Self::Network(cells) => cells.len(),
+            Self::Decimal(cells) | Self::Text(cells) | Self::Bytes(cells) | Self::Json(cells) | Self::Network(cells) => {
+                cells.len()
+            }
             Self::Other(other) => other.cells.len(),
         }
     }
@@ -125,9 +127,12 @@ impl Cells {
             Self::Date(cells) => cells.len() * 4,
             Self::Interval(cells) => cells.len() * 16,
             Self::Uuid(cells) => cells.len() * 16,
-            Self::Signed(_) | Self::Unsigned(_) | Self::Float64(_) | Self::Time(_) | Self::Timestamp(_) | Self::TimestampTz(_) => {
-                self.len() * 8
-            }
+            Self::Signed(_)
+            | Self::Unsigned(_)
+            | Self::Float64(_)
+            | Self::Time(_)
+            | Self::Timestamp(_)
+            | Self::TimestampTz(_) => self.len() * 8,
             Self::Decimal(cells) | Self::Text(cells) | Self::Bytes(cells) | Self::Json(cells) | Self::Network(cells) => {
                 cells.data.len() + cells.offsets.len() * 4
             }
@@ -158,9 +163,7 @@ impl Cells {
             Self::Json(cells) => Value::Json(text(cells)),
             Self::Network(cells) => Value::Network(text(cells)),
             Self::Bytes(cells) => Value::Bytes(cells.get(index).to_vec()),
-            Self::Other(other) => {
-                Value::Other(OtherValue { type_name: other.type_name.clone(), text: text(&other.cells) })
-            }
+            Self::Other(other) => Value::Other(OtherValue { type_name: other.type_name.clone(), text: text(&other.cells) }),
         }
     }
 

@@ -5,6 +5,7 @@
 //! plugins, leases or WASM; it must fit a network database (cancel, reset, kill) as well as an embedded one.
 
 pub mod columns;
+pub mod migrations;
 pub mod settings;
 pub mod types;
 

@@ -1,3 +1,30 @@
-//! Bounded pools: slots and their tasks, the fair queue, quotas.
+//! Bounded pools over raw driver connections.
+//!
+//! A [`Database`] has one limit and one or more pools, one a credential. Every connection lives in a *slot*, and every slot in a task
+//! of its own that owns the connection from connect to close: nobody else ever drops a driver future. Borrowing goes
+//! [`Database::acquire`] → queue → [`Hold`] → commands to the slot's task; giving back is a notice that the `Drop` of the `Hold`
+//! sends. The slot takes the connection back, proves it clean, and only then counts it as free.
 
+mod capacity;
+mod control;
+mod counters;
+mod database;
+mod error;
+mod hold;
+mod queue;
+mod reclaim;
+mod serve;
 pub mod settings;
+mod slot;
+mod state;
+mod tenancy;
+
+pub use self::{
+    capacity::HostCapacity,
+    counters::{Counter, Counters},
+    database::{Borrower, Database, GrantId, Leftovers, PoolSpec, Quota},
+    error::{AcquireError, Ended, Limit, OperationError},
+    hold::{Hold, Until, Via},
+    settings::{Bounds, Settings},
+    state::Counts,
+};

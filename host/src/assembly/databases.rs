@@ -1,0 +1,145 @@
+//! Databases of a configuration: migrated, opened, and cut into grants.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{Progress, StartError};
+use crate::{
+    config::{self, Config, Connect, Secret},
+    driver::{
+        Driver, Engine, Failure, ResultLimit,
+        migrations::{self, MigrationError},
+        postgres::Postgres,
+        settings::{Access, Settings},
+        sqlite::Sqlite,
+    },
+    lease::{Grant, Grants},
+    pool::{Database, GrantId, HostCapacity, PoolSpec, Quota},
+};
+
+/// Migrations and seed of one database end within this.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The open databases, and what each plugin may use of them.
+#[derive(Debug)]
+pub(super) struct Databases {
+    pub(super) open: Vec<Database>,
+    /// By the plugin's name.
+    pub(super) grants: HashMap<String, Arc<Grants>>,
+}
+
+/// Migrates and opens all databases.
+///
+/// # Errors
+/// The first database that cannot be had, by name. Those that were open are dropped with their connections.
+pub(super) async fn open(config: &Config, progress: &dyn Progress) -> Result<Databases, StartError> {
+    let capacity = Arc::new(HostCapacity::new(config.max_connections));
+    let mut open = Vec::new();
+    let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
+    for described in &config.databases {
+        let name = &described.name;
+        let fail = |reason: String| StartError::Database { name: name.clone(), reason };
+        migrate(described, progress).await.map_err(fail)?;
+        let (database, cut) = assemble(config, described, &capacity).map_err(|failure| fail(failure.to_string()))?;
+        database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
+        for (plugin, granted, id) in cut {
+            let grant = Grant {
+                database: database.clone(),
+                id,
+                access: granted.access,
+                max_connections: granted.max_connections,
+                max_result: ResultLimit { rows: granted.max_rows, bytes: granted.max_result_bytes },
+                max_statements: granted.max_statements,
+            };
+            grants.entry(plugin.to_owned()).or_default().insert(granted.database.as_str().into(), grant);
+        }
+        open.push(database);
+    }
+    let grants = grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect();
+    Ok(Databases { open, grants })
+}
+
+async fn migrate(database: &config::Database, progress: &dyn Progress) -> Result<(), String> {
+    let folders = [database.migrations_folder(), database.seed_folder()];
+    let folders: Vec<&Path> = folders.iter().flatten().map(std::path::PathBuf::as_path).collect();
+    if folders.is_empty() {
+        return Ok(());
+    }
+    let url = database.migrations_url.as_ref().unwrap_or(&database.url);
+    let applying = migrations::apply(database.engine, &url_of(database, url), &folders);
+    let applied = timeout(MIGRATION_LIMIT, applying)
+        .await
+        .unwrap_or_else(|_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT)))))
+        .map_err(|error| error.to_string())?;
+    if applied > 0 {
+        progress.say(&format!("database {}: applied {applied} migration{}", database.name, if applied == 1 { "" } else { "s" }));
+    }
+    Ok(())
+}
+
+/// The URL to open; for SQLite that of the file, which the configuration has made relative to its own folder.
+fn url_of(database: &config::Database, url: &Secret) -> String {
+    match &database.file {
+        Some(file) => format!("sqlite://{}", file.display()),
+        None => url.expose().to_owned(),
+    }
+}
+
+type Cut<'a> = Vec<(&'a str, &'a config::Grant, GrantId)>;
+
+/// One database with a pool for each credential and access that its grants name.
+fn assemble<'a>(
+    config: &'a Config,
+    described: &config::Database,
+    capacity: &Arc<HostCapacity>,
+) -> Result<(Database, Cut<'a>), Failure> {
+    let mut keys: Vec<(&str, Access)> = Vec::new();
+    let mut pools = Vec::new();
+    let mut quotas = Vec::new();
+    let mut shares = Vec::new();
+    for plugin in &config.plugins {
+        for grant in plugin.databases.iter().filter(|grant| grant.database == described.name) {
+            let url = grant.url.as_ref().unwrap_or(&described.url);
+            let key = (url.expose(), grant.access);
+            let pool = match keys.iter().position(|other| *other == key) {
+                Some(pool) => pool,
+                None => {
+                    pools.push(PoolSpec { driver: driver(described, url, grant.access)? });
+                    keys.push(key);
+                    keys.len() - 1
+                }
+            };
+            quotas.push(Quota { pool, max_connections: grant.max_connections, max_transaction_time: grant.max_transaction_time });
+            shares.push((plugin.name.as_str(), grant));
+        }
+    }
+    if pools.is_empty() {
+        // Granted to nobody: `check` warns of it, and it is opened all the same.
+        pools.push(PoolSpec { driver: driver(described, &described.url, described.driver.access)? });
+    }
+    let (database, ids) =
+        Database::new(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity));
+    let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
+    Ok((database, cut))
+}
+
+fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<Arc<dyn Driver>, Failure> {
+    let settings = Settings { access, ..described.driver.clone() };
+    let url = url_of(described, url);
+    Ok(match described.engine {
+        Engine::Postgres => {
+            let driver = Postgres::new(&url, settings)?;
+            Arc::new(match &described.control_url {
+                Some(control) => driver.control_with(control.expose())?,
+                None => driver,
+            })
+        }
+        Engine::Sqlite | Engine::Mysql => Arc::new(Sqlite::new(&url, settings)?),
+    })
+}

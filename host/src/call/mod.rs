@@ -1,0 +1,25 @@
+//! Calls: one request, one Store, one instance, and one teardown whatever ends it.
+//!
+//! In the order data flows: [`Caller::call`] waits at [`Admission`]; `request` turns the HTTP request into the guest's; `guest` is the
+//! future that owns the Store; `running` drives it under the deadline and tears it down; `answer` makes the response; [`CallBody`] is
+//! its body.
+//!
+//! The guest runs in the request's own task until the answer is there. Only an answer that is not complete by then, or a handler that
+//! goes on working after it, gets a task of its own.
+
+mod admission;
+mod answer;
+mod body;
+mod caller;
+mod error;
+mod guest;
+mod outcome;
+mod output;
+mod request;
+mod running;
+
+pub use admission::{Admission, Permit};
+pub use body::{AnswerAborted, CallBody};
+pub use caller::{CallMeta, Caller};
+pub use error::{CallError, OverloadLimit, RequestBodyError};
+pub use outcome::{Counters, Outcome};

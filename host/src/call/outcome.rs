@@ -1,0 +1,107 @@
+//! How calls end, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::lease::End;
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $end:ident;)*) => {
+        /// How a call ended, for logs and counters.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Outcome { $($(#[$doc])* $variant,)* }
+
+        impl Outcome {
+            /// Every outcome, in the order of [`Counters`].
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable name in logs and metrics.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What the leases are told.
+            #[must_use]
+            pub fn end(self) -> End {
+                match self { $(Self::$variant => End::$end,)* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// The handler returned and its answer was handed over to the last byte.
+    Answered = "answered", Returned;
+    /// See [`CallError::NoResponse`](super::CallError::NoResponse).
+    NoResponse = "no-response", Returned;
+    /// See [`CallError::GuestError`](super::CallError::GuestError).
+    GuestError = "guest-error", Returned;
+    /// See [`CallError::InvalidResponse`](super::CallError::InvalidResponse).
+    InvalidResponse = "invalid-response", Returned;
+    /// See [`CallError::Trapped`](super::CallError::Trapped).
+    Trapped = "trapped", Trapped;
+    /// See [`CallError::FuelExhausted`](super::CallError::FuelExhausted).
+    FuelExhausted = "fuel-exhausted", FuelExhausted;
+    /// See [`CallError::MemoryExhausted`](super::CallError::MemoryExhausted).
+    MemoryExhausted = "memory-exhausted", MemoryExhausted;
+    /// See [`CallError::DeadlineExceeded`](super::CallError::DeadlineExceeded).
+    DeadlineExceeded = "deadline-exceeded", DeadlineExceeded;
+    /// See [`CallError::ClientGone`](super::CallError::ClientGone).
+    ClientGone = "client-gone", ClientGone;
+    /// See [`CallError::ReaderStalled`](super::CallError::ReaderStalled).
+    ReaderStalled = "reader-stalled", ClientGone;
+    /// See [`CallError::BodyStalled`](super::CallError::BodyStalled).
+    BodyStalled = "body-stalled", ClientGone;
+    /// See [`CallError::BodyTooLarge`](super::CallError::BodyTooLarge).
+    BodyTooLarge = "body-too-large", ClientGone;
+    /// See [`CallError::InvalidRequest`](super::CallError::InvalidRequest).
+    InvalidRequest = "invalid-request", Returned;
+    /// See [`CallError::Overloaded`](super::CallError::Overloaded).
+    Overloaded = "overloaded", Returned;
+    /// See [`CallError::ShuttingDown`](super::CallError::ShuttingDown).
+    ShuttingDown = "shutting-down", ShuttingDown;
+    /// See [`CallError::HostPanicked`](super::CallError::HostPanicked).
+    HostPanicked = "host-panicked", HostPanicked;
+}
+
+/// Counts of calls since the start, and of those that run.
+#[derive(Debug, Default)]
+pub struct Counters {
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+    running: AtomicU64,
+    fuel: AtomicU64,
+}
+
+impl Counters {
+    /// Calls that ended so.
+    #[must_use]
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Calls that have an instance, or an answer that is not yet handed over.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Fuel that all ended calls used together.
+    #[must_use]
+    pub fn fuel_used(&self) -> u64 {
+        self.fuel.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn started(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn finished(&self, outcome: Outcome, fuel: u64) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.fuel.fetch_add(fuel, Ordering::Relaxed);
+        self.never_ran(outcome);
+    }
+
+    pub(super) fn never_ran(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}

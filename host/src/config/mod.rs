@@ -1,0 +1,116 @@
+//! From `wharf.toml` to a configuration that is known to be right.
+//!
+//! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
+//! puts the environment in, `values` reads single values, `server`, `database` (with `address`), `plugin` and `routes` read the
+//! sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is wrong at once.
+//!
+//! Nothing is corrected silently, and no secret gets into a message.
+
+mod address;
+mod checks;
+mod database;
+mod diagnostics;
+mod interpolate;
+mod model;
+mod plugin;
+mod reader;
+mod redact;
+mod routes;
+mod secret;
+mod server;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{cell::RefCell, fs, io::Read, path::Path, sync::Arc};
+
+use toml::de::DeTable;
+
+pub use self::{
+    checks::{check_components, notes},
+    diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
+    interpolate::Environment,
+    model::{Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, engine_name},
+    secret::Secret,
+};
+use self::{
+    reader::{Context, Table},
+    values::reason,
+};
+
+/// The name of the file in a folder.
+pub const FILE_NAME: &str = "wharf.toml";
+
+/// A configuration is no longer than this.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The environment of this process, for [`load`].
+#[must_use]
+pub fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads a configuration: the file, or `wharf.toml` in the folder. Relative paths in it are relative to its folder.
+///
+/// Components need not exist ([`check_components`]); folders, migrations and files with secrets do. Databases are not talked to.
+///
+/// # Bounds
+/// A file of at most 1 MiB. Blocks on the file system.
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let label = file.display().to_string();
+    let text = read_file(&file).map_err(|(message, hint)| {
+        let mut diagnostics = Diagnostics::new(Arc::new(Source::new(label.as_str(), "")));
+        diagnostics.error(None, message, hint);
+        diagnostics
+    })?;
+    parse(&file, &label, &text, environment)
+}
+
+fn read_file(file: &Path) -> Result<String, (String, &'static str)> {
+    let cannot =
+        |why: &str| (format!("cannot read `{}`: {why}", file.display()), "give the path of a wharf.toml, or of its folder");
+    let mut bytes = Vec::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(&reason(&error)))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(cannot("it is longer than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8"))
+}
+
+/// Reads the text of `file`, which messages call `label`.
+fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+    let (table, syntax_errors) = DeTable::parse_recoverable(text);
+    let source = Arc::new(Source::new(label, redact::redact(text, table.get_ref())));
+    let base = file.parent().unwrap_or(Path::new(""));
+    let context = Context { text, base, environment, diagnostics: RefCell::new(Diagnostics::new(source.clone())) };
+
+    let mut root = Table::root(&context, table.get_ref());
+    let max_connections = root.number("max_connections", 50, 1, 100_000);
+    let (server, engine) = server::read(&mut root);
+    let drafts = database::read(&mut root, &max_connections);
+    let plugins = plugin::read(&mut root, drafts.as_deref());
+    root.finish();
+    let databases = drafts.into_iter().flatten().filter_map(|draft| draft.database).collect();
+
+    let mut diagnostics = context.diagnostics.into_inner();
+    if !syntax_errors.is_empty() {
+        let mut syntax = Diagnostics::new(source.clone());
+        for error in &syntax_errors {
+            syntax.error(
+                error.span().map(Location::from),
+                error.message(),
+                "strings are in quotes, a key is given once; see https://toml.io for the syntax",
+            );
+        }
+        diagnostics.forgive_after_syntax_errors(syntax);
+    }
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
+    }
+    Ok(Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine })
+}

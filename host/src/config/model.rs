@@ -1,0 +1,216 @@
+//! The validated configuration. Its existence proves the rules: only [`super::load`] makes one.
+//!
+//! Fields are named as the keys of `wharf.toml`, and every limit is finite.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use http::Method;
+
+use super::{
+    diagnostics::{Location, Source},
+    secret::Secret,
+};
+use crate::{
+    driver::{self, settings::Access},
+    pool,
+};
+
+/// A whole `wharf.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file itself.
+    pub path: PathBuf,
+    /// The file as diagnostics of later stages show it: `Diagnostics::new(config.source.clone())`.
+    pub source: Arc<Source>,
+    /// `[server]`.
+    pub server: Server,
+    /// Sessions of all databases together, at most. 1 to 100,000; default 50.
+    pub max_connections: u32,
+    /// `[databases.NAME]`, in the order of the file.
+    pub databases: Vec<Database>,
+    /// `[plugins.NAME]`, in the order of the file; at least one.
+    pub plugins: Vec<Plugin>,
+    /// `[engine]`.
+    pub engine: Engine,
+}
+
+/// How the host listens, and how much it takes on.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Default `127.0.0.1:3000`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Client connections at once. 1 to 100,000; default 1,024.
+    pub max_connections: u32,
+    /// Bytes of a request's head. 8 KiB (hyper's least) to 16 MiB; default 64 KiB.
+    pub max_header_bytes: usize,
+    /// Header fields of a request. 1 to 10,000; default 100.
+    pub max_headers: usize,
+    /// Bytes of a request's body. 1 B to 4 GiB; default 10 MiB.
+    pub max_body: usize,
+    /// From a connection's or request's first byte to the end of the head. 1 ms to 1 h; default 10 s.
+    pub header_timeout: Duration,
+    /// A connection without a request. 1 ms to 24 h; default 60 s.
+    pub idle_timeout: Duration,
+    /// A body, in or out, that does not move. 1 ms to 1 h; default 10 s.
+    pub body_stall_timeout: Duration,
+    /// Calls that run at once, of all plugins. 1 to 100,000, at most `engine.max_instances`; default 256.
+    pub max_concurrency: u32,
+    /// Calls that wait for their turn. 0 to 1,000,000; default 1,024.
+    pub max_queue: u32,
+    /// How long a call waits for its turn. 1 ms to 1 h; default 1 s.
+    pub queue_timeout: Duration,
+    /// How long calls may go on once the host stops. 0 s to 1 h; default 10 s.
+    pub drain_timeout: Duration,
+    /// How long taking back and closing all connections may last after that. 1 ms to 1 h; default 10 s.
+    pub reclaim_timeout: Duration,
+}
+
+/// One database with its pools' shared limits.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The NAME of `[databases.NAME]`.
+    pub name: String,
+    /// Where it is named in the file.
+    pub location: Location,
+    /// Where its `url` (or `url_file`) stands in the file.
+    pub url_location: Location,
+    /// Address and credential. For SQLite always `sqlite://` and [`Database::file`].
+    pub url: Secret,
+    /// Read off the scheme of `url`: SQLite or PostgreSQL.
+    pub engine: driver::Engine,
+    /// The file of an SQLite database, made relative to the folder of the configuration; need not exist yet, its folder does.
+    pub file: Option<PathBuf>,
+    /// A credential of its own for cancelling and ending sessions; the role of `url` by default.
+    pub control_url: Option<Secret>,
+    /// The folder with a folder of migrations an engine, see [`Database::migrations_folder`].
+    pub migrations: Option<PathBuf>,
+    /// A credential of its own for migrations and seed; that of `url` by default.
+    pub migrations_url: Option<Secret>,
+    /// Like `migrations`; applied once, after them. See [`Database::seed_folder`].
+    pub seed: Option<PathBuf>,
+    /// Whether the database must answer before the host listens. Default eager.
+    pub connect: Connect,
+    /// Limits of all its pools together.
+    pub settings: pool::settings::Settings,
+    /// What its drivers are told; `access` is the most, a [`Grant`] says what holds for a plugin.
+    pub driver: driver::settings::Settings,
+}
+
+impl Database {
+    /// The migrations for this engine: `migrations/sqlite` or `migrations/postgres`; existed when the configuration was read.
+    #[must_use]
+    pub fn migrations_folder(&self) -> Option<PathBuf> {
+        Some(self.migrations.as_ref()?.join(engine_name(self.engine)))
+    }
+
+    /// The seed for this engine; existed when the configuration was read.
+    #[must_use]
+    pub fn seed_folder(&self) -> Option<PathBuf> {
+        Some(self.seed.as_ref()?.join(engine_name(self.engine)))
+    }
+}
+
+/// The engine's name in folders and messages.
+#[must_use]
+pub fn engine_name(engine: driver::Engine) -> &'static str {
+    match engine {
+        driver::Engine::Sqlite => "sqlite",
+        driver::Engine::Postgres => "postgres",
+        driver::Engine::Mysql => "mysql",
+    }
+}
+
+/// When a database is connected to for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// At start; a database that is down stops the host from starting.
+    Eager,
+    /// At the first use; until then nobody knows whether the database is up.
+    Lazy,
+}
+
+/// One handler with its routes, limits and grants.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// The NAME of `[plugins.NAME]`.
+    pub name: String,
+    /// Where it is named in the file.
+    pub location: Location,
+    /// The component. Need not exist yet; [`super::check_components`] asks when it must.
+    pub component: PathBuf,
+    /// Where `component` stands in the file; the plugin's name when it is a default.
+    pub component_location: Location,
+    /// The folder of the crate that `wharf build` compiles into `component`, whose default is then
+    /// `.wharf/build/NAME.wasm` beside the configuration.
+    pub source: Option<PathBuf>,
+    /// 1 to 256; no two of the whole configuration overlap.
+    pub routes: Vec<Route>,
+    /// What one call, and all calls together, may use.
+    pub limits: Limits,
+    /// The databases it may use; none other exists for it.
+    pub databases: Vec<Grant>,
+}
+
+/// Which requests a plugin answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Every method when `None`.
+    pub method: Option<Method>,
+    /// In the syntax of `matchit`: `/patients/{id}`, `/files/{*rest}`.
+    pub path: String,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// What a plugin may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Units of computation a call. At least 1; default 10,000,000,000.
+    pub fuel: u64,
+    /// Wall clock of a call, to the last byte of its answer. 1 ms to 1 h; default 15 s.
+    pub deadline: Duration,
+    /// Bytes of linear memory a call. 64 KiB to 4 GiB; default 64 MiB.
+    pub memory: usize,
+    /// Elements of each table of a component. 1 to 10,000,000; default 20,000.
+    pub max_table_elements: usize,
+    /// Core instances that a component is made of. 1 to 1,000; default 50.
+    pub max_core_instances: usize,
+    /// Calls at once. 1 to 100,000; default 64.
+    pub max_concurrency: u32,
+    /// A longer line of output is cut. 64 B to 1 MiB; default 4 KiB.
+    pub log_line_bytes: usize,
+    /// Further lines of output in the same second are counted, not kept. 1 to 100,000; default 100.
+    pub log_lines_per_second: u32,
+}
+
+/// A plugin's right to a database.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The name of a [`Database`] of the same configuration.
+    pub database: String,
+    /// Where it is named in the file.
+    pub location: Location,
+    /// What the plugin may do. Always written out.
+    pub access: Access,
+    /// A credential of its own. Always there for read-only access to PostgreSQL, and then another role than the database's.
+    pub url: Option<Secret>,
+    /// Sessions at once, of all calls of the plugin. 1 to the database's, which is the default.
+    pub max_connections: u32,
+    /// Rows that one statement may return. 1 to 100,000,000; default 100,000.
+    pub max_rows: u32,
+    /// Bytes that one statement may return. 1 KiB to 1 GiB; default 16 MiB.
+    pub max_result_bytes: usize,
+    /// Statements a call. 1 to 1,000,000; default 1,000.
+    pub max_statements: u32,
+    /// From a transaction's begin to its end. 1 ms to 1 h; default 10 s.
+    pub max_transaction_time: Duration,
+}
+
+/// How components are compiled and instantiated.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// The folder for compiled code; made when it is missing. Default `.wharf/cache` beside the configuration.
+    pub cache: PathBuf,
+    /// Instances at once, of all plugins. 1 to 100,000; default 1,000.
+    pub max_instances: u32,
+}

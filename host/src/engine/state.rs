@@ -1,0 +1,100 @@
+//! The state of one Store: what the host's interfaces reach while a handler runs.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use super::Limiter;
+use crate::interface::{HasSql, SqlView};
+use crate::lease::Scope;
+
+/// Handles that the host keeps for one call: streams, headers, connections, cursors.
+const MAX_HANDLES: usize = 4_096;
+/// Bytes of all headers of one message, as they are in memory.
+const MAX_FIELDS_BYTES: usize = 128 << 10;
+/// Bytes that a handler may write to its answer at once.
+const BODY_CHUNK_BYTES: usize = 64 << 10;
+/// Writes to an answer that are buffered before the handler waits; with 4 KiB a blocking write, 64 KiB go without waiting.
+const BODY_BUFFER_CHUNKS: usize = 15;
+
+/// The state of one Store.
+pub struct CallState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    table: ResourceTable,
+    scope: Arc<Scope>,
+    limiter: Limiter,
+}
+
+impl std::fmt::Debug for CallState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallState").field("scope", &self.scope).field("limiter", &self.limiter).finish_non_exhaustive()
+    }
+}
+
+impl CallState {
+    /// The state for one call.
+    #[must_use]
+    pub fn new(wasi: WasiCtx, scope: Arc<Scope>, limiter: Limiter) -> Self {
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_FIELDS_BYTES);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        Self { wasi, http, hooks: Hooks, table, scope, limiter }
+    }
+
+    /// The bounds on memory and tables.
+    #[must_use]
+    pub fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl HasSql for CallState {
+    fn sql(&mut self) -> SqlView<'_> {
+        SqlView { scope: &self.scope, table: &mut self.table }
+    }
+}
+
+struct Hooks;
+
+type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Hooks {
+    // Outgoing requests are not linked; this answers for the trait alone.
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BODY_BUFFER_CHUNKS
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+}

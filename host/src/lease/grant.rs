@@ -1,0 +1,62 @@
+//! What a plugin may use of which database.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    driver::{ResultLimit, settings::Access},
+    pool::{Database, GrantId},
+};
+
+/// A plugin's right to a database, with its budgets.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The database.
+    pub database: Database,
+    /// The grant's number there.
+    pub id: GrantId,
+    /// What the credential may do; the database guards it.
+    pub access: Access,
+    /// Connections that the plugin, and so any one call, may have at once.
+    pub max_connections: u32,
+    /// Rows and bytes of one result, or of one batch of a cursor.
+    pub max_result: ResultLimit,
+    /// Statements of one call.
+    pub max_statements: u32,
+}
+
+/// The grants of one plugin, by name.
+#[derive(Debug, Default)]
+pub struct Grants(Vec<(Arc<str>, Grant)>);
+
+impl Grants {
+    /// The grants under the names that the plugin uses.
+    #[must_use]
+    pub fn new(grants: BTreeMap<Arc<str>, Grant>) -> Self {
+        Self(grants.into_iter().collect())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.0.binary_search_by(|(other, _)| (**other).cmp(name)).ok()
+    }
+
+    pub(super) fn at(&self, index: usize) -> &Grant {
+        &self.0[index].1
+    }
+}

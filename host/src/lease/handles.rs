@@ -1,0 +1,400 @@
+//! What the handles of a guest stand for. Every operation waits at most until the call's deadline or the statement's time-out.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use super::{
+    Error,
+    grant::Grant,
+    scope::{Counted, Scope},
+};
+use crate::{
+    driver::{Answer, Batch, ColumnInfo, Engine, Execution, Operation, ResultLimit, Rows, Statement, TransactionOptions, Value},
+    pool::{Ended, Hold, OperationError, Via},
+};
+
+/// A name of a savepoint: as long as PostgreSQL keeps identifiers.
+const MAX_NAME: usize = 63;
+
+/// One leased connection; given back when its last handle is dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) hold: Hold,
+    counted: Counted,
+    /// Numbers for transactions and cursors.
+    numbers: AtomicU32,
+}
+
+impl Lease {
+    pub(super) fn new(hold: Hold, counted: Counted) -> Self {
+        Self { hold, counted, numbers: AtomicU32::new(1) }
+    }
+
+    fn number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn grant(&self) -> &Grant {
+        self.counted.scope.grant(self.counted.grant)
+    }
+
+    async fn run(&self, via: Via, operation: Operation) -> Result<Answer, Error> {
+        let until = self.counted.scope.statement_until(self.counted.grant);
+        self.hold.run(via, operation, until).await.map_err(Error::Operation)
+    }
+
+    /// Runs a guest's statement, which counts.
+    async fn statement(&self, via: Via, operation: Operation) -> Result<Answer, Error> {
+        self.counted.scope.count_statement(self.counted.grant)?;
+        self.run(via, operation).await
+    }
+
+    async fn query(&self, via: Via, statement: Statement) -> Result<Rows, Error> {
+        let answer = self.statement(via, Operation::Query(statement, self.grant().max_result)).await?;
+        if let Answer::Rows(rows) = answer { Ok(rows) } else { Err(unexpected()) }
+    }
+
+    async fn execute(&self, via: Via, statement: Statement) -> Result<Execution, Error> {
+        executed(self.statement(via, Operation::Execute(statement)).await?)
+    }
+
+    async fn execute_many(&self, via: Via, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
+        if params.is_empty() {
+            return Ok(Execution { rows_affected: 0, last_insert_id: None });
+        }
+        executed(self.statement(via, Operation::ExecuteMany(sql, params)).await?)
+    }
+
+    async fn begin(self: &Arc<Self>, options: TransactionOptions) -> Result<Transaction, Error> {
+        let transaction = Transaction { number: self.number(), lease: Arc::clone(self) };
+        self.run(Via::Transaction(transaction.number), Operation::Begin(options)).await?;
+        Ok(transaction)
+    }
+}
+
+fn executed(answer: Answer) -> Result<Execution, Error> {
+    if let Answer::Executed(execution) = answer { Ok(execution) } else { Err(unexpected()) }
+}
+
+/// A driver that answers with something else than was asked for is broken; its guest learns that much.
+fn unexpected() -> Error {
+    Error::Operation(OperationError::Invalid("the driver gave an answer of another kind"))
+}
+
+/// A granted database; holds nothing.
+#[derive(Clone, Debug)]
+pub struct Database {
+    scope: Arc<Scope>,
+    grant: usize,
+}
+
+impl Database {
+    pub(super) fn new(scope: Arc<Scope>, grant: usize) -> Self {
+        Self { scope, grant }
+    }
+
+    /// The dialect.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.scope.grant(self.grant).database.engine()
+    }
+
+    /// Leases a connection for one statement and returns its rows.
+    ///
+    /// # Errors
+    /// See [`Error`]; the connection is given back either way.
+    /// # Cancellation
+    /// Dropping the future gives up the wait, or cancels the statement on the server.
+    pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
+        self.scope.lease(self.grant).await?.query(Via::Connection, statement).await
+    }
+
+    /// As [`Database::query`], counting rows instead of returning them.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn execute(&self, statement: Statement) -> Result<Execution, Error> {
+        self.scope.lease(self.grant).await?.execute(Via::Connection, statement).await
+    }
+
+    /// One statement with several lists of parameters, all or nothing.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn execute_many(&self, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
+        self.scope.lease(self.grant).await?.execute_many(Via::Connection, sql, params).await
+    }
+
+    /// Starts a transaction on a connection of its own.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        self.scope.lease(self.grant).await?.begin(options).await
+    }
+
+    /// Leases a connection until the handle is dropped.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn connect(&self) -> Result<Connection, Error> {
+        Ok(Connection { lease: self.scope.lease(self.grant).await?, closed: AtomicBool::new(false) })
+    }
+
+    /// Opens a cursor in a read-only transaction of its own.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn cursor(&self, statement: Statement) -> Result<Cursor, Error> {
+        let transaction = self.begin(TransactionOptions { isolation: None, read_only: true }).await?;
+        let mut cursor = transaction.cursor(statement).await?;
+        cursor.own = Some(transaction);
+        Ok(cursor)
+    }
+}
+
+/// A leased connection.
+#[derive(Debug)]
+pub struct Connection {
+    lease: Arc<Lease>,
+    closed: AtomicBool,
+}
+
+impl Connection {
+    fn lease(&self) -> Result<&Arc<Lease>, Error> {
+        if self.closed.load(Ordering::Relaxed) { Err(Error::Invalid("the connection is closed")) } else { Ok(&self.lease) }
+    }
+
+    /// Runs one statement and returns its rows.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
+        self.lease()?.query(Via::Connection, statement).await
+    }
+
+    /// Runs one statement and counts its rows.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn execute(&self, statement: Statement) -> Result<Execution, Error> {
+        self.lease()?.execute(Via::Connection, statement).await
+    }
+
+    /// One statement with several lists of parameters, all or nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn execute_many(&self, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
+        self.lease()?.execute_many(Via::Connection, sql, params).await
+    }
+
+    /// Starts a transaction on this connection.
+    ///
+    /// # Errors
+    /// See [`Error`]; `Busy` while another one is open.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        self.lease()?.begin(options).await
+    }
+
+    /// Gives the connection back, whatever handles to it exist still.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] the second time.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return Err(Error::Invalid("the connection is closed"));
+        }
+        self.lease.hold.release(Ended::Released);
+        Ok(())
+    }
+}
+
+/// An open transaction; dropping it rolls it back unless it has ended.
+#[derive(Debug)]
+pub struct Transaction {
+    lease: Arc<Lease>,
+    number: u32,
+}
+
+impl Transaction {
+    fn via(&self) -> Via {
+        Via::Transaction(self.number)
+    }
+
+    /// Runs one statement and returns its rows.
+    ///
+    /// # Errors
+    /// See [`Error`]; any failed statement dooms the transaction.
+    pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
+        self.lease.query(self.via(), statement).await
+    }
+
+    /// Runs one statement and counts its rows.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn execute(&self, statement: Statement) -> Result<Execution, Error> {
+        self.lease.execute(self.via(), statement).await
+    }
+
+    /// One statement with several lists of parameters.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn execute_many(&self, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
+        self.lease.execute_many(self.via(), sql, params).await
+    }
+
+    /// Opens a cursor.
+    ///
+    /// # Errors
+    /// As for `query`.
+    pub async fn cursor(&self, statement: Statement) -> Result<Cursor, Error> {
+        let number = self.lease.number();
+        // Made first, so that whatever was opened is closed when the answer is not awaited.
+        let mut cursor = Cursor {
+            columns: Vec::new(),
+            number,
+            transaction: self.number,
+            lease: Arc::clone(&self.lease),
+            streamed: AtomicBool::new(false),
+            own: None,
+        };
+        let answer = self.lease.statement(cursor.via(), Operation::OpenCursor(number, statement)).await?;
+        let Answer::Columns(columns) = answer else { return Err(unexpected()) };
+        cursor.columns = columns;
+        Ok(cursor)
+    }
+
+    /// Sets a savepoint.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is not 1 to 63 letters, digits and underscores.
+    pub async fn savepoint(&self, name: &str) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::Savepoint(checked(name)?)).await.map(drop)
+    }
+
+    /// Rolls back to a savepoint, which stays.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none of this name.
+    pub async fn rollback_to(&self, name: &str) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::RollbackTo(checked(name)?)).await.map(drop)
+    }
+
+    /// Forgets a savepoint.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none of this name.
+    pub async fn release(&self, name: &str) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::Release(checked(name)?)).await.map(drop)
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// `CommitUnknown` when the connection was lost before the answer came.
+    pub async fn commit(&self) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::Commit).await.map(drop)
+    }
+
+    /// Rolls back.
+    ///
+    /// # Errors
+    /// See [`Error`]; the transaction has ended either way.
+    pub async fn rollback(&self) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::Rollback).await.map(drop)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.lease.hold.transaction_dropped(self.number);
+    }
+}
+
+fn checked(name: &str) -> Result<Arc<str>, Error> {
+    let fine = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if fine { Ok(name.into()) } else { Err(Error::Invalid("a savepoint's name is 1 to 63 letters, digits or underscores")) }
+}
+
+/// An open cursor; dropping it closes it.
+#[derive(Debug)]
+pub struct Cursor {
+    columns: Vec<ColumnInfo>,
+    number: u32,
+    transaction: u32,
+    lease: Arc<Lease>,
+    /// Whether its batches were taken as a stream.
+    streamed: AtomicBool,
+    /// The transaction that was opened for this cursor alone; dropped after the cursor was closed.
+    own: Option<Transaction>,
+}
+
+impl Cursor {
+    fn via(&self) -> Via {
+        Via::Cursor { transaction: self.transaction, cursor: self.number }
+    }
+
+    /// The columns.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnInfo] {
+        &self.columns
+    }
+
+    /// The next rows, `None` after the last.
+    ///
+    /// # Bounds
+    /// `max_rows` and the grant's `max_rows` and `max_result_bytes`, whichever is less; at least one row.
+    /// # Errors
+    /// See [`Error`]; [`Error::Invalid`] for no rows at all.
+    pub async fn next(&self, max_rows: u32) -> Result<Option<Batch>, Error> {
+        if max_rows == 0 {
+            return Err(Error::Invalid("a batch has at least one row"));
+        }
+        let limit = self.lease.grant().max_result;
+        let limit = ResultLimit { rows: limit.rows.min(max_rows), ..limit };
+        let answer = self.lease.run(self.via(), Operation::Fetch(self.number, limit)).await?;
+        if let Answer::Batch(batch) = answer { Ok(batch) } else { Err(unexpected()) }
+    }
+
+    /// Marks the batches as taken by a stream.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] the second time.
+    pub fn take_stream(&self) -> Result<(), Error> {
+        if self.streamed.swap(true, Ordering::Relaxed) {
+            return Err(Error::Invalid("the batches of this cursor were taken as a stream already"));
+        }
+        Ok(())
+    }
+
+    /// Closes the cursor without waiting, as dropping the last handle does.
+    pub fn abandon(&self) {
+        self.lease.hold.cursor_dropped(self.transaction, self.number);
+        if let Some(transaction) = &self.own {
+            self.lease.hold.transaction_dropped(transaction.number);
+        }
+    }
+
+    /// Closes the cursor, and with it the transaction that was opened for it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn close(&self) -> Result<(), Error> {
+        self.lease.run(self.via(), Operation::CloseCursor(self.number)).await?;
+        match &self.own {
+            Some(transaction) => transaction.rollback().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}

@@ -1,0 +1,194 @@
+//! The scope of one call: its budgets, and the leases that end with it.
+
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError, Weak,
+    atomic::{AtomicU32, Ordering},
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Grants,
+    grant::Grant,
+    handles::{Database, Lease},
+};
+use crate::pool::{Borrower, Ended, Limit, Until};
+
+/// Who a call is, for logs, limits and the operator's view.
+#[derive(Clone, Debug)]
+pub struct CallInfo {
+    /// The plugin's name in the configuration.
+    pub plugin: Arc<str>,
+    /// As accepted from the client or made by the server.
+    pub request_id: Arc<str>,
+    /// When the call's wall clock runs out; bounds every wait of the call.
+    pub deadline: Instant,
+}
+
+/// How a call ended; every way runs the same teardown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The handler returned and the last byte of its answer was sent.
+    Returned,
+    /// The handler trapped or panicked.
+    Trapped,
+    /// The fuel ran out.
+    FuelExhausted,
+    /// The wall clock ran out.
+    DeadlineExceeded,
+    /// Memory, table or instance limits refused to grow further.
+    MemoryExhausted,
+    /// The client went away or stopped reading.
+    ClientGone,
+    /// The host is stopping.
+    ShuttingDown,
+    /// The host itself panicked while serving the call.
+    HostPanicked,
+}
+
+/// What one call holds. Lives outside the Store; [`Scope::end`] ends it, whoever still has a clone of the `Arc`.
+#[derive(Debug)]
+pub struct Scope {
+    call: CallInfo,
+    grants: Arc<Grants>,
+    /// For each grant, what of its budgets is used.
+    used: Vec<Used>,
+    /// The leases that may be alive.
+    leases: Mutex<Vec<Weak<Lease>>>,
+    ended: OnceLock<End>,
+    /// Fires when the scope ends, for those who wait for a connection.
+    over: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    statements: AtomicU32,
+    connections: AtomicU32,
+}
+
+impl Scope {
+    /// Starts the scope of a call.
+    #[must_use]
+    pub fn new(call: CallInfo, grants: Arc<Grants>) -> Arc<Self> {
+        let used = (0..grants.len()).map(|_| Used::default()).collect();
+        Arc::new(Self { call, grants, used, leases: Mutex::default(), ended: OnceLock::new(), over: CancellationToken::new() })
+    }
+
+    /// Who the call is.
+    #[must_use]
+    pub fn call(&self) -> &CallInfo {
+        &self.call
+    }
+
+    /// Opens a database by the name of its grant: costs nothing, holds nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotGranted`].
+    pub fn open(self: &Arc<Self>, name: &str) -> Result<Database, Error> {
+        match self.grants.position(name) {
+            Some(grant) => Ok(Database::new(Arc::clone(self), grant)),
+            None => {
+                let granted = self.grants.names().map(str::to_owned).collect();
+                Err(Error::NotGranted { name: name.chars().take(64).collect(), granted })
+            }
+        }
+    }
+
+    /// Ends the scope: nothing can be acquired any more, and every lease is taken back by its slot. Does not wait, cannot fail, and
+    /// counts only the first time.
+    ///
+    /// Returns how many leases the handler had not given back.
+    pub fn end(&self, end: End) -> usize {
+        if self.ended.set(end).is_err() {
+            return 0;
+        }
+        self.over.cancel();
+        let leases = std::mem::take(&mut *self.leases());
+        let held = leases.iter().filter_map(Weak::upgrade);
+        held.map(|lease| lease.hold.release(Ended::CallEnded)).count()
+    }
+
+    pub(super) fn grant(&self, grant: usize) -> &Grant {
+        self.grants.at(grant)
+    }
+
+    /// Counts a statement against its budget.
+    pub(super) fn count_statement(&self, grant: usize) -> Result<(), Error> {
+        let maximum = self.grant(grant).max_statements;
+        if self.used[grant].statements.fetch_add(1, Ordering::Relaxed) < maximum {
+            return Ok(());
+        }
+        // Stays at the maximum, so that it cannot wrap.
+        self.used[grant].statements.store(maximum, Ordering::Relaxed);
+        Err(Error::Limit { limit: "max_statements", maximum: maximum.into() })
+    }
+
+    /// Until when a statement that starts now may run.
+    pub(super) fn statement_until(&self, grant: usize) -> Until {
+        let own = Instant::now() + self.grant(grant).database.settings().statement_timeout;
+        if self.call.deadline < own {
+            Until { at: self.call.deadline, limit: Limit::Call }
+        } else {
+            Until { at: own, limit: Limit::Statement }
+        }
+    }
+
+    /// Leases one connection.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] at once when this call alone has as many as the grant allows: waiting would be waiting for itself.
+    pub(super) async fn lease(self: &Arc<Self>, grant: usize) -> Result<Arc<Lease>, Error> {
+        let Grant { database, id, max_connections, .. } = self.grant(grant);
+        let counted = Counted::new(self, grant);
+        if counted.before >= *max_connections {
+            return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });
+        }
+        let CallInfo { plugin, request_id, deadline } = &self.call;
+        let borrower = Borrower { plugin: Arc::clone(plugin), request_id: Arc::clone(request_id) };
+        let hold = tokio::select! {
+            biased;
+            () = self.over.cancelled() => return Err(self.over_error()),
+            hold = database.acquire(*id, borrower, *deadline) => hold.map_err(Error::Acquire)?,
+        };
+        let lease = Arc::new(Lease::new(hold, counted));
+        let mut leases = self.leases();
+        // The scope may have ended while the connection was handed over: then nobody else would take it back.
+        if self.ended.get().is_some() {
+            return Err(self.over_error());
+        }
+        leases.retain(|other| other.strong_count() > 0);
+        leases.push(Arc::downgrade(&lease));
+        Ok(lease)
+    }
+
+    fn over_error(&self) -> Error {
+        Error::CallEnded(self.ended.get().copied().unwrap_or(End::ShuttingDown))
+    }
+
+    fn leases(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Lease>>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection counted against the budget of a call, until dropped.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) scope: Arc<Scope>,
+    pub(super) grant: usize,
+    /// How many the call had before.
+    before: u32,
+}
+
+impl Counted {
+    fn new(scope: &Arc<Scope>, grant: usize) -> Self {
+        let before = scope.used[grant].connections.fetch_add(1, Ordering::Relaxed);
+        Self { scope: Arc::clone(scope), grant, before }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.scope.used[self.grant].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,90 @@
+//! The control path of a pool: one session outside of it, kept open, through which statements are cancelled and sessions ended.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::driver::{Control, Driver, Failure, FailureKind, Session};
+
+/// Owns the control session, and opens it anew when it broke.
+pub(super) struct ControlPath {
+    driver: Arc<dyn Driver>,
+    /// One caller at a time; each is bounded, the wait for its turn included.
+    open: Mutex<Option<Box<dyn Control>>>,
+}
+
+impl fmt::Debug for ControlPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPath").field("driver", &self.driver).finish_non_exhaustive()
+    }
+}
+
+impl ControlPath {
+    pub(super) fn new(driver: Arc<dyn Driver>) -> Self {
+        Self { driver, open: Mutex::new(None) }
+    }
+
+    /// Asks the server to end what the session runs.
+    pub(super) async fn cancel(&self, session: &Session, bound: Duration) -> Result<(), Failure> {
+        self.ask(Request::Cancel(session), bound).await.map(drop)
+    }
+
+    /// Ends the session on the server.
+    pub(super) async fn terminate(&self, session: &Session, bound: Duration) -> Result<(), Failure> {
+        self.ask(Request::Terminate(session), bound).await.map(drop)
+    }
+
+    /// Whether the server still lists the session.
+    pub(super) async fn is_listed(&self, session: &Session, bound: Duration) -> Result<bool, Failure> {
+        self.ask(Request::IsListed(session), bound).await
+    }
+
+    /// Opens the path, or finds out whether it still works.
+    pub(super) async fn ping(&self, bound: Duration) -> Result<(), Failure> {
+        self.ask(Request::Ping, bound).await.map(drop)
+    }
+
+    /// Closes the path; the next call would open it anew.
+    pub(super) async fn close(&self, bound: Duration) {
+        let close = async {
+            if let Some(control) = self.open.lock().await.take() {
+                control.close().await;
+            }
+        };
+        // What does not close in time is dropped, and its socket with it.
+        let _ = timeout(bound, close).await;
+    }
+
+    /// A control session that fails or is interrupted half-way is not used again.
+    async fn ask(&self, request: Request<'_>, bound: Duration) -> Result<bool, Failure> {
+        let attempt = async {
+            let mut open = self.open.lock().await;
+            let mut control = match open.take() {
+                Some(control) => control,
+                None => self.driver.control().await?,
+            };
+            let answer = match request {
+                Request::Cancel(session) => control.cancel(session).await.map(|()| true),
+                Request::Terminate(session) => control.terminate(session).await.map(|()| true),
+                Request::IsListed(session) => control.is_listed(session).await,
+                Request::Ping => control.ping().await.map(|()| true),
+            };
+            if !answer.as_ref().is_err_and(|failure| failure.lost) {
+                *open = Some(control);
+            }
+            answer
+        };
+        match timeout(bound, attempt).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(Failure::new(FailureKind::Disconnected, "the control path did not answer in time").lost()),
+        }
+    }
+}
+
+/// What the control session is asked.
+enum Request<'a> {
+    Cancel(&'a Session),
+    Terminate(&'a Session),
+    IsListed(&'a Session),
+    Ping,
+}

@@ -1,0 +1,582 @@
+//! One database: its limit, its pools, its queue, and who gets the next free connection.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    AcquireError, Counter, Counters, Counts, Hold, HostCapacity, Limit, Settings, Until,
+    control::ControlPath,
+    queue::{Place, Waiter},
+    slot::{self, Notice, Slot},
+    state::{Phase, State},
+    tenancy::Tenancy,
+};
+use crate::driver::{Driver, Engine, Failure};
+
+/// After a failed attempt to connect, how long until the next; doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// How often a database looks after its minimum, its control path and leases that last too long.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// One pool of a database: a credential.
+#[derive(Debug)]
+pub struct PoolSpec {
+    /// Opens its connections.
+    pub driver: Arc<dyn Driver>,
+}
+
+/// A plugin's share of a database.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    /// Which pool its connections come from.
+    pub pool: usize,
+    /// Connections at most, those being reclaimed included.
+    pub max_connections: u32,
+    /// How long a transaction may be open.
+    pub max_transaction_time: Duration,
+}
+
+/// The number of a grant in its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantId(pub(super) usize);
+
+/// Who borrows, for logs and the operator's view.
+#[derive(Clone, Debug)]
+pub struct Borrower {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// The call's request id.
+    pub request_id: Arc<str>,
+}
+
+/// What was left when a database was closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Sessions that the server did not confirm as gone in time.
+    pub sessions: u32,
+}
+
+/// A database with its pools. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) control: ControlPath,
+}
+
+/// What the tasks of a database share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) name: Arc<str>,
+    pub(super) settings: Settings,
+    pub(super) pools: Vec<Pool>,
+    pub(super) counters: Counters,
+    quotas: Vec<Quota>,
+    capacity: Arc<HostCapacity>,
+    state: Mutex<State>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    /// Whether the control path failed when it was last tried, so that only changes are logged.
+    control_down: AtomicBool,
+}
+
+impl Database {
+    /// A database that has no connection yet. Grants are numbered as in `quotas`.
+    #[must_use]
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        settings: Settings,
+        pools: Vec<PoolSpec>,
+        quotas: Vec<Quota>,
+        capacity: Arc<HostCapacity>,
+    ) -> (Self, Vec<GrantId>) {
+        let mut state = State::new(settings.max_connections, pools.len());
+        for _ in &quotas {
+            state.queue.add_grant();
+            state.leased_by.push(0);
+        }
+        let pools = pools
+            .into_iter()
+            .map(|PoolSpec { driver }| Pool { control: ControlPath::new(Arc::clone(&driver)), driver })
+            .collect();
+        let grants = (0..quotas.len()).map(GrantId).collect();
+        let inner = Arc::new(Inner {
+            name: name.into(),
+            settings,
+            pools,
+            counters: Counters::default(),
+            quotas,
+            capacity,
+            state: Mutex::new(state),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            control_down: AtomicBool::new(false),
+        });
+        inner.capacity.register(Arc::downgrade(&inner));
+        (Self(inner), grants)
+    }
+
+    /// Opens the control path of every pool and one connection of each, and starts to look after them.
+    ///
+    /// # Bounds
+    /// `connect_timeout` for each control path and each connection.
+    /// # Errors
+    /// The first failure, when `eager`; otherwise failures show in the errors of the calls that want a connection.
+    pub async fn start(&self, eager: bool) -> Result<(), Failure> {
+        let limit = self.0.settings.connect_timeout;
+        for (index, pool) in self.0.pools.iter().enumerate() {
+            let opened = pool.control.ping(limit).await;
+            if let Err(failure) = opened {
+                if eager {
+                    return Err(failure);
+                }
+                tracing::warn!(database = %self.0.name, %failure, "the database cannot be reached yet");
+                continue;
+            }
+            let min = if index == 0 { self.0.settings.min_connections } else { 0 };
+            if eager {
+                self.0.probe(index).await?;
+            }
+            self.0.fill(index, min);
+        }
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move { inner.upkeep().await });
+        Ok(())
+    }
+
+    /// The dialect.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.0.pools[0].driver.engine()
+    }
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// How many connections are in which state now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.state().counts()
+    }
+
+    /// How many calls wait now.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        self.0.state().queue.len()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Lends one connection: first come, first served within a grant, round robin among grants.
+    ///
+    /// # Bounds
+    /// At most `max_waiters` calls wait, none past `until` or `acquire_timeout`, whichever ends first.
+    /// # Errors
+    /// See [`AcquireError`]; none has touched a connection of another call.
+    /// # Cancellation
+    /// Dropping the future gives up the place in the queue; no capacity is lost.
+    pub async fn acquire(&self, grant: GrantId, borrower: Borrower, call_deadline: Instant) -> Result<Hold, AcquireError> {
+        let started = Instant::now();
+        let own = started + self.0.settings.acquire_timeout;
+        let until = match call_deadline < own {
+            true => Until { at: call_deadline, limit: Limit::Call },
+            false => Until { at: own, limit: Limit::Acquire },
+        };
+        loop {
+            let hold = match self.0.try_acquire(grant, &borrower)? {
+                Taken::Hold(hold, idle) if idle < self.0.settings.test_before_acquire => hold,
+                Taken::Hold(hold, _idle) => match hold.test(until).await {
+                    Ok(()) => hold,
+                    // The slot has discarded it; there may be another.
+                    Err(_) if Instant::now() < until.at => continue,
+                    Err(_) => return Err(self.0.timed_out(started, until.limit)),
+                },
+                Taken::Place(waiting) => {
+                    self.0.counters.add(Counter::Waited);
+                    waiting.until(until.at).await.unwrap_or_else(|| Err(self.0.timed_out(started, until.limit)))?
+                }
+            };
+            self.0.counters.add(Counter::Acquired);
+            return Ok(hold);
+        }
+    }
+
+    /// Closes all pools: nobody is lent anything any more, who waits is told, what is lent is taken back, every session is closed and
+    /// the server asked whether it is gone.
+    ///
+    /// # Bounds
+    /// Returns at `deadline` at the latest, with the number of sessions that were not confirmed as gone by then.
+    pub async fn close(&self, deadline: Instant) -> Leftovers {
+        let waiters = {
+            let mut state = self.0.state();
+            state.closed = true;
+            for entry in state.slots() {
+                // A slot that is gone needs no notice.
+                let _ = entry.slot.notices.send(Notice::Revoke);
+            }
+            std::iter::from_fn(|| state.queue.pop(|_| true)).collect::<Vec<_>>()
+        };
+        for (_, waiter) in waiters {
+            // Who gave up meanwhile does not hear it.
+            let _ = waiter.answer.send(Err(AcquireError::ShuttingDown));
+        }
+        self.0.closing.cancel();
+        self.0.tasks.close();
+        let _ = timeout_at(deadline, self.0.tasks.wait()).await;
+        for pool in &self.0.pools {
+            pool.control.close(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))).await;
+        }
+        Leftovers { sessions: self.0.state().counts().total() }
+    }
+}
+
+/// What an attempt to acquire came to.
+enum Taken {
+    /// A connection, and how long it had been idle.
+    Hold(Hold, Duration),
+    Place(Waiting),
+}
+
+/// A place in the queue; leaving it frees it.
+struct Waiting {
+    database: Arc<Inner>,
+    place: Place,
+    answer: oneshot::Receiver<Result<Hold, AcquireError>>,
+}
+
+impl Waiting {
+    /// The answer, or `None` when the time is over.
+    async fn until(mut self, at: Instant) -> Option<Result<Hold, AcquireError>> {
+        // A sender that is gone was closed with the pool.
+        timeout_at(at, &mut self.answer).await.ok().map(|answer| answer.unwrap_or(Err(AcquireError::ShuttingDown)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.database.state().queue.leave(self.place);
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock calls foreign code; a panic there is the counting invariant, and it must not be hidden by another.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timed_out(&self, started: Instant, limit: Limit) -> AcquireError {
+        self.counters.add(Counter::WaitTimeouts);
+        AcquireError::WaitTimeout { waited: started.elapsed(), limit }
+    }
+
+    fn try_acquire(self: &Arc<Self>, grant: GrantId, borrower: &Borrower) -> Result<Taken, AcquireError> {
+        let (waiting, room) = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(AcquireError::ShuttingDown);
+            }
+            let quota = &self.quotas[grant.0];
+            // Whoever waits already could not use what is idle now, or it would not be idle: nobody is overtaken.
+            if state.leased_by[grant.0] < quota.max_connections
+                && let Some((index, idle)) = state.freshest(quota.pool)
+            {
+                let hold = self.lend(&mut state, index, grant, borrower.clone());
+                return Ok(Taken::Hold(hold, idle));
+            }
+            if let Some((failure, retry)) = &state.pools[quota.pool].down
+                && state.pools[quota.pool].open == 0
+                && Instant::now() < *retry
+            {
+                return Err(AcquireError::Connect(failure.clone()));
+            }
+            if state.queue.len() >= self.settings.max_waiters as usize {
+                self.counters.add(Counter::QueueFull);
+                return Err(AcquireError::QueueFull { max_waiters: self.settings.max_waiters });
+            }
+            let (sender, answer) = oneshot::channel();
+            let place = state.queue.push(grant.0, Waiter { borrower: borrower.clone(), answer: sender });
+            let room = self.grow(&mut state);
+            (Waiting { database: Arc::clone(self), place, answer }, room)
+        };
+        if room == Room::HostFull {
+            self.capacity.make_room(self);
+        }
+        Ok(Taken::Place(waiting))
+    }
+
+    fn lend(&self, state: &mut State, index: usize, grant: GrantId, borrower: Borrower) -> Hold {
+        let max_transaction_time = self.quotas[grant.0].max_transaction_time;
+        let (slot, tenancy) = state.lend(index, grant, |generation| Tenancy {
+            generation,
+            grant,
+            borrower,
+            since: Instant::now(),
+            max_transaction_time,
+            warned: AtomicBool::new(false),
+            ended: std::sync::OnceLock::new(),
+        });
+        Hold::new(slot, tenancy)
+    }
+
+    /// Gives what is idle to who waits, and opens what is still missing.
+    pub(super) fn dispatch(self: &Arc<Self>) {
+        // Holds are sent outside the lock: one that nobody wants any more is dropped there.
+        let (granted, room) = {
+            let mut state = self.state();
+            let mut granted = Vec::new();
+            while let Some((grant, waiter, index)) = state.next_match(&self.quotas) {
+                granted.push((waiter.answer, self.lend(&mut state, index, GrantId(grant), waiter.borrower)));
+            }
+            (granted, self.grow(&mut state))
+        };
+        for (answer, hold) in granted {
+            // Who gave up meanwhile drops the hold, which gives the connection back.
+            let _ = answer.send(Ok(hold));
+        }
+        if room == Room::HostFull {
+            self.capacity.make_room(self);
+        }
+    }
+
+    /// Opens as many connections as the waiting calls could use and the limits allow.
+    fn grow(self: &Arc<Self>, state: &mut State) -> Room {
+        if state.closed || state.queue.len() == 0 {
+            return Room::Enough;
+        }
+        for pool in 0..self.pools.len() {
+            let mut missing = state.demand(pool, &self.quotas).saturating_sub(state.pools[pool].connecting);
+            if missing > 0 && state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry) {
+                continue;
+            }
+            while missing > 0 {
+                if state.is_full() {
+                    // Another credential's idle connection has to make room.
+                    if let Some(index) =
+                        (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| state.stalest(other))
+                    {
+                        self.retire(state, index);
+                    }
+                    break;
+                }
+                if !self.open(state, pool, None) {
+                    return Room::HostFull;
+                }
+                missing -= 1;
+            }
+        }
+        Room::Enough
+    }
+
+    /// Starts the task of a new slot; `false` when the host is full. The caller has seen that the database is not.
+    fn open(self: &Arc<Self>, state: &mut State, pool: usize, opened: Option<oneshot::Sender<Result<(), Failure>>>) -> bool {
+        if !self.capacity.try_take() {
+            return false;
+        }
+        let mut inbox = None;
+        let slot = state.add(pool, |index| {
+            let (slot, receivers) = slot::new(pool, index);
+            inbox = Some(receivers);
+            slot
+        });
+        if let Some(inbox) = inbox {
+            self.tasks.spawn(slot::run(Arc::clone(self), slot, inbox, opened));
+        }
+        true
+    }
+
+    /// Opens the first connection of a pool and waits for the outcome.
+    async fn probe(self: &Arc<Self>, pool: usize) -> Result<(), Failure> {
+        let (sender, opened) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.is_full() || !self.open(&mut state, pool, Some(sender)) {
+                return Ok(());
+            }
+        }
+        opened.await.unwrap_or(Ok(()))
+    }
+
+    fn fill(self: &Arc<Self>, pool: usize, min: u32) {
+        let mut state = self.state();
+        while !state.closed && !state.is_full() && state.pools[pool].open + state.pools[pool].connecting < min {
+            if state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry)
+                || !self.open(&mut state, pool, None)
+            {
+                break;
+            }
+        }
+    }
+
+    /// Takes an idle slot out to be closed.
+    fn retire(&self, state: &mut State, index: usize) {
+        state.transition(index, Phase::Reclaiming);
+        if let Some(entry) = state.slots().find(|entry| entry.slot.index == index) {
+            // A slot that is gone needs no notice.
+            let _ = entry.slot.notices.send(Notice::Retire);
+        }
+    }
+
+    /// Closes one idle connection to make room on the host, if there is one to spare.
+    pub(super) fn evict_idle(&self) -> bool {
+        let mut state = self.state();
+        let stalest = (0..self.pools.len()).find_map(|pool| state.stalest(pool));
+        if let Some(index) = stalest {
+            self.retire(&mut state, index);
+        }
+        stalest.is_some()
+    }
+
+    /// Puts a clean connection into its pool's list, or hands it on; `false` when the pool is closed.
+    pub(super) fn publish(self: &Arc<Self>, index: usize) -> bool {
+        let wanted = {
+            let mut state = self.state();
+            if state.closed {
+                return false;
+            }
+            state.end_tenancy(index);
+            state.transition(index, Phase::Idle);
+            state.queue.len() > 0
+        };
+        if wanted {
+            self.dispatch();
+        }
+        true
+    }
+
+    /// The first publication of a connection: opening works again.
+    pub(super) fn connected(&self, pool: usize) {
+        self.counters.add(Counter::Connected);
+        let mut state = self.state();
+        if state.pools[pool].down.take().is_some() {
+            tracing::info!(database = %self.name, "connected again");
+        }
+        state.pools[pool].failures = 0;
+    }
+
+    /// An attempt to connect failed: who waits for this pool is told, unless it has other connections to wait for.
+    pub(super) fn connect_failed(self: &Arc<Self>, slot: &Slot, failure: Failure) {
+        self.counters.add(Counter::ConnectFailures);
+        let told = {
+            let mut state = self.state();
+            state.remove(slot.index);
+            let pool = &mut state.pools[slot.pool];
+            if pool.down.is_none() {
+                tracing::warn!(database = %self.name, %failure, "no connection could be opened");
+            }
+            let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
+            pool.failures += 1;
+            pool.down = Some((failure.clone(), Instant::now() + pause.mul_f64(rand::random_range(0.75..=1.25))));
+            let none_open = pool.open == 0;
+            let of_pool = |grant: usize| none_open && self.quotas[grant].pool == slot.pool;
+            std::iter::from_fn(|| state.queue.pop(of_pool)).collect::<Vec<_>>()
+        };
+        for (_, waiter) in told {
+            // Who gave up meanwhile does not hear it.
+            let _ = waiter.answer.send(Err(AcquireError::Connect(failure.clone())));
+        }
+        self.capacity.give_back();
+    }
+
+    /// Takes a slot out of the idle ones; fails when it has just been lent.
+    pub(super) fn take_out(&self, index: usize) -> bool {
+        let mut state = self.state();
+        let idle = state.phase(index) == Some(Phase::Idle);
+        if idle {
+            state.transition(index, Phase::Reclaiming);
+        }
+        idle
+    }
+
+    pub(super) fn is_idle_for_too_long(&self, slot: &Slot) -> bool {
+        let state = self.state();
+        let min = if slot.pool == 0 { self.settings.min_connections } else { 0 };
+        state.pools[slot.pool].open > min
+            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= self.settings.idle_timeout)
+    }
+
+    pub(super) fn move_to(&self, index: usize, phase: Phase) {
+        let mut state = self.state();
+        if state.phase(index) != Some(phase) {
+            state.transition(index, phase);
+        }
+    }
+
+    /// The session is gone, and its place free.
+    pub(super) fn gone(self: &Arc<Self>, index: usize) {
+        self.state().remove(index);
+        self.capacity.give_back();
+        self.dispatch();
+    }
+
+    async fn upkeep(self: Arc<Self>) {
+        while !self.state().closed {
+            tokio::select! {
+                () = tokio::time::sleep(UPKEEP) => {}
+                () = self.closing.cancelled() => return,
+            }
+            self.look_after_control().await;
+            self.fill(0, self.settings.min_connections);
+            self.warn_of_leaks();
+            self.dispatch();
+        }
+    }
+
+    async fn look_after_control(&self) {
+        for pool in &self.pools {
+            let result = pool.control.ping(self.settings.connect_timeout).await;
+            if self.control_down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
+                match result {
+                    Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
+                    Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),
+                }
+            }
+        }
+    }
+
+    fn warn_of_leaks(&self) {
+        let state = self.state();
+        for tenancy in state.slots().filter_map(|entry| entry.tenancy.as_ref()) {
+            let age = tenancy.since.elapsed();
+            if age >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed) {
+                self.counters.add(Counter::LeakWarnings);
+                let Borrower { plugin, request_id } = &tenancy.borrower;
+                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
+            }
+        }
+    }
+}
+
+/// Whether the host had room for the connections that a database wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    HostFull,
+}

@@ -1,0 +1,113 @@
+//! Why a connection could not be lent, and why an operation on a lent one failed.
+
+use std::time::Duration;
+
+use crate::driver::Failure;
+
+/// Why nothing was lent. None of these has touched a connection.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AcquireError {
+    /// `max_waiters` calls wait already.
+    #[error("{max_waiters} calls are waiting for a connection already")]
+    QueueFull {
+        /// The limit.
+        max_waiters: u32,
+    },
+    /// No connection came free in time.
+    #[error("no connection came free within {} ms", waited.as_millis())]
+    WaitTimeout {
+        /// How long the call waited.
+        waited: Duration,
+        /// Which limit ended the wait.
+        limit: Limit,
+    },
+    /// The database cannot be reached, or refused the session.
+    #[error("no connection could be opened: {0}")]
+    Connect(Failure),
+    /// The pool is closing.
+    #[error("the host is stopping")]
+    ShuttingDown,
+}
+
+/// The time limits that can end a wait or an operation; whichever ends first names the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `acquire_timeout` of the database.
+    Acquire,
+    /// `deadline` of the call.
+    Call,
+    /// `statement_timeout` of the database.
+    Statement,
+    /// `max_transaction_time` of the grant.
+    Transaction,
+}
+
+impl Limit {
+    /// The name of the limit in `wharf.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acquire => "acquire_timeout",
+            Self::Call => "deadline",
+            Self::Statement => "statement_timeout",
+            Self::Transaction => "max_transaction_time",
+        }
+    }
+}
+
+/// Why a lease ended before its holder gave it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The holder gave it back.
+    Released,
+    /// The call ended without giving it back.
+    CallEnded,
+    /// An operation ran into a time limit.
+    TimedOut,
+    /// The one who awaited the operation went away.
+    Cancelled,
+    /// A transaction was open for longer than `idle_in_transaction_timeout` without a statement.
+    IdleInTransaction,
+    /// A transaction was open for longer than `max_transaction_time`.
+    TransactionTooLong,
+    /// The connection broke, or a result went over its limit half-way.
+    Lost,
+    /// The host took it back to stop.
+    Revoked,
+    /// The driver panicked.
+    Panicked,
+}
+
+/// Why an operation on a lent connection failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OperationError {
+    /// The driver or the database said so.
+    #[error(transparent)]
+    Failed(Failure),
+    /// A time limit ended it; the connection is taken back.
+    #[error("the operation ran into `{}`", limit.name())]
+    TimedOut {
+        /// Which limit.
+        limit: Limit,
+        /// How long the operation ran.
+        after: Duration,
+    },
+    /// The lease had ended before.
+    #[error("the connection was taken back")]
+    Ended(Ended),
+    /// Something else that the same call holds owns the connection.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// An earlier statement of the transaction failed.
+    #[error("an earlier statement of this transaction failed; it can only be rolled back")]
+    Aborted,
+    /// The handle or the request makes no sense now.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// More cursors than one transaction may have open.
+    #[error("{maximum} cursors are open in this transaction already")]
+    TooManyCursors {
+        /// The limit.
+        maximum: usize,
+    },
+}

@@ -1,0 +1,124 @@
+//! A borrowed connection, as its borrower has it.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    Ended, Limit, OperationError,
+    slot::{Command, Notice, Slot, Work},
+    tenancy::Tenancy,
+};
+use crate::driver::{Answer, Operation};
+
+/// Until when an operation may run, and the limit that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    /// The point in time.
+    pub at: Instant,
+    /// Whose it is.
+    pub limit: Limit,
+}
+
+/// On whose behalf an operation runs; the slot refuses what that handle may not do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The connection itself.
+    Connection,
+    /// The transaction of this number; `Begin` opens it.
+    Transaction(u32),
+    /// The cursor of this number in the transaction of that number.
+    Cursor {
+        /// The transaction.
+        transaction: u32,
+        /// The cursor.
+        cursor: u32,
+    },
+}
+
+/// A lent connection. Dropping it gives the connection back: a message to the slot, nothing else.
+#[derive(Debug)]
+pub struct Hold {
+    slot: Arc<Slot>,
+    tenancy: Arc<Tenancy>,
+}
+
+impl Hold {
+    pub(super) fn new(slot: Arc<Slot>, tenancy: Arc<Tenancy>) -> Self {
+        Self { slot, tenancy }
+    }
+
+    /// Runs one operation on the lent connection.
+    ///
+    /// # Bounds
+    /// A command waits for those before it (at most eight wait, more wait for a place) and runs until `until` at the longest.
+    /// # Errors
+    /// See [`OperationError`]. After `TimedOut` and `Ended` the connection is no longer lent.
+    /// # Cancellation
+    /// Dropping the future cancels the operation on the server if it has started, and ends the lease; the driver's future is not
+    /// dropped with it.
+    pub async fn run(&self, via: Via, operation: Operation, until: Until) -> Result<Answer, OperationError> {
+        self.send(Work::Run(via, operation), until).await
+    }
+
+    /// One round trip to the database; when it fails, the connection is discarded.
+    pub(super) async fn test(&self, until: Until) -> Result<(), OperationError> {
+        self.send(Work::Test, until).await.map(drop)
+    }
+
+    async fn send(&self, work: Work, until: Until) -> Result<Answer, OperationError> {
+        let (answer, reply) = oneshot::channel();
+        let command = Command { generation: self.tenancy.generation, work, until, answer };
+        if let Some(why) = self.tenancy.ended.get() {
+            return Err(OperationError::Ended(*why));
+        }
+        if self.slot.commands.send(command).await.is_err() {
+            return Err(self.why_ended());
+        }
+        reply.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    fn why_ended(&self) -> OperationError {
+        OperationError::Ended(self.tenancy.ended.get().copied().unwrap_or(Ended::Panicked))
+    }
+
+    /// Tells the slot that a transaction's handle is gone; it is rolled back if it is open still.
+    pub fn transaction_dropped(&self, transaction: u32) {
+        self.notify(Notice::TransactionDropped { generation: self.tenancy.generation, transaction });
+    }
+
+    /// Tells the slot that a cursor's handle is gone.
+    pub fn cursor_dropped(&self, transaction: u32, cursor: u32) {
+        self.notify(Notice::CursorDropped { generation: self.tenancy.generation, transaction, cursor });
+    }
+
+    /// Whether the slot has ended the lease, and why.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.tenancy.ended.get().copied()
+    }
+
+    /// The session's number on the server, for logs.
+    #[must_use]
+    pub fn session_id(&self) -> i64 {
+        self.slot.session.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |session| session.id)
+    }
+
+    /// Takes the connection back although handles to it exist still; their operations fail from now on. Does not wait.
+    pub fn release(&self, why: Ended) {
+        self.notify(Notice::Released { generation: self.tenancy.generation, why });
+    }
+
+    /// A handle sends its notice once, and a lease may be released once more from outside, so the channel is bounded by the
+    /// handles that a call may have.
+    fn notify(&self, notice: Notice) {
+        // The slot is gone when nobody receives, and with it all that the notice is about.
+        let _ = self.slot.notices.send(notice);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release(Ended::Released);
+    }
+}

@@ -1,0 +1,144 @@
+//! The way of a connection from the end of a lease to the pool, or to its close.
+//!
+//! Each step has its bound; one that fails or times out leads to the next, harsher one. Doubt means discard.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    Borrower, Counter, Ended,
+    database::Inner,
+    serve::{Left, Rest},
+    slot::{Closing, Owner, Slot},
+    state::Phase,
+    tenancy::Tenancy,
+};
+use crate::driver::{Connection, Operation, Session};
+
+/// How long to wait before the server is asked again about a session that it would not confirm as gone.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+impl Owner {
+    /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.
+    pub(super) async fn reclaim(&mut self, left: Left, tenancy: &Tenancy) -> Option<Closing> {
+        self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
+        let closing = match left.rest {
+            Rest::Broken => Some(Closing::Kill(left.why)),
+            Rest::Settled => Some(Closing::Polite),
+            Rest::Quiet { in_transaction: false } if !self.connection.needs_reset() => None,
+            Rest::Quiet { in_transaction } => self.clean(in_transaction).await.err(),
+        };
+        if closing.is_some() {
+            self.database.counters.add(Counter::Discarded);
+        }
+        if left.why != Ended::Released || closing.is_some() {
+            tracing::debug!(
+                database = %self.database.name,
+                plugin = %tenancy.borrower.plugin,
+                request_id = %tenancy.borrower.request_id,
+                session = self.connection.session().id,
+                why = ?left.why,
+                rest = ?left.rest,
+                ?closing,
+                "lease reclaimed"
+            );
+        }
+        if tenancy.warned.load(Ordering::Relaxed) {
+            let Borrower { plugin, request_id } = &tenancy.borrower;
+            let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(database = %self.database.name, %plugin, %request_id, age_ms, "the lease that was held for too long has ended");
+        }
+        closing
+    }
+
+    /// Rolls back and resets.
+    async fn clean(&mut self, in_transaction: bool) -> Result<(), Closing> {
+        self.database.move_to(self.slot.index, Phase::Reclaiming);
+        let bounds = self.database.settings.bounds;
+        let counters = &self.database.counters;
+        if in_transaction {
+            counters.add(Counter::RolledBack);
+            match timeout(bounds.rollback, self.connection.run(Operation::Rollback)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return Err(Closing::Kill(Ended::Lost)),
+            }
+        }
+        if !self.connection.needs_reset() {
+            return Ok(());
+        }
+        match timeout(bounds.reset, self.connection.reset()).await {
+            Ok(Ok(())) => {
+                counters.add(Counter::Reset);
+                Ok(())
+            }
+            Ok(Err(failure)) => {
+                counters.add(Counter::ResetFailures);
+                tracing::debug!(database = %self.database.name, reason = %failure, "a connection could not be proven clean");
+                Err(if failure.lost { Closing::Kill(Ended::Lost) } else { Closing::Polite })
+            }
+            Err(_elapsed) => {
+                counters.add(Counter::ResetFailures);
+                Err(Closing::Kill(Ended::Lost))
+            }
+        }
+    }
+}
+
+/// Closes a connection and waits until the server no longer lists its session, however long that takes.
+pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Connection>, closing: Closing, session: &Session) {
+    let bounds = &database.settings.bounds;
+    let said = match closing {
+        Closing::Polite => matches!(timeout(bounds.close, connection.close()).await, Ok(Ok(()))),
+        Closing::Kill(_) => {
+            drop(connection);
+            false
+        }
+    };
+    let control = &database.pools[slot.pool].control;
+    if said && confirm(database, slot.pool, session).await {
+        return;
+    }
+    database.counters.add(Counter::Killed);
+    // Whether it took effect is what `confirm` finds out.
+    let _ = control.terminate(session, bounds.kill).await;
+    if confirm(database, slot.pool, session).await {
+        return;
+    }
+    database.counters.add(Counter::Unconfirmed);
+    database.move_to(slot.index, Phase::Unconfirmed);
+    tracing::error!(
+        database = %database.name,
+        session = session.id,
+        "the server could not confirm that a session is gone; its place stays taken until it does"
+    );
+    let mut pause = FIRST_RETRY;
+    loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(LAST_RETRY);
+        let _ = control.terminate(session, bounds.kill).await;
+        if confirm(database, slot.pool, session).await {
+            tracing::info!(database = %database.name, session = session.id, "the server has confirmed that the session is gone");
+            return;
+        }
+    }
+}
+
+/// Asks the server, within the bound, until it no longer lists the session.
+async fn confirm(database: &Inner, pool: usize, session: &Session) -> bool {
+    let deadline = Instant::now() + database.settings.bounds.confirm;
+    // A server process takes about a millisecond to go away after its client has.
+    let mut pause = Duration::from_micros(500);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        if let Ok(false) = database.pools[pool].control.is_listed(session, left).await {
+            return true;
+        }
+        sleep(pause.min(left)).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,408 @@
+//! One lease on a slot: what its handles may do, and how an operation ends early.
+
+use std::{collections::VecDeque, pin::pin, sync::Arc};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    Counter, Ended, Limit, OperationError, Until, Via,
+    database::Inner,
+    slot::{Command, Inbox, Notice, Owner, Work, refuse},
+    state::Phase,
+    tenancy::Tenancy,
+};
+use crate::driver::{Answer, Connection, Failure, FailureKind, Operation, TransactionOptions};
+
+/// Cursors that one transaction may have open at once.
+const MAX_CURSORS: usize = 32;
+
+/// How a lease left its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) why: Ended,
+    pub(super) rest: Rest,
+}
+
+/// What is known of a connection at the end of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing runs.
+    Quiet {
+        /// A transaction is open, or may be.
+        in_transaction: bool,
+    },
+    /// A statement was cancelled and has ended; a late cancel may still come, so the connection is not used again.
+    Settled,
+    /// Broken, or a statement may still run.
+    Broken,
+}
+
+impl Left {
+    pub(super) fn unused(why: Ended) -> Self {
+        Self { why, rest: Rest::Quiet { in_transaction: false } }
+    }
+}
+
+/// The transaction of a lease.
+#[derive(Debug)]
+struct Transaction {
+    number: u32,
+    since: Instant,
+    used: Instant,
+    savepoints: Vec<Arc<str>>,
+    /// A statement failed: only rolling back is left, wholly or to a savepoint.
+    doomed: bool,
+    cursors: Vec<u32>,
+}
+
+/// What a lease is at, besides what it runs.
+struct Lease<'a> {
+    tenancy: &'a Tenancy,
+    transaction: Option<Transaction>,
+    /// Notices that came while an operation ran.
+    pending: VecDeque<Notice>,
+}
+
+/// What woke a lease that ran nothing.
+enum Next {
+    Command(Command),
+    Notice(Notice),
+    /// A time limit of the open transaction.
+    Expired(Ended),
+}
+
+impl Owner {
+    /// Serves a lease until it ends, whoever ends it.
+    pub(super) async fn serve(&mut self, tenancy: &Tenancy, first: Command) -> Left {
+        let mut lease = Lease { tenancy, transaction: None, pending: VecDeque::new() };
+        let mut next = Next::Command(first);
+        loop {
+            let ended = match next {
+                Next::Command(command) => self.command(&mut lease, command).await,
+                Next::Notice(notice) => self.notice(&mut lease, notice).await,
+                Next::Expired(why) => Some(lease.quiet(why)),
+            };
+            if let Some(left) = ended {
+                return left;
+            }
+            next = match lease.pending.pop_front() {
+                Some(notice) => Next::Notice(notice),
+                None => self.next(&lease).await,
+            };
+        }
+    }
+
+    async fn next(&mut self, lease: &Lease<'_>) -> Next {
+        let Some(transaction) = &lease.transaction else {
+            return tokio::select! {
+                biased;
+                Some(notice) = self.inbox.notices.recv() => Next::Notice(notice),
+                Some(command) = self.inbox.commands.recv() => Next::Command(command),
+            };
+        };
+        let idle = transaction.used + self.database.settings.idle_in_transaction_timeout;
+        let whole = transaction.since + lease.tenancy.max_transaction_time;
+        let why = if idle < whole { Ended::IdleInTransaction } else { Ended::TransactionTooLong };
+        tokio::select! {
+            biased;
+            Some(notice) = self.inbox.notices.recv() => Next::Notice(notice),
+            Some(command) = self.inbox.commands.recv() => Next::Command(command),
+            () = sleep_until(idle.min(whole)) => Next::Expired(why),
+        }
+    }
+
+    async fn notice(&mut self, lease: &mut Lease<'_>, notice: Notice) -> Option<Left> {
+        let current = lease.tenancy.generation;
+        match notice {
+            Notice::Released { generation, why } if generation == current => Some(lease.quiet(why)),
+            Notice::Revoke => Some(lease.quiet(Ended::Revoked)),
+            Notice::TransactionDropped { generation, transaction } if generation == current && lease.is_in(transaction) => {
+                lease.transaction = None;
+                self.database.counters.add(Counter::RolledBack);
+                let bound = self.database.settings.bounds.rollback;
+                match timeout(bound, self.connection.run(Operation::Rollback)).await {
+                    Ok(Ok(_)) => None,
+                    Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
+                }
+            }
+            Notice::CursorDropped { generation, transaction, cursor } if generation == current && lease.is_in(transaction) => {
+                let open = lease.transaction.as_mut()?;
+                open.cursors.retain(|other| *other != cursor);
+                let bound = self.database.settings.bounds.reset;
+                match timeout(bound, self.connection.run(Operation::CloseCursor(cursor))).await {
+                    Ok(Ok(_)) => None,
+                    Ok(Err(failure)) if !failure.lost => {
+                        open.doomed = true;
+                        None
+                    }
+                    Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
+                }
+            }
+            // Of another lease, or of a handle whose transaction has ended; `Retire` is sent to idle slots only.
+            _ => None,
+        }
+    }
+
+    async fn command(&mut self, lease: &mut Lease<'_>, command: Command) -> Option<Left> {
+        let Command { generation, work, mut until, answer } = command;
+        if generation != lease.tenancy.generation {
+            refuse(Command { generation, work, until, answer });
+            return None;
+        }
+        // Nobody waits for it any more, and it has not started.
+        if answer.is_closed() {
+            return None;
+        }
+        let (via, operation) = match work {
+            Work::Test => return self.test(until, answer).await,
+            Work::Run(via, operation) => (via, operation),
+        };
+        if let Err(error) = lease.may(via, &operation) {
+            let _ = answer.send(Err(error));
+            return None;
+        }
+        if let Some(transaction) = &lease.transaction {
+            let whole = transaction.since + lease.tenancy.max_transaction_time;
+            if whole < until.at {
+                until = Until { at: whole, limit: Limit::Transaction };
+            }
+        }
+        self.database.counters.add(Counter::Operations);
+        let effect = Effect::of(via, &operation);
+        match self.perform(lease, via, operation, until, answer).await {
+            Performed::Finished(result, answer) => {
+                let lost = result.as_ref().is_err_and(|failure| failure.lost);
+                let must_roll_back = lease.apply(effect, result.as_ref().err());
+                let _ = answer.send(result.map_err(OperationError::Failed));
+                if lost {
+                    return Some(Left { why: Ended::Lost, rest: Rest::Broken });
+                }
+                // A COMMIT that failed may have left its transaction open (SQLite, when busy).
+                must_roll_back.then_some(Left { why: Ended::Lost, rest: Rest::Quiet { in_transaction: true } })
+            }
+            Performed::Interrupted(left) => Some(left),
+        }
+    }
+
+    async fn test(&mut self, until: Until, answer: oneshot::Sender<Result<Answer, OperationError>>) -> Option<Left> {
+        let tested = tokio::time::timeout_at(until.at, self.connection.ping()).await;
+        let result = match tested {
+            Ok(Ok(())) => Ok(Answer::Done),
+            Ok(Err(failure)) => Err(OperationError::Failed(failure)),
+            Err(_elapsed) => Err(OperationError::Ended(Ended::Lost)),
+        };
+        let failed = result.is_err();
+        let _ = answer.send(result);
+        failed.then(|| {
+            self.database.counters.add(Counter::TestFailures);
+            Left { why: Ended::Lost, rest: Rest::Broken }
+        })
+    }
+
+    /// Runs an operation to its end or until something ends it early; then cancels it on the server and waits for it to settle.
+    async fn perform(
+        &mut self,
+        lease: &mut Lease<'_>,
+        via: Via,
+        operation: Operation,
+        until: Until,
+        mut answer: oneshot::Sender<Result<Answer, OperationError>>,
+    ) -> Performed {
+        let started = Instant::now();
+        let committing = matches!(operation, Operation::Commit);
+        let Self { database, slot, inbox, connection, .. } = self;
+        let session = connection.session().clone();
+        let mut running = pin!(execute(connection.as_mut(), via, operation));
+        let why = tokio::select! {
+            biased;
+            result = &mut running => return Performed::Finished(result, answer),
+            why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => why,
+            () = answer.closed() => Ended::Cancelled,
+            () = sleep_until(until.at) => Ended::TimedOut,
+        };
+        lease.tenancy.end(why);
+        if why == Ended::TimedOut {
+            database.counters.add(Counter::OperationTimeouts);
+        }
+        let _ = answer.send(Err(match why {
+            _ if committing => OperationError::Failed(Failure::new(
+                FailureKind::CommitUnknown,
+                "the commit was interrupted before its answer came",
+            )),
+            Ended::TimedOut => OperationError::TimedOut { limit: until.limit, after: started.elapsed() },
+            why => OperationError::Ended(why),
+        }));
+        database.move_to(slot.index, Phase::Reclaiming);
+        let settled = cancel(database, slot.pool, &session, running).await;
+        Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
+    }
+}
+
+/// How an operation ended.
+enum Performed {
+    Finished(Result<Answer, Failure>, oneshot::Sender<Result<Answer, OperationError>>),
+    Interrupted(Left),
+}
+
+/// A list of parameters sent through a bare connection runs all or nothing, in a transaction of its own.
+async fn execute(connection: &mut dyn Connection, via: Via, operation: Operation) -> Result<Answer, Failure> {
+    if via != Via::Connection || !matches!(operation, Operation::ExecuteMany(..)) {
+        return connection.run(operation).await;
+    }
+    connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await?;
+    match connection.run(operation).await {
+        Ok(answer) => connection.run(Operation::Commit).await.map(|_| answer),
+        Err(failure) if failure.lost => Err(failure),
+        Err(failure) => connection.run(Operation::Rollback).await.and(Err(failure)),
+    }
+}
+
+/// Waits for a reason to end the running operation; other notices are kept for later.
+async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut Inbox) -> Ended {
+    loop {
+        match inbox.notices.recv().await {
+            Some(Notice::Released { generation, why }) if generation == current => return why,
+            Some(Notice::Revoke) => return Ended::Revoked,
+            // At most one a handle of the lease, so bounded as the channel is.
+            Some(notice) => pending.push_back(notice),
+            // The slot itself holds a sender.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Cancels what runs; whether it has ended within the bounds.
+async fn cancel(
+    database: &Inner,
+    pool: usize,
+    session: &crate::driver::Session,
+    running: impl Future<Output = Result<Answer, Failure>>,
+) -> bool {
+    let mut running = pin!(running);
+    let bounds = &database.settings.bounds;
+    let asked = tokio::select! {
+        biased;
+        // It may end by itself while the server is asked.
+        _ = &mut running => return true,
+        asked = database.pools[pool].control.cancel(session, bounds.cancel) => asked,
+    };
+    if asked.is_ok() {
+        database.counters.add(Counter::Cancelled);
+    }
+    let settled = asked.is_ok() && timeout(bounds.settle, running).await.is_ok();
+    if !settled {
+        database.counters.add(Counter::CancelFailures);
+    }
+    settled
+}
+
+/// What a successful operation does to the transaction of its lease.
+#[derive(Clone, Debug)]
+enum Effect {
+    None,
+    Begin(u32),
+    Commit,
+    Rollback,
+    Savepoint(Arc<str>),
+    RollbackTo(Arc<str>),
+    Release(Arc<str>),
+    OpenCursor(u32),
+    CloseCursor(u32),
+}
+
+impl Effect {
+    fn of(via: Via, operation: &Operation) -> Self {
+        match (operation, via) {
+            (Operation::Begin(_), Via::Transaction(number)) => Self::Begin(number),
+            (Operation::Commit, _) => Self::Commit,
+            (Operation::Rollback, _) => Self::Rollback,
+            (Operation::Savepoint(name), _) => Self::Savepoint(Arc::clone(name)),
+            (Operation::RollbackTo(name), _) => Self::RollbackTo(Arc::clone(name)),
+            (Operation::Release(name), _) => Self::Release(Arc::clone(name)),
+            (Operation::OpenCursor(cursor, _), _) => Self::OpenCursor(*cursor),
+            (Operation::CloseCursor(cursor), _) => Self::CloseCursor(*cursor),
+            _ => Self::None,
+        }
+    }
+}
+
+impl Lease<'_> {
+    fn quiet(&self, why: Ended) -> Left {
+        Left { why, rest: Rest::Quiet { in_transaction: self.transaction.is_some() } }
+    }
+
+    fn is_in(&self, number: u32) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.number == number)
+    }
+
+    /// Whether the handle may do this now.
+    fn may(&self, via: Via, operation: &Operation) -> Result<(), OperationError> {
+        let ended = OperationError::Invalid("the transaction has ended");
+        let number = match via {
+            Via::Connection if self.transaction.is_some() => {
+                return Err(OperationError::Busy("a transaction is open on this connection; use it, or end it first"));
+            }
+            Via::Connection => return Ok(()),
+            Via::Transaction(number) => number,
+            Via::Cursor { transaction, .. } => transaction,
+        };
+        if matches!(operation, Operation::Begin(_)) {
+            let busy = OperationError::Busy("a transaction is open on this connection already; use a savepoint");
+            return if self.transaction.is_some() { Err(busy) } else { Ok(()) };
+        }
+        let Some(transaction) = self.transaction.as_ref().filter(|open| open.number == number) else { return Err(ended) };
+        if let Via::Cursor { cursor, .. } = via
+            && !matches!(operation, Operation::OpenCursor(..) | Operation::CloseCursor(_))
+            && !transaction.cursors.contains(&cursor)
+        {
+            return Err(OperationError::Invalid("the cursor is closed"));
+        }
+        match operation {
+            Operation::Rollback | Operation::CloseCursor(_) => Ok(()),
+            Operation::RollbackTo(name) | Operation::Release(name) if !transaction.savepoints.contains(name) => {
+                Err(OperationError::Invalid("there is no savepoint of this name"))
+            }
+            Operation::RollbackTo(_) => Ok(()),
+            _ if transaction.doomed => Err(OperationError::Aborted),
+            Operation::OpenCursor(..) if transaction.cursors.len() >= MAX_CURSORS => {
+                Err(OperationError::TooManyCursors { maximum: MAX_CURSORS })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the books after an operation. Whether a transaction that the holder has ended must still be rolled back.
+    fn apply(&mut self, effect: Effect, failure: Option<&Failure>) -> bool {
+        if let Effect::Begin(number) = effect {
+            let now = Instant::now();
+            let (savepoints, cursors) = (Vec::new(), Vec::new());
+            let open = Transaction { number, since: now, used: now, savepoints, doomed: false, cursors };
+            // A BEGIN that failed may still have begun.
+            self.transaction = failure.is_none().then_some(open);
+            return failure.is_some();
+        }
+        let Some(transaction) = &mut self.transaction else { return false };
+        transaction.used = Instant::now();
+        let place = |savepoints: &[Arc<str>], name: &Arc<str>| savepoints.iter().rposition(|other| other == name).unwrap_or(0);
+        match (effect, failure) {
+            (Effect::Commit | Effect::Rollback, failure) => {
+                self.transaction = None;
+                return failure.is_some();
+            }
+            (_, Some(failure)) => transaction.doomed |= failure.kind != FailureKind::Busy,
+            (Effect::Savepoint(name), None) => transaction.savepoints.push(name),
+            (Effect::RollbackTo(name), None) => {
+                transaction.savepoints.truncate(place(&transaction.savepoints, &name) + 1);
+                transaction.doomed = false;
+            }
+            (Effect::Release(name), None) => transaction.savepoints.truncate(place(&transaction.savepoints, &name)),
+            (Effect::OpenCursor(cursor), None) => transaction.cursors.push(cursor),
+            (Effect::CloseCursor(cursor), None) => transaction.cursors.retain(|other| *other != cursor),
+            (Effect::None | Effect::Begin(_), None) => {}
+        }
+        false
+    }
+}

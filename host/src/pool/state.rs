@@ -1,0 +1,233 @@
+//! Who is in which state: the counts of a database, and the rule that they never exceed its limit.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    GrantId, Quota,
+    queue::{Queue, Waiter},
+    slot::Slot,
+    tenancy::Tenancy,
+};
+use crate::driver::Failure;
+
+/// The state of one slot, as far as capacity goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Being opened; becomes `Idle`, or is removed.
+    Connecting,
+    /// Proven clean, in its pool's list; becomes `Leased`, or `Reclaiming` to be closed.
+    Idle,
+    /// Lent; becomes `Idle` or `Reclaiming`.
+    Leased,
+    /// Being cleaned or closed; becomes `Idle`, `Unconfirmed`, or is removed.
+    Reclaiming,
+    /// Closed here, but the server may still have it; removed once the server confirms.
+    Unconfirmed,
+}
+
+/// How many connections of a database are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Being opened.
+    pub connecting: u32,
+    /// Clean and free.
+    pub idle: u32,
+    /// Lent to calls.
+    pub leased: u32,
+    /// Being cleaned or closed.
+    pub reclaiming: u32,
+    /// Closed here, not yet confirmed by the server.
+    pub unconfirmed: u32,
+}
+
+impl Counts {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.connecting + self.idle + self.leased + self.reclaiming + self.unconfirmed
+    }
+
+    fn of(&mut self, phase: Phase) -> &mut u32 {
+        match phase {
+            Phase::Connecting => &mut self.connecting,
+            Phase::Idle => &mut self.idle,
+            Phase::Leased => &mut self.leased,
+            Phase::Reclaiming => &mut self.reclaiming,
+            Phase::Unconfirmed => &mut self.unconfirmed,
+        }
+    }
+}
+
+/// A slot that exists.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) slot: Arc<Slot>,
+    phase: Phase,
+    /// Who has it, from the hand-over until it is idle again or gone.
+    pub(super) tenancy: Option<Arc<Tenancy>>,
+}
+
+/// What is free in one pool.
+#[derive(Debug, Default)]
+pub(super) struct PoolState {
+    /// Idle slots; the one used last is lent first, so that the others may expire.
+    idle: Vec<(usize, Instant)>,
+    pub(super) connecting: u32,
+    /// Sessions that exist, in whatever state but `Connecting`.
+    pub(super) open: u32,
+    /// Set while opening fails: the last failure, and when to try again.
+    pub(super) down: Option<(Failure, Instant)>,
+    /// How many attempts have failed in a row.
+    pub(super) failures: u32,
+}
+
+/// Everything that is decided under the lock of a database.
+#[derive(Debug)]
+pub(super) struct State {
+    max: u32,
+    slots: Vec<Option<Entry>>,
+    counts: Counts,
+    pub(super) pools: Vec<PoolState>,
+    /// For each grant, how many connections it has, reclaim included.
+    pub(super) leased_by: Vec<u32>,
+    pub(super) queue: Queue,
+    pub(super) closed: bool,
+    generation: u64,
+}
+
+impl State {
+    pub(super) fn new(max: u32, pools: usize) -> Self {
+        Self {
+            max,
+            slots: Vec::new(),
+            counts: Counts::default(),
+            pools: (0..pools).map(|_| PoolState::default()).collect(),
+            leased_by: Vec::new(),
+            queue: Queue::default(),
+            closed: false,
+            generation: 0,
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.counts.total() >= self.max
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().flatten()
+    }
+
+    /// Counts a connection that is about to be opened. The caller has seen that there is room.
+    pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
+        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let slot = make(index);
+        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, tenancy: None };
+        if index == self.slots.len() {
+            self.slots.push(Some(entry));
+        } else {
+            self.slots[index] = Some(entry);
+        }
+        self.pools[pool].connecting += 1;
+        self.counts.connecting += 1;
+        self.check();
+        slot
+    }
+
+    /// Moves a slot on; an idle one leaves its pool's list.
+    pub(super) fn transition(&mut self, index: usize, to: Phase) {
+        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} does not exist") };
+        let (from, pool) = (std::mem::replace(&mut entry.phase, to), entry.slot.pool);
+        *self.counts.of(from) -= 1;
+        *self.counts.of(to) += 1;
+        if from == Phase::Connecting {
+            self.pools[pool].connecting -= 1;
+            self.pools[pool].open += 1;
+        }
+        if from == Phase::Idle {
+            self.pools[pool].idle.retain(|(idle, _)| *idle != index);
+        }
+        if to == Phase::Idle {
+            self.pools[pool].idle.push((index, Instant::now()));
+        }
+        self.check();
+    }
+
+    /// Forgets a slot: its session is gone, or never came to be.
+    pub(super) fn remove(&mut self, index: usize) {
+        self.end_tenancy(index);
+        let Some(entry) = self.slots[index].take() else { unreachable!("slot {index} does not exist") };
+        *self.counts.of(entry.phase) -= 1;
+        let pool = &mut self.pools[entry.slot.pool];
+        match entry.phase {
+            Phase::Connecting => pool.connecting -= 1,
+            _ => pool.open -= 1,
+        }
+        pool.idle.retain(|(idle, _)| *idle != index);
+    }
+
+    pub(super) fn phase(&self, index: usize) -> Option<Phase> {
+        self.slots.get(index)?.as_ref().map(|entry| entry.phase)
+    }
+
+    /// The idle connection of a pool that was used last, and for how long it has been idle.
+    pub(super) fn freshest(&self, pool: usize) -> Option<(usize, Duration)> {
+        self.pools[pool].idle.last().map(|(index, since)| (*index, since.elapsed()))
+    }
+
+    /// The idle connection of a pool that has been idle the longest.
+    pub(super) fn stalest(&self, pool: usize) -> Option<usize> {
+        self.pools[pool].idle.first().map(|(index, _)| *index)
+    }
+
+    pub(super) fn idle_since(&self, slot: &Slot) -> Option<Instant> {
+        self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
+    }
+
+    /// How many more connections the waiting calls of a pool could use.
+    pub(super) fn demand(&self, pool: usize, quotas: &[Quota]) -> u32 {
+        let of_grant = |(grant, quota): (usize, &Quota)| {
+            let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
+            waiting.min(quota.max_connections.saturating_sub(self.leased_by[grant]))
+        };
+        quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
+    }
+
+    /// The next waiter that may have a connection that is idle: its grant, itself, the slot.
+    pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<(usize, Waiter, usize)> {
+        let Self { queue, leased_by, pools, .. } = self;
+        let may = |grant: usize| leased_by[grant] < quotas[grant].max_connections && !pools[quotas[grant].pool].idle.is_empty();
+        let (grant, waiter) = queue.pop(may)?;
+        let (index, _) = self.freshest(quotas[grant].pool)?;
+        Some((grant, waiter, index))
+    }
+
+    /// Hands an idle slot over.
+    pub(super) fn lend(&mut self, index: usize, grant: GrantId, make: impl FnOnce(u64) -> Tenancy) -> (Arc<Slot>, Arc<Tenancy>) {
+        self.transition(index, Phase::Leased);
+        self.leased_by[grant.0] += 1;
+        self.generation += 1;
+        let tenancy = Arc::new(make(self.generation));
+        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} was idle") };
+        entry.tenancy = Some(Arc::clone(&tenancy));
+        entry.slot.lend(&tenancy);
+        (Arc::clone(&entry.slot), tenancy)
+    }
+
+    /// Frees the grant's share of a slot that has been reclaimed.
+    pub(super) fn end_tenancy(&mut self, index: usize) {
+        if let Some(tenancy) = self.slots[index].as_mut().and_then(|entry| entry.tenancy.take()) {
+            self.leased_by[tenancy.grant.0] -= 1;
+        }
+    }
+
+    /// Invariant 3: what is held never exceeds what may be held.
+    fn check(&self) {
+        assert!(self.counts.total() <= self.max, "{:?} exceeds max_connections {}", self.counts, self.max);
+    }
+}

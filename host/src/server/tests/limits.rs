@@ -1,0 +1,117 @@
+//! Sizes and numbers.
+
+use super::*;
+
+#[tokio::test]
+async fn a_declared_body_over_the_limit_never_reaches_the_handler() {
+    let host = Host::start(|settings| settings.max_body = 10).await;
+    let answer = host.ask("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\nhello world").await;
+    assert_problem(&answer, 413, "body-too-large");
+    assert_eq!(header_of(&answer, "connection"), Some("close"));
+    assert_eq!(host.script.started.available_permits(), 0);
+    let answer = host.connect().await.answer_to("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhelloworld").await;
+    assert!(answer.ends_with("helloworld"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_huge_body_first_still_reads_the_refusal() {
+    let host = Host::start(|settings| settings.max_body = 10).await;
+    let mut client = host.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 20000000\r\n\r\n").await;
+    client.send(vec![b'x'; 20_000_000]).await;
+    assert_problem(&client.rest().await, 413, "body-too-large");
+}
+
+#[tokio::test]
+async fn a_body_that_waits_for_a_go_ahead_is_refused_without_one() {
+    let host = Host::start(|settings| settings.max_body = 10).await;
+    let mut client = host.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n").await;
+    assert_problem(&client.rest().await, 413, "body-too-large");
+    let mut client = host.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n").await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 100 Continue"));
+    client.send("hello").await;
+    assert!(client.answer().await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_grows_over_the_limit_is_an_error_inside_and_413_outside() {
+    let host = Host::start(|settings| settings.max_body = 10).await;
+    let mut client = host.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello \r\n").await;
+    next(&host.script.started).await;
+    client.send("5\r\nworld\r\n0\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert_problem(&answer, 413, "body-too-large");
+    let answer = host
+        .connect()
+        .await
+        .answer_to("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n")
+        .await;
+    assert!(answer.ends_with("helloworld"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_broken_chunk_is_a_bad_request() {
+    let host = Host::start(|_| {}).await;
+    let answer = host.ask("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n").await;
+    assert_problem(&answer, 400, "bad-request");
+}
+
+#[tokio::test]
+async fn long_paths_and_many_headers_are_refused() {
+    let host = Host::start(|settings| settings.max_headers = 5).await;
+    let mut client = host.connect().await;
+    assert_problem(&client.get(&format!("/{}", "a".repeat(8 * 1024))).await, 414, "uri-too-long");
+    assert!(client.get(&format!("/hello?{}", "a".repeat(8 * 1024 - 7))).await.ends_with("hello"));
+    let headers: String = (0..5).map(|n| format!("h{n}: 1\r\n")).collect();
+    client.send(format!("GET /hello HTTP/1.1\r\nhost: x\r\n{headers}\r\n")).await;
+    assert_problem(&client.rest().await, 431, "headers-too-large");
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_until_one_ends() {
+    let host = Host::start(|settings| settings.max_connections = 1).await;
+    let mut first = host.connect().await;
+    assert!(first.get("/hello").await.ends_with("hello"));
+    let mut second = host.connect().await;
+    second.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    // The server turns around for the first client while the second one's request lies there.
+    for _ in 0..10 {
+        assert!(first.get("/hello").await.ends_with("hello"));
+    }
+    assert_eq!(second.stream.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    host.counted("answered", 11).await;
+    drop(first);
+    assert!(second.answer().await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn settings_out_of_bounds_are_refused() {
+    type Change = fn(&mut Settings);
+    let broken: [(&str, Change); 3] = [
+        ("max_connections", |settings| settings.max_connections = 0),
+        ("max_header_bytes", |settings| settings.max_header_bytes = 100),
+        ("max_headers", |settings| settings.max_headers = 0),
+    ];
+    for (name, change) in broken {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        assert!(matches!(Server::bind(settings).await, Err(BindError::Setting(found)) if found == name));
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_it() {
+    let host = Host::start(|_| {}).await;
+    let error = Server::bind(Settings { listen: host.addr, ..Settings::default() }).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {}", host.addr));
+}
+
+impl Client {
+    async fn answer_to(mut self, request: &str) -> String {
+        self.send(request).await;
+        self.answer().await
+    }
+}

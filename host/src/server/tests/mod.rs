@@ -1,0 +1,247 @@
+//! The server through its socket: a dispatcher that does as the path says, and a client that sees every byte.
+
+mod drain;
+mod gone;
+mod http2;
+mod limits;
+mod requests;
+mod timeouts;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::telemetry::counters::Counters;
+
+/// Longer than anything here takes; a wait that reaches it has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Many times what hyper and the system buffer.
+const LARGE: usize = 32 * 1024 * 1024;
+
+async fn within<F: Future>(future: F) -> F::Output {
+    timeout(PATIENCE, future).await.expect("in time")
+}
+
+/// Events that a test waits for, each counted.
+struct Script {
+    started: Semaphore,
+    dropped: Semaphore,
+    /// `/wait` answers once there is a permit.
+    go: Semaphore,
+}
+
+/// A call, or the body of its answer, that tells when it is dropped.
+struct Noticed(Arc<Script>);
+
+impl Drop for Noticed {
+    fn drop(&mut self) {
+        self.0.dropped.add_permits(1);
+    }
+}
+
+async fn next(events: &Semaphore) {
+    within(events.acquire()).await.unwrap().forget();
+}
+
+struct ByPath(Arc<Script>);
+
+type TestBody = UnsyncBoxBody<Bytes, BoxError>;
+
+fn text(text: impl Into<Bytes>) -> TestBody {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+impl Dispatch for ByPath {
+    type Body = TestBody;
+
+    async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<TestBody>, Problem> {
+        let noticed = Noticed(Arc::clone(&self.0));
+        self.0.started.add_permits(1);
+        exchange.set_plugin("by-path".into());
+        let mut response = Response::new(text(""));
+        match request.uri().path() {
+            "/hello" => *response.body_mut() = text("hello"),
+            "/id" => *response.body_mut() = text(request.headers()["x-request-id"].as_bytes().to_vec()),
+            "/echo" => match request.into_body().collect().await {
+                Ok(body) => *response.body_mut() = text(body.to_bytes()),
+                Err(error) => *response.body_mut() = text(format!("handler saw: {error:?}")),
+            },
+            "/never" => std::future::pending().await,
+            "/wait" => {
+                self.0.go.acquire().await.unwrap().forget();
+                *response.body_mut() = text("waited");
+            }
+            "/endless" => {
+                let frames = futures::stream::repeat_with(move || {
+                    let _inside = &noticed;
+                    Ok(http_body::Frame::data(Bytes::from_static(&[b'x'; 16 * 1024])))
+                });
+                *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
+                return Ok(response);
+            }
+            "/large" => *response.body_mut() = text(vec![b'x'; LARGE]),
+            "/stuck" => {
+                let frames = futures::stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"first")))])
+                    .chain(futures::stream::pending())
+                    .inspect(move |_| _ = &noticed);
+                *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
+                return Ok(response);
+            }
+            "/broken" => {
+                let frames = [Ok(http_body::Frame::data(Bytes::from_static(b"first"))), Err(Problem::DeadlineExceeded.into())];
+                *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter(frames)));
+            }
+            "/panic" => panic!("a secret of the inside"),
+            "/panic-later" => {
+                let frames =
+                    futures::stream::repeat_with(|| -> Result<http_body::Frame<Bytes>, BoxError> { panic!("also secret") });
+                *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
+            }
+            "/103" => *response.status_mut() = StatusCode::EARLY_HINTS,
+            "/204" => {
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                *response.body_mut() = text("not sent");
+            }
+            "/wrong-length" => {
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("7"));
+                *response.body_mut() = text("12345");
+            }
+            "/hop-by-hop" => {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("x-secret"));
+                response.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("gzip"));
+                response.headers_mut().insert("x-request-id", HeaderValue::from_static("forged"));
+                *response.body_mut() = text("ok");
+            }
+            "/problem/method-not-allowed" => return Err(Problem::MethodNotAllowed(vec![Method::PUT, Method::GET])),
+            "/problem/overloaded" => return Err(Problem::Overloaded(Duration::from_secs(3))),
+            "/problem/fuel" => return Err(Problem::FuelExhausted),
+            _ => return Err(Problem::NoRoute),
+        }
+        Ok(response)
+    }
+}
+
+/// A running server.
+struct Host {
+    addr: SocketAddr,
+    script: Arc<Script>,
+    counters: Arc<Counters>,
+    shutdown: CancellationToken,
+    served: JoinHandle<Drained>,
+}
+
+impl Host {
+    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Settings::default() };
+        change(&mut settings);
+        let server = Server::bind(settings).await.unwrap();
+        let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
+        let (addr, counters, shutdown) = (server.local_addr(), server.counters(), CancellationToken::new());
+        let served = tokio::spawn(server.serve(Arc::new(ByPath(Arc::clone(&script))), shutdown.clone()));
+        Self { addr, script, counters, shutdown, served }
+    }
+
+    async fn connect(&self) -> Client {
+        Client { stream: within(TcpStream::connect(self.addr)).await.unwrap(), read: Vec::new() }
+    }
+
+    /// One request on a connection of its own, to the connection's end.
+    async fn ask(&self, request: &str) -> String {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        client.rest().await
+    }
+
+    async fn stop(self) -> Drained {
+        self.shutdown.cancel();
+        within(self.served).await.unwrap()
+    }
+
+    /// Waits until an outcome was counted so many times: it is counted as the call is dropped, which the client cannot see.
+    async fn counted(&self, outcome: &str, times: u64) {
+        within(async {
+            while self.counters.get(outcome) < times {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    async fn get(&mut self, path: &str) -> String {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        self.answer().await
+    }
+
+    /// One answer that has a content-length.
+    async fn answer(&mut self) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.read);
+            if let Some(head) = text.find("\r\n\r\n") {
+                let length = text[..head]
+                    .lines()
+                    .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned))
+                    .map_or(0, |length| length.parse::<usize>().unwrap());
+                if self.read.len() >= head + 4 + length {
+                    let rest = self.read.split_off(head + 4 + length);
+                    let answer = std::mem::replace(&mut self.read, rest);
+                    return String::from_utf8(answer).unwrap();
+                }
+            }
+            let count = within(self.stream.read_buf(&mut self.read)).await.unwrap();
+            assert!(count > 0, "closed in the middle of: {}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    /// All until the server closes.
+    async fn rest(mut self) -> String {
+        loop {
+            match within(self.stream.read_buf(&mut self.read)).await {
+                Ok(0) => return String::from_utf8_lossy(&self.read).into_owned(),
+                Ok(_) => {}
+                Err(error) => panic!("{error} after: {}", String::from_utf8_lossy(&self.read)),
+            }
+        }
+    }
+}
+
+/// Asserts the problem document of an answer, and that nothing else is in it.
+fn assert_problem(answer: &str, status: u16, code: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert!(head.contains("content-type: application/problem+json"), "{answer}");
+    let document: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    assert_eq!(document["code"], code, "{answer}");
+    assert_eq!(document["status"], status, "{answer}");
+    assert_eq!(header_of(answer, "x-request-id"), document["instance"].as_str(), "{answer}");
+    assert!(!answer.contains("secret"), "{answer}");
+}
+
+fn header_of<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let (head, _) = answer.split_once("\r\n\r\n")?;
+    head.lines()
+        .find_map(|line| line.split_once(": ").filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}

@@ -1,0 +1,208 @@
+//! What is answered to whole requests.
+
+use super::*;
+
+#[tokio::test]
+async fn a_request_is_answered_and_its_connection_kept() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    for _ in 0..3 {
+        let answer = client.get("/hello").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    }
+    host.counted("answered", 3).await;
+    assert_eq!(host.stop().await, Drained { finished: 0, cut: 0, stuck: 0 });
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    client
+        .send(
+            "GET /hello HTTP/1.1\r\nhost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nhost: x\r\n\r\nGET /204 HTTP/1.1\r\nhost: x\r\n\r\n",
+        )
+        .await;
+    assert!(client.answer().await.ends_with("hello"));
+    assert_problem(&client.answer().await, 404, "no-route");
+    assert!(client.answer().await.starts_with("HTTP/1.1 204 "));
+}
+
+#[tokio::test]
+async fn problems_are_told_in_full_and_the_connection_goes_on() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    assert_problem(&client.get("/nowhere").await, 404, "no-route");
+    let answer = client.get("/problem/method-not-allowed").await;
+    assert_problem(&answer, 405, "method-not-allowed");
+    assert_eq!(header_of(&answer, "allow"), Some("GET, PUT"));
+    let answer = client.get("/problem/overloaded").await;
+    assert_problem(&answer, 503, "overloaded");
+    assert_eq!(header_of(&answer, "retry-after"), Some("3"));
+    assert_problem(&client.get("/problem/fuel").await, 500, "fuel-exhausted");
+    assert_problem(&client.get("/103").await, 500, "invalid-response");
+    assert_problem(&client.get("/wrong-length").await, 500, "invalid-response");
+    assert_problem(&client.get("/panic").await, 500, "host-panicked");
+    assert!(client.get("/hello").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn an_answer_that_fails_late_is_cut_off_and_its_reason_counted() {
+    let host = Host::start(|_| {}).await;
+    for (path, outcome) in [("/broken", "deadline-exceeded"), ("/panic-later", "host-panicked")] {
+        let answer = host.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+        host.counted(outcome, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_good_request_id_is_kept_and_a_bad_one_replaced_for_all() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    client.send("GET /id HTTP/1.1\r\nhost: x\r\nx-request-id: abc-1.2_3\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!(header_of(&answer, "x-request-id"), Some("abc-1.2_3"));
+    assert!(answer.ends_with("\r\n\r\nabc-1.2_3"), "{answer}");
+    for bad in ["", "x-request-id: a b\r\n", "x-request-id: a\r\nx-request-id: b\r\n", "x-request-id: {}\r\n"] {
+        client.send(format!("GET /id HTTP/1.1\r\nhost: x\r\n{bad}\r\n")).await;
+        let answer = client.answer().await;
+        let id = header_of(&answer, "x-request-id").unwrap();
+        assert_eq!(id.len(), 36, "{answer}");
+        assert!(answer.ends_with(id), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_has_no_say_in_framing_or_request_id() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    let answer = client.get("/hop-by-hop").await;
+    assert!(answer.ends_with("\r\n\r\nok") && !answer.contains("x-secret") && !answer.contains("forged"), "{answer}");
+    assert_eq!((header_of(&answer, "transfer-encoding"), header_of(&answer, "content-length")), (None, Some("2")));
+}
+
+#[tokio::test]
+async fn head_and_204_have_no_body() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    client.send("HEAD /hello HTTP/1.1\r\nhost: x\r\n\r\nGET /204 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let both = client.rest().await;
+    let (head, rest) = both.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-length: 5"), "{both}");
+    assert!(rest.starts_with("HTTP/1.1 204 ") && rest.ends_with("\r\n\r\n") && !rest.contains("content-length"), "{both}");
+    host.counted("answered", 2).await;
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_and_closed() {
+    let host = Host::start(|_| {}).await;
+    let answer = host.ask("GET /hello HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn malformed_requests_get_a_problem_and_are_closed() {
+    let host = Host::start(|_| {}).await;
+    let long = "a".repeat(70_000);
+    let table: [(String, u16, &str); 12] = [
+        ("nonsense\r\n\r\n".into(), 400, "bad-request"),
+        ("GET / HTTP/9.9\r\nhost: x\r\n\r\n".into(), 400, "bad-request"),
+        ("GET / HTTP/1.1\r\nhost x\r\n\r\n".into(), 400, "bad-request"),
+        ("GET / HTTP/1.1\r\nhost: x\r\nbad\u{1}name: 1\r\n\r\n".into(), 400, "bad-request"),
+        ("G\u{0}T / HTTP/1.1\r\nhost: x\r\n\r\n".into(), 400, "bad-request"),
+        ("GET /a b HTTP/1.1\r\nhost: x\r\n\r\n".into(), 400, "bad-request"),
+        ("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".into(), 400, "bad-request"),
+        ("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".into(), 400, "bad-request"),
+        ("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n".into(), 400, "bad-request"),
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}\u{3}\u{3}\r\n\r\n".into(), 400, "bad-request"),
+        (format!("GET / HTTP/1.1\r\nhost: x\r\nbig: {long}\r\n\r\n"), 431, "headers-too-large"),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 431, "headers-too-large"),
+    ];
+    for (times, (request, status, code)) in table.iter().enumerate() {
+        assert_problem(&host.ask(request).await, *status, code);
+        assert_eq!(host.counters.iter().map(|(_, count)| count).sum::<u64>(), times as u64 + 1);
+    }
+    assert!(host.connect().await.get("/hello").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_malformed_request_after_a_good_one_is_told_apart() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    assert!(client.get("/hello").await.ends_with("hello"));
+    client.send("nonsense\r\n\r\n").await;
+    assert_problem(&client.rest().await, 400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    for request in [
+        "GET /hello HTTP/1.1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        client.send(request).await;
+        assert_problem(&client.answer().await, 400, "bad-request");
+    }
+}
+
+#[tokio::test]
+async fn every_call_leaves_one_access_line() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            std::io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(move || writer.clone());
+    let filter = tracing_subscriber::EnvFilter::new("access=info");
+    // The test's runtime has one thread, so that this covers the server's tasks too.
+    let _lines = tracing::subscriber::set_default(tracing_subscriber::registry().with(filter).with(layer));
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    client.send("GET /hello?password=secret HTTP/1.1\r\nhost: x\r\nx-request-id: r1\r\n\r\n").await;
+    client.answer().await;
+    host.counted("answered", 1).await;
+    drop(client);
+    let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let line: serde_json::Value = serde_json::from_str(lines.trim()).unwrap_or_else(|error| panic!("{error}: {lines}"));
+    for (field, value) in
+        [("method", "GET"), ("path", "/hello"), ("request_id", "r1"), ("plugin", "by-path"), ("outcome", "answered")]
+    {
+        assert_eq!(line[field], value, "{lines}");
+    }
+    assert_eq!((line["status"].as_u64(), line["bytes"].as_u64()), (Some(200), Some(5)), "{lines}");
+    assert!(!lines.contains("secret"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_small_body_that_nobody_reads_does_not_cost_the_connection() {
+    let host = Host::start(|_| {}).await;
+    let mut client = host.connect().await;
+    for _ in 0..2 {
+        client.send("POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await;
+        assert!(client.answer().await.ends_with("hello"));
+        let answer = client.get("/nowhere").await;
+        assert_problem(&answer, 404, "no-route");
+        assert_eq!(header_of(&answer, "connection"), None);
+    }
+}
+
+#[test]
+fn a_body_of_a_request_fits_where_bodies_are_boxed() {
+    fn fits<T: Send + Sync + Unpin + 'static>() {}
+    fits::<RequestBody>();
+    fits::<RequestBodyError>();
+}

@@ -1,0 +1,138 @@
+//! Where log lines go, and how they look.
+
+use std::io::IsTerminal;
+
+use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt};
+
+/// What is logged unless the operator says otherwise.
+///
+/// The texts of guests stay out: sqlx writes the SQL of slow statements at `warn` under `sqlx::query`, and the notices that a statement
+/// raised under `sqlx::postgres::notice`.
+pub const DEFAULT_FILTER: &str =
+    "info,sqlx=warn,sqlx::query=off,sqlx::postgres::notice=off,hyper=warn,h2=warn,wasmtime=warn,cranelift=warn";
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Human on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For eyes.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Whether human lines are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The filter cannot be read.
+    #[error("the log filter cannot be read: {0}")]
+    Filter(#[from] ParseError),
+    /// Something else in this process takes the log lines already.
+    #[error("logging is set up already")]
+    AlreadySet(#[from] SetGlobalDefaultError),
+}
+
+/// Sends log lines of the whole process to stderr. `filter` replaces [`DEFAULT_FILTER`], in the syntax of
+/// [`EnvFilter`] (`info,wharf=debug`).
+///
+/// # Errors
+/// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
+pub fn init(format: Format, filter: Option<&str>, color: Color) -> Result<(), InitError> {
+    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
+    let terminal = std::io::stderr().is_terminal();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    // The filter is the whole subscriber's, not this layer's, so that `tracing::enabled!` is one cheap check.
+    let subscriber = tracing_subscriber::registry().with(filter);
+    let lines: Box<dyn Layer<_> + Send + Sync> = if is_human(format, terminal) {
+        fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored(color, terminal, no_color)).boxed()
+    } else {
+        fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
+    };
+    set_global_default(subscriber.with(lines))?;
+    Ok(())
+}
+
+fn is_human(format: Format, terminal: bool) -> bool {
+    match format {
+        Format::Auto => terminal,
+        Format::Human => true,
+        Format::Json => false,
+    }
+}
+
+fn is_colored(color: Color, terminal: bool, no_color: bool) -> bool {
+    match color {
+        Color::Auto => terminal && !no_color,
+        Color::Always => true,
+        Color::Never => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_default_filter_keeps_sql_out() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let filter = EnvFilter::try_new(DEFAULT_FILTER).unwrap();
+        let lines = fmt::layer().json().with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filter).with(lines), || {
+            tracing::warn!(target: "sqlx::query", "SELECT secret");
+            tracing::warn!(target: "sqlx::postgres::notice", "raised");
+            tracing::warn!(target: "sqlx::pool", "seen-pool");
+            tracing::info!(target: "hyper::proto", "unseen");
+            tracing::info!(target: "access", "seen-access");
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("secret") && !text.contains("raised") && !text.contains("unseen"), "{text}");
+        assert!(text.contains("seen-pool") && text.contains("seen-access"), "{text}");
+    }
+
+    #[test]
+    fn auto_follows_the_terminal() {
+        assert!(is_human(Format::Auto, true) && !is_human(Format::Auto, false));
+        assert!(is_human(Format::Human, false) && !is_human(Format::Json, true));
+        assert!(is_colored(Color::Auto, true, false) && !is_colored(Color::Auto, true, true));
+        assert!(!is_colored(Color::Auto, false, false) && is_colored(Color::Always, false, true));
+    }
+
+    #[test]
+    fn a_bad_filter_is_an_error() {
+        assert!(matches!(init(Format::Json, Some("wharf=notalevel"), Color::Never), Err(InitError::Filter(_))));
+    }
+}

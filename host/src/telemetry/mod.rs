@@ -1,0 +1,4 @@
+//! What the host tells about itself: log lines, and counters that are cheap enough for every call.
+
+pub mod counters;
+pub mod logs;
