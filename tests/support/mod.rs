@@ -5,4 +5,5 @@ pub mod guests;
 pub mod host;
 pub mod postgres;
 pub mod random;
+pub mod scripted;
 pub mod wait;
