@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{guests, http::Client};
+use crate::{client::Client, guests};
 
 /// How long a host may take to start: the first one compiles its components.
 const START: Duration = Duration::from_secs(120);

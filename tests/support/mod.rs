@@ -1,8 +1,9 @@
 //! What the tests share: a PostgreSQL server, the host as a child process, an HTTP client, the guests, a scripted driver.
 
+pub mod client;
 pub mod guests;
 pub mod host;
-pub mod http;
 pub mod postgres;
 pub mod random;
+pub mod scripted;
 pub mod wait;

@@ -1,0 +1,21 @@
+//! Handlers that take connections until they are refused.
+
+use super::{
+    bed::{GRANT, on},
+    on_both_engines,
+};
+
+on_both_engines! {
+    async fn a_hoarder_gets_its_grant_and_a_typed_refusal(engine) {
+        let mut bed = on(engine).start("hoards").await;
+        for variant in ["", "/transactions"] {
+            let json = bed.call(variant).await.json();
+            assert_eq!(json["held"], GRANT, "{variant}: {json}");
+            let kind = json["error"]["kind"].as_str().unwrap();
+            assert!(["pool-exhausted", "limit-exceeded"].contains(&kind), "{variant}: {json}");
+            assert_eq!(json["error"]["details"]["database"], "main", "{variant}: {json}");
+            bed.recovers().await;
+        }
+        bed.ends_well().await;
+    }
+}

@@ -1,0 +1,51 @@
+//! Handlers that misbehave: for each the promised answer, and afterwards a host that is whole.
+
+mod bed;
+
+mod eats_memory;
+mod endless_body;
+mod hijacks;
+mod hoards;
+mod huge_result;
+mod invalid_response;
+mod leaks;
+mod overflows_stack;
+mod panics;
+mod prints;
+mod probe;
+mod probe_async;
+mod raw_transaction;
+mod renames;
+mod silent;
+mod spins;
+mod traps;
+mod trespasses;
+mod uses_closed;
+mod waits;
+
+/// Runs each test on SQLite and on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)*) => {
+        $($(#[$attribute])* async fn $name($engine: $crate::hostile::bed::Engine) $body)*
+
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name($crate::hostile::bed::Engine::Sqlite).await })*
+        }
+
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name($crate::hostile::bed::Engine::Postgres).await })*
+        }
+    };
+}
+use on_both_engines;
+
+/// A guest without a module of its name here does not compile.
+macro_rules! is_tested {
+    ($name:ident) => {
+        const _: () = {
+            #[expect(unused_imports, reason = "only that it is there")]
+            use $name as _;
+        };
+    };
+}
+support::for_each_guest!(is_tested);
