@@ -75,7 +75,9 @@ async fn migrate(database: &config::Database, progress: &dyn Progress) -> Result
     let applying = migrations::apply(database.engine, &url, &folders);
     let applied = timeout(MIGRATION_LIMIT, applying)
         .await
-        .unwrap_or_else(|_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT)))))
+        .unwrap_or_else(|_| {
+            Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT))))
+        })
         .map_err(|error| error.to_string())?;
     if applied > 0 {
         progress.say(&format!("database {}: applied {applied} migration{}", database.name, if applied == 1 { "" } else { "s" }));
@@ -123,8 +125,7 @@ fn assemble<'a>(
         // Granted to nobody: `check` warns of it, and it is opened all the same.
         pools.push(PoolSpec { driver: driver(described, &described.url, described.driver.access)? });
     }
-    let (database, ids) =
-        Database::new(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity));
+    let (database, ids) = Database::new(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity));
     let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
     Ok((database, cut))
 }

@@ -78,7 +78,11 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
                 Err(fault) => vec![fault],
             },
             Err(error) => {
-                diagnostics.error(described.component_location, format!("cannot read the component: {error}"), "check its permissions");
+                diagnostics.error(
+                    described.component_location,
+                    format!("cannot read the component: {error}"),
+                    "check its permissions",
+                );
                 continue;
             }
         };
