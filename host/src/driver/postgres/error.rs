@@ -2,9 +2,7 @@
 
 use std::io;
 
-use sqlx::{
-    postgres::{PgDatabaseError, PgErrorPosition, PgSeverity},
-};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use crate::driver::{Failure, FailureKind};
 
