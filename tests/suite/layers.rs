@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::tree;
 
 /// From top to bottom, as in ARCHITECTURE.md.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "main",
     "cli",
+    "assembly",
     "config",
     "server",
     "admin",
