@@ -110,6 +110,9 @@ impl Making {
             }
         };
         database.execute(NOTES[self.engine as usize]).await;
+        let other = setup.folder().join("other.db");
+        let elsewhere = Database::Sqlite(SqliteConnectOptions::new().filename(&other).create_if_missing(true));
+        elsewhere.execute(NOTES[0]).await;
         let access = match self.read_only {
             true => format!("access = \"read-only\"{grant}"),
             false => "access = \"read-write\"".to_owned(),
@@ -118,7 +121,7 @@ impl Making {
         let host = setup
             .database("main", &url, &settings)
             // Exists, and is granted to nobody here.
-            .database("other", "sqlite://other.db", "")
+            .database("other", &format!("sqlite://{}", other.display()), "")
             .guest(guest, &format!("limits = {{ {} }}\ndatabases.main = {{ {access}, max_connections = {GRANT} }}", self.limits))
             .plugin("bystander", "probe", "databases.main = { access = \"read-write\" }")
             .start()
