@@ -91,22 +91,33 @@ pub mod prelude {
 }
 
 /// Makes the crate a handler of WASI 0.2: takes an expression that gives a [`Router`], evaluated anew for each call.
+///
+/// Outside of wasm nothing is exported, so a handler's own tests run natively.
 #[macro_export]
 macro_rules! handler {
     ($router:expr $(,)?) => {
         const _: () = {
-            struct Handler;
-
-            impl $crate::raw::exports::wasi::http0_2_12::incoming_handler::Guest for Handler {
-                fn handle(
-                    request: $crate::raw::exports::wasi::http0_2_12::incoming_handler::IncomingRequest,
-                    out: $crate::raw::exports::wasi::http0_2_12::incoming_handler::ResponseOutparam,
-                ) {
-                    $crate::http::serve(&$router, request, out);
-                }
+            fn router() -> $crate::Router {
+                $router
             }
+            // Native builds export nothing; this keeps what only the routes use from looking unused.
+            const _: fn() -> $crate::Router = router;
 
-    $crate::raw::export_handler!(Handler with_types_in $crate::raw);
+            #[cfg(target_family = "wasm")]
+            const _: () = {
+                use $crate::raw::exports::wasi::http0_2_12::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
+
+                struct Handler;
+
+                impl Guest for Handler {
+                    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+                        $crate::http::serve(&router(), request, out);
+                    }
+                }
+
+                use $crate::raw;
+        raw::export_handler!(Handler with_types_in raw);
+            };
         };
     };
 }

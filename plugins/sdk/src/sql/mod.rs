@@ -1,6 +1,6 @@
 //! Databases: from a grant's name to Rust values.
 //!
-//! [`Database`], [`Connection`](crate::Connection) and [`Transaction`] run statements; [`Rows`] and [`Cursor`] hold answers; [`Row`] gives
+//! [`Database`], [`Connection`] and [`Transaction`] run statements; [`Rows`] and [`Cursor`] hold answers; [`Row`] gives
 //! cells, which become Rust types through [`FromCell`]. Parameters go the other way through [`IntoValue`].
 
 mod cell;
