@@ -7,5 +7,6 @@ mod hostile;
 mod hygiene;
 mod layers;
 mod licences;
+mod reclaim;
 mod support_postgres;
 mod tree;

@@ -53,7 +53,7 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// A body, in or out, that does not move. 1 ms to 1 h; default 10 s.
     pub body_stall_timeout: Duration,
-    /// Calls that run at once, of all plugins. 1 to 100,000, at most `engine.max_instances`; default 256.
+    /// Calls that run at once, of all plugins, each an instance. 1 to 100,000; default 256.
     pub max_concurrency: u32,
     /// Calls that wait for their turn. 0 to 1,000,000; default 1,024.
     pub max_queue: u32,
@@ -171,10 +171,6 @@ pub struct Limits {
     pub deadline: Duration,
     /// Bytes of linear memory a call. 64 KiB to 4 GiB; default 64 MiB.
     pub memory: usize,
-    /// Elements of each table of a component. 1 to 10,000,000; default 20,000.
-    pub max_table_elements: usize,
-    /// Core instances that a component is made of. 1 to 1,000; default 50.
-    pub max_core_instances: usize,
     /// Calls at once. 1 to 100,000; default 64.
     pub max_concurrency: u32,
     /// A longer line of output is cut. 64 B to 1 MiB; default 4 KiB.
@@ -211,6 +207,4 @@ pub struct Grant {
 pub struct Engine {
     /// The folder for compiled code; made when it is missing. Default `.wharf/cache` beside the configuration.
     pub cache: PathBuf,
-    /// Instances at once, of all plugins. 1 to 100,000; default 1,000.
-    pub max_instances: u32,
 }

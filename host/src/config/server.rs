@@ -4,31 +4,28 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     model::{Engine, Server},
-    reader::{Context, Field, Table},
+    reader::Table,
     values::{DAY, GIB, HOUR, KIB, LEAST, MIB},
 };
 
-/// Reads both, since they bound each other; either may be absent.
+/// Reads both; either may be absent.
 pub(super) fn read(root: &mut Table<'_>) -> (Server, Engine) {
     let context = root.context;
     let mut table = root.table("server").unwrap_or_else(|| Table::empty(context));
-    let (server, max_concurrency) = read_server(&mut table);
+    let server = read_server(&mut table);
     table.finish();
     let mut table = root.table("engine").unwrap_or_else(|| Table::empty(context));
     let cache = table.path("cache").map_or_else(|| context.base.join(".wharf").join("cache"), |cache| cache.value);
-    let max_instances = table.number("max_instances", 1000, 1, 100_000);
     table.finish();
-    check_concurrency(context, &max_concurrency, &max_instances);
-    (server, Engine { cache, max_instances: max_instances.value })
+    (server, Engine { cache })
 }
 
-fn read_server(table: &mut Table<'_>) -> (Server, Field<u32>) {
+fn read_server(table: &mut Table<'_>) -> Server {
     let seconds = Duration::from_secs;
     let listen = address(table, "listen");
     let hint = "remove it; health and metrics get a listener of their own in a later version";
     table.refuse("admin", "`admin` is not yet offered in this version", hint);
-    let max_concurrency = table.number("max_concurrency", 256, 1, 100_000);
-    let server = Server {
+    Server {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
         max_connections: table.number("max_connections", 1024, 1, 100_000).value,
         max_header_bytes: table.size("max_header_bytes", 64 * KIB, 8 * KIB, 16 * MIB).value,
@@ -37,13 +34,12 @@ fn read_server(table: &mut Table<'_>) -> (Server, Field<u32>) {
         header_timeout: table.duration("header_timeout", seconds(10), LEAST, HOUR).value,
         idle_timeout: table.duration("idle_timeout", seconds(60), LEAST, DAY).value,
         body_stall_timeout: table.duration("body_stall_timeout", seconds(10), LEAST, HOUR).value,
-        max_concurrency: max_concurrency.value,
+        max_concurrency: table.number("max_concurrency", 256, 1, 100_000).value,
         max_queue: table.number("max_queue", 1024, 0, 1_000_000).value,
         queue_timeout: table.duration("queue_timeout", seconds(1), LEAST, HOUR).value,
         drain_timeout: table.duration("drain_timeout", seconds(10), Duration::ZERO, HOUR).value,
         reclaim_timeout: table.duration("reclaim_timeout", seconds(10), LEAST, HOUR).value,
-    };
-    (server, max_concurrency)
+    }
 }
 
 fn address(table: &mut Table<'_>, key: &'static str) -> Option<SocketAddr> {
@@ -58,23 +54,4 @@ fn address(table: &mut Table<'_>, key: &'static str) -> Option<SocketAddr> {
         entry.context.error(entry.at, format!("{} is not an address with a port", text.shown()), hint);
     }
     parsed
-}
-
-/// More calls than instances would wait for an instance, in a queue that nobody configured.
-fn check_concurrency(context: &Context<'_>, max_concurrency: &Field<u32>, max_instances: &Field<u32>) {
-    if !(max_concurrency.sound && max_instances.sound) || max_concurrency.value <= max_instances.value {
-        return;
-    }
-    let (concurrency, instances) = (max_concurrency.value, max_instances.value);
-    let (at, other) = if max_concurrency.given { (max_concurrency, max_instances) } else { (max_instances, max_concurrency) };
-    context.error_with(
-        at.at,
-        format!("`server.max_concurrency` ({concurrency}) is above `engine.max_instances` ({instances})"),
-        "every running call is one instance",
-        |error| {
-            if other.given {
-                error.also(other.at, "the other bound");
-            }
-        },
-    );
 }

@@ -177,7 +177,7 @@ impl Cells {
 /// A column of one type of cell that grows row by row.
 #[derive(Clone, Debug)]
 pub struct CellsBuilder {
-    /// Append non-null cells here, then call [`CellsBuilder::pushed`] if anything needs counting.
+    /// Append non-null cells here.
     pub cells: Cells,
     nulls: Nulls,
 }

@@ -19,6 +19,8 @@ const POOLED_TABLE_ELEMENTS: usize = 20_000;
 /// instance three times cheaper.
 const MEMORY_KEPT_RESIDENT: usize = 1 << 20;
 const STACK_KEPT_RESIDENT: usize = 64 << 10;
+/// Without this each table costs a system call and a page fault a call, and a component has two at least.
+const TABLE_KEPT_RESIDENT: usize = 32 << 10;
 /// A handler with concurrency may suspend several tasks, each on a stack of its own.
 const STACKS_PER_CONCURRENT_INSTANCE: u32 = 4;
 
@@ -66,6 +68,7 @@ pub(super) fn pooling(settings: &EngineSettings, concurrency: Concurrency) -> In
     pool.table_elements(POOLED_TABLE_ELEMENTS);
     pool.linear_memory_keep_resident(MEMORY_KEPT_RESIDENT);
     pool.async_stack_keep_resident(STACK_KEPT_RESIDENT);
+    pool.table_keep_resident(TABLE_KEPT_RESIDENT);
     pool.pagemap_scan(Enabled::Auto);
     InstanceAllocationStrategy::Pooling(pool)
 }

@@ -1,7 +1,8 @@
 //! The control path of a pool: one session outside of it, kept open, through which statements are cancelled and sessions ended.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::driver::{Control, Driver, Failure, FailureKind, Session};
@@ -74,8 +75,10 @@ impl ControlPath {
             }
             answer
         };
-        match timeout(bound, attempt).await {
-            Ok(answer) => answer,
+        // A panic of a driver must not end the task of the slot that asks: its place would be lost.
+        match timeout(bound, AssertUnwindSafe(attempt).catch_unwind()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_panic)) => Err(Failure::new(FailureKind::Disconnected, "the driver panicked on the control path").lost()),
             Err(_elapsed) => Err(Failure::new(FailureKind::Disconnected, "the control path did not answer in time").lost()),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Each step has its bound; one that fails or times out leads to the next, harsher one. Doubt means discard.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
 
+use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -90,7 +91,11 @@ impl Owner {
 pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Connection>, closing: Closing, session: &Session) {
     let bounds = &database.settings.bounds;
     let said = match closing {
-        Closing::Polite => matches!(timeout(bounds.close, connection.close()).await, Ok(Ok(()))),
+        // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
+        Closing::Polite => {
+            let closing = AssertUnwindSafe(async move { connection.close().await }).catch_unwind();
+            matches!(timeout(bounds.close, closing).await, Ok(Ok(Ok(()))))
+        }
         Closing::Kill(_) => {
             drop(connection);
             false

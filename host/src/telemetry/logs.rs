@@ -133,6 +133,6 @@ mod tests {
 
     #[test]
     fn a_bad_filter_is_an_error() {
-        assert!(matches!(init(Format::Json, Some("wharf=notalevel"), Color::Never), Err(InitError::Filter(_))));
+        assert!(matches!(init(Format::Json, "wharf=notalevel", Color::Never), Err(InitError::Filter(_))));
     }
 }

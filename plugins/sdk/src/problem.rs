@@ -149,8 +149,7 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         507 => "Insufficient Storage",
-        400..=499 => "Client Error",
-        _ => "Server Error",
+        _ => "Error",
     }
 }
 

@@ -284,7 +284,7 @@ error: unknown key `log_lines`
 11 | log_lines = 5
    | ^^^^^^^^^
    |
-   = help: known keys: `fuel`, `deadline`, `memory`, `max_table_elements`, `max_core_instances`, `max_concurrency`, `log_line_bytes`, `log_lines_per_second`
+   = help: known keys: `fuel`, `deadline`, `memory`, `max_concurrency`, `log_line_bytes`, `log_lines_per_second`
 
 wharf.toml: 6 errors
 "#);

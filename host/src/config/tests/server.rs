@@ -12,7 +12,7 @@ colour = "red"
 [server]
 max-headers = 7
 [engine]
-maxinstances = 3
+cash = 3
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
@@ -40,13 +40,13 @@ error: unknown key `max-headers`
   |
   = help: did you mean `max_headers`?
 
-error: unknown key `maxinstances`
+error: unknown key `cash`
  --> wharf.toml:7:1
   |
-7 | maxinstances = 3
-  | ^^^^^^^^^^^^
+7 | cash = 3
+  | ^^^^
   |
-  = help: did you mean `max_instances`?
+  = help: did you mean `cache`?
 
 wharf.toml: 4 errors
 "#);
@@ -189,8 +189,6 @@ max_headers = 99999999999999999999
 max_header_bytes = "4KiB"
 header_timeout = "0s"
 idle_timeout = "2days"
-[engine]
-max_instances = 1_000_000
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
@@ -242,15 +240,7 @@ error: `idle_timeout` is out of range
   |
   = help: allowed: 1ms to 1day
 
-error: `max_instances` is out of range
-  --> wharf.toml:10:17
-   |
-10 | max_instances = 1_000_000
-   |                 ^^^^^^^^^
-   |
-   = help: allowed: 1 to 100000
-
-wharf.toml: 7 errors
+wharf.toml: 6 errors
 "#);
 }
 
@@ -315,33 +305,6 @@ error: `admin` is not yet offered in this version
   | ^^^^^
   |
   = help: remove it; health and metrics get a listener of their own in a later version
-
-wharf.toml: 1 error
-"#);
-}
-
-#[test]
-fn calls_cannot_outnumber_instances() {
-    let text = &format!(
-        "{}{PLUGIN}",
-        r##"
-[server]
-max_concurrency = 500
-[engine]
-max_instances = 100
-"##
-    );
-    insta::assert_snapshot!(refused(text), @r#"
-error: `server.max_concurrency` (500) is above `engine.max_instances` (100)
- --> wharf.toml:3:19
-  |
-3 | max_concurrency = 500
-  |                   ^^^
-4 | [engine]
-5 | max_instances = 100
-  |                 --- the other bound
-  |
-  = help: every running call is one instance
 
 wharf.toml: 1 error
 "#);

@@ -23,12 +23,12 @@ fn list(names: &BTreeSet<String>) -> String {
     quoted.join(", ")
 }
 
-/// One round trip. The session is in no transaction, and nothing but conditional statements ran in it, so names are found as they were
-/// found then.
+/// Up to three round trips. The session is in no transaction and has its settings of connect, so names are found as the next borrower
+/// finds them.
 pub(super) async fn confirm(link: &mut PgConnection, conditions: &Conditions) -> Result<Verdict, sqlx::Error> {
-    let code = code(link, conditions).await?;
-    if code {
-        return Ok(Verdict::Unknown);
+    match code(link, conditions).await? {
+        Verdict::Harmless => {}
+        verdict => return Ok(verdict),
     }
     let relations = simple::run(link, relations_sql(conditions)).await?;
     let mut moves_sequence = conditions.moves_sequence;
@@ -39,17 +39,17 @@ pub(super) async fn confirm(link: &mut PgConnection, conditions: &Conditions) ->
             // Named, but never read as a table: indexes, sequences, row types, out-of-line storage.
             "i" | "I" | "S" | "c" | "t" => continue,
             "r" | "p" | "m" => {}
-            _ => return Ok(Verdict::Unknown),
+            _ => return Ok(Verdict::SchemaCode),
         }
         let (temporary, rules, row_security, user_types) = (text(1) == "t", holds(2), holds(3), holds(4));
         if temporary || rules || row_security || user_types {
-            return Ok(Verdict::Unknown);
+            return Ok(Verdict::SchemaCode);
         }
         if conditions.writes {
-            let (children, partition, triggers, cascades, identity, depends) =
-                (holds(5), holds(6), holds(7), holds(8), holds(9), holds(10));
+            let (children, partition, triggers, identity, depends) = (holds(5), holds(6), holds(7), holds(10), holds(11));
+            let cascades = (conditions.updates && holds(8)) || (conditions.deletes && holds(9));
             if text(0) != "r" || children || partition || triggers || cascades || depends {
-                return Ok(Verdict::Unknown);
+                return Ok(Verdict::SchemaCode);
             }
             moves_sequence |= identity;
         }
@@ -59,33 +59,39 @@ pub(super) async fn confirm(link: &mut PgConnection, conditions: &Conditions) ->
             let expression = row.first().and_then(Option::as_deref).unwrap_or_default();
             match expression_moves_sequence(expression) {
                 Some(moves) => moves_sequence |= moves,
-                None => return Ok(Verdict::Unknown),
+                None => return Ok(Verdict::SchemaCode),
             }
         }
     }
     Ok(if moves_sequence { Verdict::MovesSequence } else { Verdict::Harmless })
 }
 
-/// Whether a name of the statement is a function, a type or an operator with code that is not known.
-async fn code(link: &mut PgConnection, conditions: &Conditions) -> Result<bool, sqlx::Error> {
+/// Looks whether a name of the statement is a function, a type or an operator with code behind it that is not known: built in, as
+/// `set_config` is, or of the schema.
+async fn code(link: &mut PgConnection, conditions: &Conditions) -> Result<Verdict, sqlx::Error> {
     let Conditions { functions, not_functions, names, operators, .. } = conditions;
     let sql = format!(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= {FIRST_USER_OID} AND proname IN ({})) \
-             OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname IN ({})) \
-             OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE oid >= {FIRST_USER_OID} AND typname IN ({}) \
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid < {FIRST_USER_OID} AND proname IN ({not_functions})), \
+                EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= {FIRST_USER_OID} AND proname IN ({functions})) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= {FIRST_USER_OID} AND proname IN ({not_functions})) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE oid >= {FIRST_USER_OID} AND typname IN ({names}) \
                            AND typtype NOT IN ('c', 'e')) \
              OR EXISTS (SELECT FROM pg_catalog.pg_operator o \
                           LEFT JOIN pg_catalog.pg_type l ON l.oid = o.oprleft LEFT JOIN pg_catalog.pg_type r ON r.oid = o.oprright \
-                         WHERE o.oid >= {FIRST_USER_OID} AND o.oprname IN ({}) \
+                         WHERE o.oid >= {FIRST_USER_OID} AND o.oprname IN ({operators}) \
                            AND (o.oprleft < {FIRST_USER_OID} OR l.typtype = 'e') AND (o.oprright < {FIRST_USER_OID} OR r.typtype = 'e'))",
-        list(functions),
-        list(not_functions),
-        list(names),
-        list(operators),
+        functions = list(functions),
+        not_functions = list(not_functions),
+        names = list(names),
+        operators = list(operators),
     );
     let rows = simple::run(link, sql).await?;
-    // A null comes of an empty list, and means no.
-    Ok(simple::cell(&rows, 0, 0) == Some("t"))
+    Ok(match rows.first().map(Vec::as_slice) {
+        Some([built_in, _]) if is_true(built_in) => Verdict::Unknown,
+        Some([_, schema]) if is_true(schema) => Verdict::SchemaCode,
+        Some([_, _]) => Verdict::Harmless,
+        _ => Verdict::Unknown,
+    })
 }
 
 /// The relations that the statement may name, each found as the statement finds it.
@@ -103,8 +109,10 @@ fn relations_sql(conditions: &Conditions) -> String {
                            AND t.oid >= {FIRST_USER_OID} AND t.typtype <> 'e'), \
                 c.relhassubclass, c.relispartition, \
                 EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), \
-                EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f' \
-                           AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))), \
+                EXISTS (SELECT FROM pg_catalog.pg_constraint k \
+                         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.confupdtype IN ('c', 'n', 'd')), \
+                EXISTS (SELECT FROM pg_catalog.pg_constraint k \
+                         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')), \
                 EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> ''), \
                 EXISTS (SELECT FROM pg_catalog.pg_depend d \
                          WHERE d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass, \

@@ -31,12 +31,14 @@ pub(super) struct PostgresConnection {
     pub(super) transaction: Transaction,
     pub(super) residue: Residue,
     pub(super) cursors: HashMap<u32, Cursor>,
-    /// Cursors opened in the session's life.
-    pub(super) cursors_opened: u64,
     /// Since when sqlx caches statements.
     pub(super) cached_since: Instant,
     /// Forget them with the next reset.
     pub(super) forget_statements: bool,
+    /// When the current statement came, an earlier one of the same borrower may have changed settings.
+    pub(super) in_doubt: bool,
+    /// A statement was parsed by the server while in doubt.
+    pub(super) prepared_in_doubt: bool,
     /// Nothing but closing is left.
     pub(super) lost: bool,
 }
@@ -51,9 +53,10 @@ impl PostgresConnection {
             transaction: Transaction::None,
             residue: Residue::default(),
             cursors: HashMap::new(),
-            cursors_opened: 0,
             cached_since: Instant::now(),
             forget_statements: false,
+            in_doubt: false,
+            prepared_in_doubt: false,
             lost: false,
         }
     }

@@ -59,9 +59,8 @@ impl PostgresConnection {
         let prepared = self.prepare(&statement.sql).await?;
         let columns = Columns::new(&prepared)?;
         let arguments = arguments(&prepared, &statement.params)?;
-        // A name is never used twice: a guest may have a FETCH of it cached, with the columns of another result.
-        self.cursors_opened += 1;
-        let name = format!("wharf_cursor_{}", self.cursors_opened);
+        // Nobody can guess it: a guest could have a FETCH of it cached, with the columns of another result.
+        let name = format!("wharf_cursor_{:032x}", rand::random::<u128>());
         let declare = format!("DECLARE {name} NO SCROLL CURSOR WITHOUT HOLD FOR ");
         let query = sqlx::query_with(AssertSqlSafe(format!("{declare}{}", statement.sql)), arguments).persistent(false);
         (&mut self.link).execute(query).await.map_err(|error| shifted(error::failure(error), declare.len()))?;

@@ -25,9 +25,15 @@ pub(super) fn read(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> 
     match sign {
         POSITIVE => {}
         NEGATIVE => out.push(b'-'),
-        NAN => return Ok(out.extend(b"NaN")),
-        INFINITY => return Ok(out.extend(b"Infinity")),
-        NEGATIVE_INFINITY => return Ok(out.extend(b"-Infinity")),
+        NAN | INFINITY | NEGATIVE_INFINITY => {
+            let name: &[u8] = match sign {
+                NAN => b"NaN",
+                INFINITY => b"Infinity",
+                _ => b"-Infinity",
+            };
+            out.extend(name);
+            return Ok(());
+        }
         _ => return Err("a numeric of an unknown sign"),
     }
     // Groups of four digits; the one at `weight` 0 stands just before the point.

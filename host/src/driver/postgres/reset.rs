@@ -17,9 +17,10 @@ use crate::driver::{Failure, FailureKind};
 const CLEAR: &str = "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES";
 
-/// Enough when only harmless statements ran, whatever became of their transaction. What follows the ROLLBACK in the same message starts
-/// a transaction of its own, so the answer is true only when the old one is over.
-const CLEAR_LIGHTLY: &str = "ROLLBACK; DISCARD SEQUENCES; \
+/// Enough when only harmless statements ran, whatever became of their transaction, and before it is known whether they were: the
+/// catalog is asked under the settings of a fresh session. What follows the ROLLBACK in the same message starts a transaction of its own,
+/// so the answer is true only when the old one is over.
+const CLEAR_LIGHTLY: &str = "ROLLBACK; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DISCARD SEQUENCES; \
     SELECT pg_catalog.now() OPERATOR(pg_catalog.=) pg_catalog.statement_timestamp()";
 
 /// Facts that must be as they were at connect. The first is whether no transaction is open; the last two count prepared statements,
@@ -91,21 +92,15 @@ impl PostgresConnection {
 
     async fn clear(&mut self) -> Result<(), Failure> {
         self.cursors.clear();
-        if !self.residue.anything && self.transaction != Transaction::None {
+        let cleared = self.residue.anything;
+        if cleared {
+            self.clear_wholly().await?;
+        } else if self.transaction != Transaction::None || !self.residue.is_empty() {
             self.clear_lightly().await?;
         }
         self.confirm_pending().await?;
-        if self.residue.anything {
-            simple::run(&mut self.link, CLEAR).await.map_err(error::failure)?;
-            self.transaction = Transaction::None;
-        } else if self.residue.sequences {
-            self.clear_lightly().await?;
-        }
-        if self.cache_is_due() {
-            // By Close messages, which do not mind what a guest made of the names.
-            self.link.clear_cached_statements().await.map_err(error::failure)?;
-            self.cached_since = Instant::now();
-            self.forget_statements = false;
+        if self.residue.anything && !cleared {
+            self.clear_wholly().await?;
         }
         if self.residue.anything {
             let cached = self.link.cached_statements_size();
@@ -113,7 +108,21 @@ impl PostgresConnection {
                 return Err(dirty());
             }
         }
+        // What was prepared under changed settings would be read differently by the next borrower.
+        self.forget_statements |= self.residue.settings && self.prepared_in_doubt;
+        if self.cache_is_due() {
+            self.link.clear_cached_statements().await.map_err(error::failure)?;
+            self.cached_since = Instant::now();
+            self.forget_statements = false;
+        }
         self.residue = Residue::default();
+        (self.in_doubt, self.prepared_in_doubt) = (false, false);
+        Ok(())
+    }
+
+    async fn clear_wholly(&mut self) -> Result<(), Failure> {
+        simple::run(&mut self.link, CLEAR).await.map_err(error::failure)?;
+        self.transaction = Transaction::None;
         Ok(())
     }
 
@@ -123,16 +132,12 @@ impl PostgresConnection {
             return Err(dirty());
         }
         self.transaction = Transaction::None;
-        self.residue.sequences = false;
         Ok(())
     }
 
-    /// Asks the catalog about the statements that looked harmless.
+    /// Asks the catalog about the statements that looked harmless. Settings are those of a fresh session again.
     async fn confirm_pending(&mut self) -> Result<(), Failure> {
         for pending in std::mem::take(&mut self.residue.pending) {
-            if self.residue.anything {
-                break;
-            }
             let Some(conditions) = pending.conditions() else { continue };
             let verdict = match catalog::confirm(&mut self.link, conditions).await {
                 Ok(verdict) => verdict,
@@ -143,11 +148,7 @@ impl PostgresConnection {
                 },
             };
             self.shared.classifier.confirm(&pending, verdict);
-            match verdict {
-                Verdict::Harmless => {}
-                Verdict::MovesSequence => self.residue.sequences = true,
-                Verdict::Unknown => self.residue.anything = true,
-            }
+            self.residue.add(verdict);
         }
         Ok(())
     }

@@ -24,7 +24,9 @@ pub(super) enum Verdict {
     Harmless,
     /// Nothing but what `currval` tells.
     MovesSequence,
-    /// Anything may stay behind.
+    /// Code of the schema runs (a view, a trigger, a policy, a function), which may leave anything behind.
+    SchemaCode,
+    /// Anything may stay behind, settings that change how later statements are read among it.
     Unknown,
 }
 
@@ -94,6 +96,8 @@ impl Pending {
 pub(super) struct Residue {
     /// Anything: only a full reset helps.
     pub(super) anything: bool,
+    /// Settings that change how a text is read, such as the search path.
+    pub(super) settings: bool,
     /// What `currval` tells.
     pub(super) sequences: bool,
     /// Perhaps nothing.
@@ -103,22 +107,33 @@ pub(super) struct Residue {
 impl Residue {
     /// Takes note of a statement that is about to run.
     pub(super) fn note(&mut self, sql: &Arc<str>, classifier: &Classifier) {
-        if self.anything {
+        if self.settings {
             return;
         }
         let Known { class, confirmed } = classifier.class(sql);
         match (&*class, confirmed) {
             (Class::Harmless, _) => {}
-            (Class::Unknown, _) => self.anything = true,
-            (Class::Conditional(_), Some((verdict, at))) if at.elapsed() < CONFIRMED_FOR => match verdict {
-                Verdict::Harmless => {}
-                Verdict::MovesSequence => self.sequences = true,
-                Verdict::Unknown => self.anything = true,
-            },
+            (Class::Unknown, _) => self.add(Verdict::Unknown),
+            (Class::Conditional(_), Some((verdict, at))) if at.elapsed() < CONFIRMED_FOR => self.add(verdict),
             (Class::Conditional(_), _) if self.pending.iter().any(|pending| pending.sql == *sql) => {}
-            (Class::Conditional(_), _) if self.pending.len() >= MAX_PENDING => self.anything = true,
+            (Class::Conditional(_), _) if self.pending.len() >= MAX_PENDING => self.add(Verdict::Unknown),
             (Class::Conditional(_), _) => self.pending.push(Pending { sql: Arc::clone(sql), class }),
         }
+    }
+
+    /// Takes note of what is known of a statement.
+    pub(super) fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Harmless => {}
+            Verdict::MovesSequence => self.sequences = true,
+            Verdict::SchemaCode => self.anything = true,
+            Verdict::Unknown => (self.anything, self.settings) = (true, true),
+        }
+    }
+
+    /// Whether settings may have changed, as far as is known.
+    pub(super) fn may_change_settings(&self) -> bool {
+        self.settings || !self.pending.is_empty()
     }
 
     /// Whether nothing was left for certain.

@@ -15,6 +15,7 @@ use super::{
     connection::{PostgresConnection, Transaction},
     encode::Argument,
     error,
+    residue::Verdict,
     types::{ColumnBuilder, ServerType},
 };
 use crate::driver::{
@@ -160,8 +161,14 @@ impl PostgresConnection {
             ));
         }
         leading::check(sql, self.shared.settings.access)?;
+        self.in_doubt |= self.residue.may_change_settings();
         self.residue.note(sql, &self.shared.classifier);
         Ok(())
+    }
+
+    /// How many statements sqlx caches.
+    fn cache_places(&self) -> usize {
+        self.shared.settings.statement_cache.count.max(1)
     }
 
     /// Lets the server parse and describe a statement, unless it is cached.
@@ -171,11 +178,17 @@ impl PostgresConnection {
             self.forget_statements = true;
         }
         let sql = AssertSqlSafe(Arc::clone(sql)).into_sql_str();
+        let before = self.link.cached_statements_size();
         match (&mut self.link).prepare_with(sql, &[]).await {
-            Ok(statement) => Ok(statement),
+            Ok(statement) => {
+                // A full cache does not grow.
+                let cached_before = self.link.cached_statements_size() == before && before < self.cache_places();
+                self.prepared_in_doubt |= self.in_doubt && !cached_before;
+                Ok(statement)
+            }
             Err(error) => {
                 // Parsed but not described: the server may have a statement now that sqlx does not know. The check will tell.
-                self.residue.anything = true;
+                self.residue.add(Verdict::SchemaCode);
                 Err(error::failure(error))
             }
         }

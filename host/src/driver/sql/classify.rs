@@ -44,6 +44,10 @@ pub struct Conditions {
     pub operators: BTreeSet<String>,
     /// The tables must have nothing that runs when they are written.
     pub writes: bool,
+    /// Among the writes is an UPDATE, which may cascade.
+    pub updates: bool,
+    /// Among the writes is a DELETE, which may cascade.
+    pub deletes: bool,
     /// A sequence is moved, which `currval` and `lastval` would tell.
     pub moves_sequence: bool,
 }
@@ -126,8 +130,9 @@ fn conditions(sql: &str) -> Option<Class> {
                     match name.as_str() {
                         "into" if before != "insert" => return None,
                         "merge" | "treat" | "operator" => return None,
-                        "insert" | "delete" => found.writes = true,
-                        "update" if !matches!(before.as_str(), "for" | "key") => found.writes = true,
+                        "insert" => found.writes = true,
+                        "delete" => (found.writes, found.deletes) = (true, true),
+                        "update" if !matches!(before.as_str(), "for" | "key") => (found.writes, found.updates) = (true, true),
                         _ => {}
                     }
                 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt};
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor,
+    Connection as _, Executor,
     sqlite::{SqliteArguments, SqliteConnection},
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -20,9 +20,10 @@ use super::{
     rows::{Rows, abandon},
     shared::{Raised, Shared},
     statement::{Catalogue, Description},
+    transaction::{Transaction, rolled_back},
 };
 use crate::driver::{
-    Answer, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Statement, TransactionOptions, Value,
+    Answer, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Statement, Value,
     settings::{Access, Settings},
     types::{self, Execution},
 };
@@ -33,37 +34,25 @@ const LONG_TO_COMPILE: usize = 4 * 1024;
 /// A session with an SQLite file.
 pub(super) struct SqliteSession {
     session: Session,
-    access: Access,
+    pub(super) access: Access,
     statement_timeout: Duration,
-    shared: Arc<Shared>,
-    line: Line,
-    transaction: Transaction,
+    pub(super) shared: Arc<Shared>,
+    pub(super) line: Line,
+    pub(super) transaction: Transaction,
     catalogue: Catalogue,
-    /// Something ran since the last reset that may have written.
-    wrote: bool,
+    /// Something ran since the last reset that may have written, or failed where it should not.
+    pub(super) wrote: bool,
     /// Something ran that may have made temporary objects.
     changed_schema: bool,
 }
 
 /// Who has sqlx's connection.
-enum Line {
+pub(super) enum Line {
     Free(SqliteConnection),
     /// Until the cursor is closed.
     Cursor(Cursor),
     /// Closed.
     Gone,
-}
-
-/// The host's view of the transaction. A guest cannot change it with SQL, only by making a statement fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transaction {
-    None,
-    /// Ends by commit, rollback, or an error that makes the engine roll back.
-    Open {
-        read_only: bool,
-    },
-    /// The engine rolled back by itself; what follows must not run outside of any transaction. Ends by commit or rollback.
-    RolledBack,
 }
 
 impl SqliteSession {
@@ -190,58 +179,6 @@ impl SqliteSession {
         Ok(sum)
     }
 
-    async fn begin(&mut self, options: TransactionOptions) -> Result<(), Failure> {
-        if self.transaction != Transaction::None {
-            return Err(Failure::new(FailureKind::Invalid, "a transaction is open already"));
-        }
-        // SQLite is always serializable, which is as strong as any level asked for.
-        let read_only = options.read_only || self.access == Access::ReadOnly;
-        self.begin_fixed(read_only).await?;
-        self.transaction = Transaction::Open { read_only };
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<(), Failure> {
-        match self.transaction {
-            Transaction::None => Err(Failure::new(FailureKind::Invalid, "no transaction is open")),
-            Transaction::RolledBack => {
-                self.transaction = Transaction::None;
-                Err(rolled_back())
-            }
-            Transaction::Open { .. } => match self.say("COMMIT").await {
-                Ok(()) => {
-                    self.transaction = Transaction::None;
-                    Ok(())
-                }
-                Err(failure) if failure.lost => Err(Failure { kind: FailureKind::CommitUnknown, ..failure }),
-                Err(failure) => Err(failure),
-            },
-        }
-    }
-
-    async fn roll_back(&mut self) -> Result<(), Failure> {
-        self.close_cursor().await;
-        if let Transaction::Open { .. } = self.transaction {
-            let said = self.say("ROLLBACK").await;
-            // Without a transaction the engine refuses, which is as good.
-            if let Err(failure) = said
-                && (failure.lost || self.in_transaction().await?)
-            {
-                return Err(failure);
-            }
-        }
-        self.transaction = Transaction::None;
-        Ok(())
-    }
-
-    async fn savepoint(&mut self, what: &str, name: &str) -> Result<Answer, Failure> {
-        // Outside a transaction SAVEPOINT would begin one.
-        if self.transaction == Transaction::None {
-            return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
-        }
-        self.say(&format!("{what} \"{name}\"")).await.map(|()| Answer::Done)
-    }
-
     async fn open_cursor(&mut self, number: u32, statement: Statement) -> Result<Answer, Failure> {
         if self.transaction == Transaction::None {
             return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
@@ -273,7 +210,7 @@ impl SqliteSession {
         result.map(Answer::Batch)
     }
 
-    async fn close_cursor(&mut self) {
+    pub(super) async fn close_cursor(&mut self) {
         self.line = match mem::replace(&mut self.line, Line::Gone) {
             Line::Cursor(cursor) => Line::Free(cursor.close().await),
             other => other,
@@ -374,70 +311,6 @@ impl SqliteSession {
         Ok(description.execution(changes, last_key))
     }
 
-    /// Begins a transaction whose snapshot, and with it the schema, is fixed from here on.
-    async fn begin_fixed(&mut self, read_only: bool) -> Result<(), Failure> {
-        // BEGIN alone fixes nothing (DEFERRED) or does not look whether the schema is the one that the session knows (IMMEDIATE).
-        let begun = self
-            .say(match read_only {
-                true => "BEGIN DEFERRED; SELECT 1 FROM sqlite_schema LIMIT 1",
-                false => "BEGIN IMMEDIATE; SELECT 1 FROM sqlite_schema LIMIT 1",
-            })
-            .await;
-        if matches!(&begun, Err(failure) if !failure.lost) && self.in_transaction().await? {
-            self.say("ROLLBACK").await?;
-        }
-        begun
-    }
-
-    /// Begins a transaction for one statement that the engine's own would not do for; tells whether it did.
-    async fn begin_own(&mut self, description: &Description) -> Result<bool, Failure> {
-        // A statement that writes and returns rows has written before its rows are read: if reading them fails, so must the writing.
-        let writes = !description.read_only && !description.columns.is_empty();
-        let own = self.transaction == Transaction::None && (writes || description.selects_all);
-        if own {
-            self.begin_fixed(!writes).await?;
-        }
-        Ok(own)
-    }
-
-    async fn end_own(&mut self, own: bool, keep: bool) -> Result<(), Failure> {
-        if !own {
-            return Ok(());
-        }
-        let committed = match keep {
-            true => self.say("COMMIT").await,
-            false => Ok(()),
-        };
-        if (!keep || committed.is_err()) && self.in_transaction().await? {
-            self.say("ROLLBACK").await?;
-        }
-        committed
-    }
-
-    /// Runs SQL of the host's own: past the authorizer, and whether or not the guest was cancelled.
-    async fn say(&mut self, sql: &str) -> Result<(), Failure> {
-        let _host = Raised::new(&self.shared.host);
-        // Not kept by sqlx, so that no guest's text ever meets a statement that was compiled past the authorizer.
-        let query = sqlx::raw_sql(AssertSqlSafe(sql));
-        self.line.connection()?.execute(query).await.map_err(|error| failure::of(&error, &self.shared))?;
-        Ok(())
-    }
-
-    /// As the engine sees it.
-    async fn in_transaction(&mut self) -> Result<bool, Failure> {
-        let mut handle = self.line.connection()?.lock_handle().await.map_err(|error| failure::of(&error, &self.shared))?;
-        Ok(authorizer::in_transaction(&mut handle))
-    }
-
-    /// Some errors make the engine roll back by itself; nothing else tells.
-    async fn see_what_is_left(&mut self) {
-        if matches!((&self.line, self.transaction), (Line::Free(_), Transaction::Open { .. }))
-            && matches!(self.in_transaction().await, Ok(false))
-        {
-            self.transaction = Transaction::RolledBack;
-        }
-    }
-
     async fn clean(&mut self) -> Result<(), Failure> {
         let unclean = |told: &str| Err(Failure::new(FailureKind::Database, told).lost());
         self.roll_back().await?;
@@ -517,15 +390,11 @@ impl Drop for SqliteSession {
 }
 
 impl Line {
-    fn connection(&mut self) -> Result<&mut SqliteConnection, Failure> {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, Failure> {
         match self {
             Self::Free(connection) => Ok(connection),
             Self::Cursor(_) => Err(Failure::new(FailureKind::Busy, "an open cursor owns the connection")),
             Self::Gone => Err(failure::gone()),
         }
     }
-}
-
-fn rolled_back() -> Failure {
-    Failure::new(FailureKind::TransactionAborted, "the engine rolled the transaction back after an error")
 }

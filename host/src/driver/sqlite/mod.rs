@@ -3,7 +3,7 @@
 //! SQLite has no server that could refuse, cancel or limit anything, so each session carries what a server would do: an authorizer
 //! that the engine's compiler asks about every action (`policy`, installed by `authorizer`), a progress handler that ends statements
 //! (`shared`, raised by `control`), and limits. A statement is compiled once to see what it is (`authorizer`, `statement`), then runs
-//! through sqlx (`connection`, `rows`, `cursor`) with its parameters (`params`) and its rows made columns (`batch`, `kind`,
+//! through sqlx (`connection`, `transaction`, `rows`, `cursor`) with its parameters (`params`) and its rows made columns (`batch`, `kind`,
 //! `temporal`). `failure` turns result codes into failures.
 //!
 //! # Bounds
@@ -25,6 +25,7 @@ mod statement;
 mod temporal;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::{
     fmt,

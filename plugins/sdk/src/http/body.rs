@@ -65,9 +65,7 @@ impl BodyWriter {
     /// Sends what was gathered and ends the body.
     pub(super) fn finish(mut self) -> Result<()> {
         self.send_buffer()?;
-        if let State::Waiting(..) = self.state {
-            self.start()?;
-        }
+        self.start()?;
         let State::Sending { stream, body } = self.state else { return Err(Error::Disconnected) };
         drop(stream);
         OutgoingBody::finish(body, None).map_err(|code| Error::other(format!("the response could not be finished: {code:?}")))
@@ -82,14 +80,17 @@ impl BodyWriter {
         }
     }
 
-    /// Sends the head.
+    /// Sends the head, unless it is out already.
     fn start(&mut self) -> Result<()> {
-        if let State::Waiting(out, response) = std::mem::replace(&mut self.state, State::Failed) {
-            let body = response.body().map_err(|()| Error::other("the body has been taken already"))?;
-            ResponseOutparam::set(out, Ok(response));
-            let stream = body.write().map_err(|()| Error::other("the body has been taken already"))?;
-            self.state = State::Sending { stream, body };
-        }
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Waiting(out, response) => {
+                let body = response.body().map_err(|()| Error::other("the body has been taken already"))?;
+                ResponseOutparam::set(out, Ok(response));
+                let stream = body.write().map_err(|()| Error::other("the body has been taken already"))?;
+                State::Sending { stream, body }
+            }
+            started => started,
+        };
         Ok(())
     }
 

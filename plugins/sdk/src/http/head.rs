@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// Names and values in the order they came.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
+/// Parameters of a route's path, decoded.
+pub(crate) type Parameters = Vec<(String, String)>;
+
 /// A method of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -83,7 +86,7 @@ method_from!(AsyncMethod);
 pub struct Head {
     method: Method,
     target: String,
-    parameters: Vec<(String, String)>,
+    parameters: Parameters,
     /// Fetched from the host when first asked for: most handlers never do.
     headers: LazyCell<Headers, Box<dyn FnOnce() -> Headers>>,
 }
@@ -91,10 +94,10 @@ pub struct Head {
 impl Head {
     pub(crate) fn new(method: Method, target: Option<String>, headers: impl FnOnce() -> Headers + 'static) -> Self {
         let target = target.unwrap_or_else(|| "/".to_owned());
-        Self { method, target, parameters: Vec::new(), headers: LazyCell::new(Box::new(headers)) }
+        Self { method, target, parameters: Parameters::new(), headers: LazyCell::new(Box::new(headers)) }
     }
 
-    pub(crate) fn set_parameters(&mut self, parameters: Vec<(String, String)>) {
+    pub(crate) fn set_parameters(&mut self, parameters: Parameters) {
         self.parameters = parameters;
     }
 

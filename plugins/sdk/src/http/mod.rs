@@ -18,6 +18,7 @@ pub use self::response::{Body, Response};
 pub use self::router::Router;
 pub use self::serve::serve;
 
+pub(crate) use self::head::Parameters;
 pub(crate) use self::request::{check_json_type, parse_json, too_large};
 pub(crate) use self::routes::Routes;
 pub(crate) use self::serve::explain;

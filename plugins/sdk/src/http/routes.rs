@@ -1,6 +1,6 @@
 //! From method and path to a handler, whatever a handler is.
 
-use crate::http::{Head, Method};
+use crate::http::{Head, Method, Parameters};
 use crate::problem::Problem;
 
 /// Routes by path and method; `H` is what is found.
@@ -38,7 +38,7 @@ impl<H> Routes<H> {
     ///
     /// # Errors
     /// 404 without a path, 405 without a method, 400 when a parameter is not UTF-8 once decoded.
-    pub(crate) fn find(&self, head: &Head) -> Result<(&H, Vec<(String, String)>), Problem> {
+    pub(crate) fn find(&self, head: &Head) -> Result<(&H, Parameters), Problem> {
         let not_found = |_| Problem::new(404, "not-found").detail(format!("nothing is at {}", head.raw_path()));
         let matched = self.paths.at(head.raw_path()).map_err(not_found)?;
         let methods = &self.entries[*matched.value].methods;
@@ -60,6 +60,9 @@ impl<H> Routes<H> {
 mod tests {
     use super::*;
 
+    /// The handler and its parameters, or the status and what is allowed.
+    type Found = Result<(String, Parameters), (u16, String)>;
+
     fn routes() -> Routes<&'static str> {
         let mut routes = Routes::new();
         routes.add(Method::Get, "/patients", "list");
@@ -70,7 +73,7 @@ mod tests {
         routes
     }
 
-    fn find(method: Method, target: &str) -> Result<(String, Vec<(String, String)>), (u16, String)> {
+    fn find(method: Method, target: &str) -> Found {
         let routes = routes();
         let head = Head::new(method, Some(target.to_owned()), Vec::new);
         match routes.find(&head) {
@@ -82,7 +85,7 @@ mod tests {
         }
     }
 
-    fn found(handler: &str, parameters: &[(&str, &str)]) -> Result<(String, Vec<(String, String)>), (u16, String)> {
+    fn found(handler: &str, parameters: &[(&str, &str)]) -> Found {
         Ok((handler.to_owned(), parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()))
     }
 

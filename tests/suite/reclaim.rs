@@ -1,0 +1,298 @@
+//! Every step of a slot's life × everything a driver may do at it × every way a lease ends: afterwards all capacity is free, the next
+//! borrower works, nothing is left on the (scripted) server, and no connection was used after its future had been dropped.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use support::scripted::{Behaviour, Event, Kind, Script, Step};
+use tokio::time::{Instant, timeout};
+use wharf::{
+    driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
+    pool::{
+        AcquireError, Borrower, Bounds, Counts, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until,
+        Via,
+    },
+};
+
+const MAX: u32 = 2;
+const BOUND: Duration = Duration::from_millis(30);
+/// Longer than all bounds and the first retries of an unconfirmed session together.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a lease ends.
+#[derive(Clone, Copy, Debug)]
+enum Exit {
+    /// Given back with a transaction and a cursor open.
+    Leak,
+    /// Committed, then given back.
+    Commit,
+    /// A statement runs into its time limit.
+    TimedOut,
+    /// Whoever awaited a statement goes away.
+    Cancelled,
+    /// The pool is closed while a statement runs.
+    Revoked,
+}
+
+const EXITS: [Exit; 5] = [Exit::Leak, Exit::Commit, Exit::TimedOut, Exit::Cancelled, Exit::Revoked];
+
+const BEHAVIOURS: [Behaviour; 6] = [
+    Behaviour::Ok,
+    Behaviour::Error(FailureKind::Database),
+    Behaviour::Lost(FailureKind::Disconnected),
+    Behaviour::Slow,
+    Behaviour::Never,
+    Behaviour::Panic,
+];
+
+fn settings() -> Settings {
+    let bounds =
+        Bounds { cancel: BOUND, settle: BOUND, rollback: BOUND, reset: BOUND, close: BOUND, kill: BOUND, confirm: BOUND };
+    Settings {
+        max_connections: MAX,
+        min_connections: 0,
+        acquire_timeout: Duration::from_millis(500),
+        connect_timeout: BOUND * 2,
+        bounds,
+        ..Settings::default()
+    }
+}
+
+fn database(script: &Script, settings: Settings) -> (Database, GrantId) {
+    let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: Duration::from_secs(10) };
+    let pools = vec![PoolSpec { driver: Arc::new(script.clone()) }];
+    let (database, grants) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
+    (database, grants[0])
+}
+
+async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+    database.acquire(grant, borrower, Instant::now() + PATIENCE).await
+}
+
+fn until(after: Duration) -> Until {
+    Until { at: Instant::now() + after, limit: Limit::Statement }
+}
+
+fn query() -> Operation {
+    Operation::Query(Statement { sql: "SELECT 1".into(), params: Vec::new() }, ResultLimit { rows: 10, bytes: 1000 })
+}
+
+/// A lease that passes through as many steps as its exit allows; what fails on the way is of no interest.
+async fn lease(database: &Database, grant: GrantId, script: &Script, step: Step, exit: Exit) {
+    let Ok(hold) = acquire(database, grant).await else { return };
+    let transaction = Via::Transaction(1);
+    let options = TransactionOptions { isolation: None, read_only: false };
+    let _ = hold.run(transaction, Operation::Begin(options), until(BOUND * 2)).await;
+    match exit {
+        Exit::Leak => {
+            let cursor = Via::Cursor { transaction: 1, cursor: 2 };
+            let statement = Statement { sql: "SELECT 1".into(), params: Vec::new() };
+            let _ = hold.run(cursor, Operation::OpenCursor(2, statement), until(BOUND * 2)).await;
+            let limit = ResultLimit { rows: 1, bytes: 1000 };
+            let _ = hold.run(cursor, Operation::Fetch(2, limit), until(BOUND * 2)).await;
+            hold.cursor_dropped(1, 2);
+            hold.transaction_dropped(1);
+        }
+        Exit::Commit => {
+            let _ = hold.run(transaction, query(), until(BOUND * 2)).await;
+            let _ = hold.run(transaction, Operation::Commit, until(BOUND * 2)).await;
+        }
+        Exit::TimedOut => {
+            slow_query(script, step);
+            let _ = hold.run(transaction, query(), until(BOUND)).await;
+        }
+        Exit::Cancelled => {
+            slow_query(script, step);
+            let running = hold.run(transaction, query(), until(PATIENCE));
+            // It may have failed already, or never begin: then there is nothing to cancel.
+            let _ = timeout(BOUND, running).await;
+        }
+        Exit::Revoked => {
+            slow_query(script, step);
+            let closing = database.close(Instant::now() + PATIENCE);
+            let running = hold.run(transaction, query(), until(PATIENCE));
+            let (_, left) = tokio::join!(running, timeout(BOUND * 20, closing));
+            drop(left);
+        }
+    }
+}
+
+/// The query of the lease waits to be cancelled, unless it is the step that is tried.
+fn slow_query(script: &Script, step: Step) {
+    if step != Step::Run(Kind::Query) {
+        script.always(Step::Run(Kind::Query), Behaviour::Slow);
+    }
+}
+
+/// Lends everything at once, repeatedly if need be, and uses it.
+async fn all_free(database: &Database, grant: GrantId) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        let (one, other) = tokio::join!(acquire(database, grant), acquire(database, grant));
+        let told = match (one, other) {
+            (Ok(one), Ok(other)) => {
+                let counts = database.counts();
+                if counts != (Counts { leased: MAX, ..Counts::default() }) {
+                    return Err(format!("with everything lent: {counts:?}"));
+                }
+                let (one, other) = tokio::join!(
+                    one.run(Via::Connection, query(), until(PATIENCE)),
+                    other.run(Via::Connection, query(), until(PATIENCE))
+                );
+                return one.and(other).map(drop).map_err(|error| format!("the next borrower failed: {error:?}"));
+            }
+            (one, other) => format!("{:?} {:?}", one.err(), other.err()),
+        };
+        if start.elapsed() > PATIENCE {
+            return Err(format!("not everything came back: {:?} {told}", database.counts()));
+        }
+    }
+}
+
+/// No connection is used once a future of it was dropped, and what was dropped is dropped whole.
+fn no_use_after_abandon(script: &Script) -> Result<(), String> {
+    let events = script.events();
+    for (place, event) in events.iter().enumerate() {
+        let Event::Abandoned(Step::Run(_) | Step::Reset | Step::Ping, session) = event else { continue };
+        let used = |later: &&Event| matches!(later, Event::Began(Step::Run(_) | Step::Reset | Step::Ping | Step::Close, other) if other == session);
+        if let Some(later) = events[place..].iter().find(used) {
+            return Err(format!("{later:?} after {event:?}"));
+        }
+    }
+    Ok(())
+}
+
+async fn cell(step: Step, behaviour: Behaviour, exit: Exit) -> Result<(), String> {
+    let script = Script::new();
+    script.always(step, behaviour);
+    // Slow, but in time: it goes on once it has begun.
+    let (slow, releasing) = (script.clone(), behaviour == Behaviour::Slow);
+    let releaser = tokio::spawn(async move {
+        for times in 1.. {
+            slow.began(step, times).await;
+            if releasing {
+                slow.release(step);
+            }
+        }
+    });
+    let (database, grant) = database(&script, settings());
+    let _ = timeout(PATIENCE, database.start(false)).await.map_err(|_| "the start did not end")?;
+    timeout(PATIENCE, lease(&database, grant, &script, step, exit)).await.map_err(|_| "the lease did not end")?;
+    let peak = script.peak();
+    if peak > MAX as usize {
+        return Err(format!("{peak} sessions at once"));
+    }
+    script.always(step, Behaviour::Ok);
+    script.always(Step::Run(Kind::Query), Behaviour::Ok);
+    if matches!(exit, Exit::Revoked) {
+        return revoked(&script, &database, step, behaviour).await;
+    }
+    all_free(&database, grant).await?;
+    if script.peak() > MAX as usize {
+        return Err(format!("{} sessions at once", script.peak()));
+    }
+    no_use_after_abandon(&script)?;
+    let left = timeout(PATIENCE, database.close(Instant::now() + PATIENCE)).await.map_err(|_| "the pool did not close")?;
+    releaser.abort();
+    match (left.sessions, script.listed(), script.in_transaction()) {
+        (0, 0, 0) => Ok(()),
+        left => Err(format!("left after close (slots, sessions, transactions): {left:?}")),
+    }
+}
+
+/// A pool that was closed under load: nothing is left, or it is said what could not be confirmed.
+async fn revoked(script: &Script, database: &Database, step: Step, behaviour: Behaviour) -> Result<(), String> {
+    let left = database.close(Instant::now() + PATIENCE).await;
+    no_use_after_abandon(script)?;
+    match (left.sessions, script.listed()) {
+        (0, 0) => Ok(()),
+        left => Err(format!("left after revocation (slots, sessions) {left:?} with {step:?} {behaviour:?}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_and_every_exit_give_the_connection_back() {
+    let cells = Step::all().into_iter().flat_map(|step| {
+        BEHAVIOURS.into_iter().flat_map(move |behaviour| EXITS.into_iter().map(move |exit| (step, behaviour, exit)))
+    });
+    let results = stream::iter(cells).map(|(step, behaviour, exit)| async move {
+        let result = tokio::spawn(cell(step, behaviour, exit)).await.unwrap_or_else(|panic| Err(panic.to_string()));
+        result.map_err(|why| format!("{step:?} {behaviour:?} {exit:?}: {why}"))
+    });
+    let results: Vec<Result<(), String>> = results.buffer_unordered(64).collect().await;
+    let failed: Vec<&String> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert_eq!(results.len(), Step::all().len() * BEHAVIOURS.len() * EXITS.len());
+    assert!(failed.is_empty(), "{} of {} cells failed:\n{failed:#?}", failed.len(), results.len());
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_does() {
+    let script = Script::new();
+    script.immortal(true);
+    let (database, grant) = database(&script, settings());
+    database.start(false).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    script.always(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
+    let _ = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
+    drop(hold);
+    let unconfirmed = async {
+        while database.counts().unconfirmed != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, unconfirmed).await.unwrap();
+    script.always(Step::Run(Kind::Query), Behaviour::Ok);
+    let _one = acquire(&database, grant).await.unwrap();
+    let refused = acquire(&database, grant).await.unwrap_err();
+    assert!(matches!(refused, AcquireError::WaitTimeout { limit: Limit::Acquire, .. }), "{refused:?}");
+    assert_eq!(script.peak(), MAX as usize);
+    script.immortal(false);
+    drop(_one);
+    all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_giving_up_frees_the_place() {
+    let script = Script::new();
+    let (database, grant) = database(&script, Settings { max_waiters: 1, ..settings() });
+    database.start(false).await.unwrap();
+    let held = [acquire(&database, grant).await.unwrap(), acquire(&database, grant).await.unwrap()];
+    let mut waiting = Box::pin(acquire(&database, grant));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    assert_eq!(acquire(&database, grant).await.unwrap_err(), AcquireError::QueueFull { max_waiters: 1 });
+    drop(waiting);
+    assert_eq!(database.waiters(), 0);
+    let mut waiting = Box::pin(acquire(&database, grant));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    drop(held);
+    timeout(PATIENCE, waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_is_interrupted_is_unknown() {
+    let script = Script::new();
+    script.always(Step::Run(Kind::Commit), Behaviour::Slow);
+    let (database, grant) = database(&script, settings());
+    database.start(false).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    let options = TransactionOptions { isolation: None, read_only: false };
+    hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
+    let error = hold.run(Via::Transaction(1), Operation::Commit, until(BOUND)).await.unwrap_err();
+    let wharf::pool::OperationError::Failed(failure) = error else { panic!("{error:?}") };
+    assert_eq!(failure.kind, FailureKind::CommitUnknown);
+}
+
+#[tokio::test]
+async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
+    let script = Script::new();
+    let (database, grant) = database(&script, Settings { idle_in_transaction_timeout: BOUND, ..settings() });
+    database.start(false).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    let options = TransactionOptions { isolation: None, read_only: false };
+    hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
+    timeout(PATIENCE, script.began(Step::Run(Kind::Rollback), 1)).await.unwrap();
+    let error = hold.run(Via::Transaction(1), query(), until(PATIENCE)).await.unwrap_err();
+    assert_eq!(error, wharf::pool::OperationError::Ended(wharf::pool::Ended::IdleInTransaction));
+    all_free(&database, grant).await.unwrap();
+}
