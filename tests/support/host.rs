@@ -22,6 +22,9 @@ use crate::{client::Client, guests};
 /// How long a host may take to start: the first one compiles its components.
 const START: Duration = Duration::from_secs(120);
 
+/// Lines that a failed test shows.
+const SHOWN: usize = 60;
+
 /// What a host is started with.
 #[derive(Debug)]
 pub struct Setup {
@@ -280,7 +283,7 @@ impl Host {
             Signal::Interrupt => "INT",
             Signal::Terminate => "TERM",
         };
-        send(name, &self.pid().to_string());
+        assert!(send(name, &self.pid().to_string()), "the host takes no signal:\n{}", self.said());
     }
 
     /// Waits until it has ended.
@@ -318,7 +321,11 @@ impl Host {
     }
 
     fn said(&self) -> String {
-        format!("--- stdout\n{}--- stderr\n{}", self.stdout.text(), self.stderr.text())
+        let last = |text: String| -> String {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(SHOWN)..].iter().fold(String::new(), |text, line| text + line + "\n")
+        };
+        format!("--- stdout\n{}--- stderr, its last {SHOWN} lines\n{}", last(self.stdout.text()), last(self.stderr.text()))
     }
 }
 
@@ -334,10 +341,11 @@ impl Drop for Host {
     }
 }
 
-/// `kill` is built into every shell, and needs no unsafe code here.
-fn send(signal: &str, to: &str) {
-    let sent = std::process::Command::new("sh").args(["-c", "kill -\"$0\" -- \"$1\"", signal, to]).stderr(Stdio::null()).status();
-    assert!(sent.is_ok(), "no shell to send a signal with");
+/// Whether there was somebody to send it to. `kill` is built into every shell, and needs no unsafe code here.
+fn send(signal: &str, to: &str) -> bool {
+    let sent =
+        std::process::Command::new("sh").args(["-c", "kill -s \"$0\" -- \"$1\"", signal, to]).stderr(Stdio::null()).status();
+    sent.is_ok_and(|status| status.success())
 }
 
 /// The lines of an output, as they come.

@@ -116,7 +116,10 @@ impl Handles {
         let sql = step["sql"].as_str().unwrap_or("SELECT 1");
         let options = json::transaction_options(&step["options"]);
         let name = step["name"].as_str().unwrap_or("point");
-        let opened = match (&self.0[on], what) {
+        let Some(handle) = self.0.get(on) else {
+            return json!({ "error": { "kind": "no-handle", "message": format!("{on} was not opened") } });
+        };
+        let opened = match (handle, what) {
             (Handle::Database(database), "connect") => database.connect().map(Handle::Connection),
             (Handle::Database(database), "begin") => database.begin(options).map(Handle::Transaction),
             (Handle::Database(database), "cursor") => database.cursor(sql, &json::values(&step["params"])).map(Handle::Cursor),

@@ -5,7 +5,7 @@ use super::{bed::on, on_both_engines};
 on_both_engines! {
     async fn a_huge_result_ends_at_the_limit_of_the_grant(engine) {
         let mut bed = on(engine).limits("deadline = \"10s\"").start("huge_result").await;
-        for variant in ["", "/cell", "/wide"] {
+        for variant in ["", "/cell?bytes=67108864", "/wide"] {
             let json = bed.call(variant).await.json();
             assert_eq!(json["error"]["kind"], "limit-exceeded", "{variant}: {json}");
             assert!(json["error"]["details"]["limit"].is_string() && json["error"]["details"]["maximum"].is_string(), "{variant}: {json}");

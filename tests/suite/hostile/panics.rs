@@ -9,8 +9,8 @@ on_both_engines! {
         assert_eq!(reply.problem(), (500, "handler-trapped".into()));
         assert!(!reply.text().contains("secret"), "{reply:?}");
         bed.host.logged("the secret of the handler", std::time::Duration::from_secs(5)).await;
-        for variant in ["/connection", "/exit", "/exit-with-failure"] {
-            assert_eq!(bed.call(variant).await.problem(), (500, "handler-trapped".into()), "{variant}");
+        for (variant, code) in [("/connection", "handler-trapped"), ("/exit", "handler-no-response"), ("/exit-with-failure", "handler-trapped")] {
+            assert_eq!(bed.call(variant).await.problem(), (500, code.into()), "{variant}");
             bed.recovers().await;
         }
         bed.ends_well().await;
