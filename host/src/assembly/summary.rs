@@ -65,7 +65,7 @@ pub(super) fn table(config: &Config, databases: &[Database], plugins: &[Arc<Plug
     text.push('\n');
     text.push_str(&columns(&rows));
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "\ninstances: {:?}, {} at once", engines.allocation(), config.server.max_concurrency);
+    let _ = writeln!(text, "\ninstances: {}, {} at once", engines.allocation(), config.server.max_concurrency);
     text
 }
 

@@ -53,7 +53,7 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// A body, in or out, that does not move. 1 ms to 1 h; default 10 s.
     pub body_stall_timeout: Duration,
-    /// Calls that run at once, of all plugins, each an instance. 1 to 100,000; default 256.
+    /// Calls that run at once, of all plugins, each an instance. 1 to 2,000; default 256.
     pub max_concurrency: u32,
     /// Calls that wait for their turn. 0 to 1,000,000; default 1,024.
     pub max_queue: u32,

@@ -34,7 +34,7 @@ fn read_server(table: &mut Table<'_>) -> Server {
         header_timeout: table.duration("header_timeout", seconds(10), LEAST, HOUR).value,
         idle_timeout: table.duration("idle_timeout", seconds(60), LEAST, DAY).value,
         body_stall_timeout: table.duration("body_stall_timeout", seconds(10), LEAST, HOUR).value,
-        max_concurrency: table.number("max_concurrency", 256, 1, 100_000).value,
+        max_concurrency: table.number("max_concurrency", 256, 1, 2_000).value,
         max_queue: table.number("max_queue", 1024, 0, 1_000_000).value,
         queue_timeout: table.duration("queue_timeout", seconds(1), LEAST, HOUR).value,
         drain_timeout: table.duration("drain_timeout", seconds(10), Duration::ZERO, HOUR).value,

@@ -42,6 +42,16 @@ pub enum Allocation {
     OnDemand,
 }
 
+impl std::fmt::Display for Allocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pooled { pagemap_scan: true } => "pooled memory, PAGEMAP_SCAN",
+            Self::Pooled { pagemap_scan: false } => "pooled memory, no PAGEMAP_SCAN on this kernel",
+            Self::OnDemand => "memory on demand",
+        })
+    }
+}
+
 /// Room for this many instances at the most: the address space of two pools must fit into 47 bits.
 const MAX_INSTANCES: u32 = 2_000;
 
@@ -135,7 +145,7 @@ fn build(settings: &EngineSettings, cache: Option<&Cache>) -> Result<(Engine, En
         (Ok(plain), Ok(concurrent)) => {
             let pagemap_scan = config::pagemap_scan_available();
             if pagemap_scan {
-                tracing::info!(max_instances = settings.max_instances, "engines ready: pooled memory, PAGEMAP_SCAN available");
+                tracing::debug!(max_instances = settings.max_instances, "engines ready: pooled memory, PAGEMAP_SCAN available");
             } else {
                 tracing::warn!(
                     max_instances = settings.max_instances,

@@ -1,0 +1,65 @@
+//! `wharf check` on components that cannot be run: each is named with its place in the file and what to do.
+
+use std::process::Stdio;
+
+use support::host::{self, Setup};
+
+/// What `wharf check` says of a folder with one plugin made of these bytes, without the path of the folder.
+async fn check(component: &[u8], settings: &str) -> (Option<i32>, String) {
+    let setup = Setup::empty();
+    std::fs::write(setup.folder().join("plugin.wasm"), component).unwrap();
+    let folder = setup.toml(&format!("[plugins.tried]\ncomponent = \"plugin.wasm\"\nroutes = [\"/\"]\n{settings}")).write();
+    let mut command = host::command();
+    command.arg("check").arg(folder.path()).stdin(Stdio::null());
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), said.replace(&folder.path().display().to_string(), "FOLDER"))
+}
+
+fn component(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_text_file_is_no_component() {
+    let (code, said) = check(b"hello", "").await;
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @"");
+}
+
+#[tokio::test]
+async fn a_core_module_is_no_component() {
+    let (code, said) = check(&component("(module)"), "").await;
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @"");
+}
+
+#[tokio::test]
+async fn a_component_without_a_handler_says_what_it_exports() {
+    let (code, said) = check(&component("(component (instance $i) (export \"a:b/c@1.0.0\" (instance $i)))"), "").await;
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @"");
+}
+
+#[tokio::test]
+async fn imports_that_nothing_grants_are_told_by_name() {
+    let text = r#"(component
+        (import "wasi:sockets/tcp@0.2.0" (instance))
+        (import "wharf:sql/database@0.2.0" (instance))
+        (import "acme:queue/send@1.0.0" (instance)))"#;
+    let (code, said) = check(&component(text), "").await;
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @"");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_file_and_with_the_command_line_is_told_with_exit_code_2() {
+    let mut command = host::command();
+    let output = command.args(["check", "no/such/folder"]).stdin(Stdio::null()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no/such/folder"));
+    let mut command = host::command();
+    let output = command.args(["up", "--log", "wharf=loud"]).stdin(Stdio::null()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--log"));
+}

@@ -1,0 +1,125 @@
+//! The commands of the READMEs, run as they are written; what `examples/clinic/README.md` shows as answers is what comes.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use support::postgres::PostgresDatabase;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Compiling the handler is part of it.
+const START: Duration = Duration::from_secs(900);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of the workspace").to_owned()
+}
+
+/// A command of a README and the answer that it shows, if any.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    command: String,
+    answer: String,
+}
+
+/// The commands that use curl, from blocks of code.
+fn commands(readme: &str) -> Vec<Shown> {
+    let text = std::fs::read_to_string(root().join(readme)).unwrap();
+    let mut shown: Vec<Shown> = Vec::new();
+    let mut answers = false;
+    for line in text.lines() {
+        let indented = line.strip_prefix("    ");
+        if let Some(command) = indented.and_then(|line| line.strip_prefix("$ ")).filter(|command| command.starts_with("curl")) {
+            shown.push(Shown { command: command.to_owned(), answer: String::new() });
+            answers = true;
+        } else if line.starts_with("curl ") {
+            shown.push(Shown { command: line.to_owned(), answer: String::new() });
+            answers = false;
+        } else if let (true, Some(answer), Some(last)) = (answers, indented, shown.last_mut()) {
+            last.answer.push_str(answer);
+            last.answer.push('\n');
+        } else {
+            answers = false;
+        }
+    }
+    shown
+}
+
+/// Starts the example with this command line, and waits until it listens.
+async fn start(command: &[&str], url: &str) -> (Child, SocketAddr) {
+    let mut command_line = Command::new(command[0]);
+    command_line.args(&command[1..]).current_dir(root()).env("CLINIC_LISTEN", "127.0.0.1:0").env("CLINIC_URL", url);
+    let mut child = command_line.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return address.parse().unwrap();
+            }
+        }
+        panic!("{command:?} ended before it listened");
+    };
+    let address = timeout(START, listening).await.unwrap();
+    (child, address)
+}
+
+/// Runs the commands one after the other, and compares the answers that are shown.
+async fn tour(readme: &str, address: SocketAddr) {
+    let shown = commands(readme);
+    assert!(shown.len() >= 5, "{readme} has only {} commands", shown.len());
+    for Shown { command, answer } in shown {
+        let command = command.replace("127.0.0.1:3000", &address.to_string()).replace("localhost:3000", &address.to_string());
+        let output = Command::new("bash").args(["-c", &format!("set -o pipefail; {command}")]).output().await.unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        let came = String::from_utf8(output.stdout).unwrap();
+        assert!(!came.is_empty(), "{command}");
+        let mut rest = came.as_str();
+        // What is left out is shown as dots.
+        for part in answer.split('…').map(str::trim).filter(|part| !part.is_empty()) {
+            let Some((_, after)) = rest.split_once(part) else { panic!("{command}\nshown: {part}\ncame: {came}") };
+            rest = after;
+        }
+    }
+}
+
+/// Interrupts it, as Ctrl-C does. `cargo run` has become the program by then.
+async fn stop(mut child: Child) {
+    let pid = child.id().unwrap();
+    let killed = Command::new("bash").args(["-c", &format!("kill -INT {pid}")]).status().await.unwrap();
+    assert!(killed.success(), "nothing to interrupt");
+    let status = timeout(Duration::from_secs(30), child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_first_command_and_the_tours_work_as_written() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let command = "cargo run --release -- up examples/clinic";
+    assert!(text.lines().any(|line| line == command), "the README's first command is not {command:?}");
+    for readme in ["README.md", "examples/clinic/README.md"] {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("clinic.db").display());
+        let (child, address) = start(&command.split(' ').collect::<Vec<_>>(), &url).await;
+        tour(readme, address).await;
+        stop(child).await;
+    }
+}
+
+#[tokio::test]
+async fn the_tours_work_on_postgres_with_the_same_component() {
+    let binary = support::host::binary();
+    for readme in ["README.md", "examples/clinic/README.md"] {
+        let database = PostgresDatabase::create().await;
+        let command = [binary.to_str().unwrap(), "up", "examples/clinic"];
+        let (child, address) = start(&command, &database.url(&database.owner)).await;
+        tour(readme, address).await;
+        stop(child).await;
+        assert_eq!(database.sessions().await, []);
+    }
+}
