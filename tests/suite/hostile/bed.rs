@@ -48,6 +48,8 @@ pub(crate) struct Bed {
     pub(crate) host: Host,
     pub(crate) database: Database,
     guest: String,
+    /// Control connections: one a credential.
+    controls: usize,
 }
 
 /// The database, as an independent connection sees it.
@@ -126,7 +128,7 @@ impl Making {
             .plugin("bystander", "probe", "databases.main = { access = \"read-write\" }")
             .start()
             .await;
-        Bed { host, database, guest: guest.to_owned() }
+        Bed { host, database, guest: guest.to_owned(), controls: if self.read_only { 2 } else { 1 } }
     }
 }
 
@@ -177,8 +179,7 @@ impl Bed {
         self.host.assert_alive();
         self.all_capacity_is_free().await;
         if let Database::Postgres(database) = &self.database {
-            // The control connection is one more.
-            database.until_quiet(POOL + 1, RECLAIM).await;
+            database.until_quiet(POOL + self.controls, RECLAIM).await;
         }
     }
 
