@@ -24,21 +24,51 @@ fn component(text: &str) -> Vec<u8> {
 async fn a_text_file_is_no_component() {
     let (code, said) = check(b"hello", "").await;
     assert_eq!(code, Some(2));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+error: component `FOLDER/plugin.wasm` of plugin `tried`: not WebAssembly: the file does not begin with the four bytes of a wasm file
+ --> FOLDER/wharf.toml:2:13
+  |
+2 | component = "plugin.wasm"
+  |             ^^^^^^^^^^^^^
+  |
+  = help: give the path of a component; `wharf build` makes one from a `source`
+
+FOLDER/wharf.toml: 1 error
+"#);
 }
 
 #[tokio::test]
 async fn a_core_module_is_no_component() {
     let (code, said) = check(&component("(module)"), "").await;
     assert_eq!(code, Some(2));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+error: component `FOLDER/plugin.wasm` of plugin `tried`: a core module, not a component; build it for the target wasm32-wasip2
+ --> FOLDER/wharf.toml:2:13
+  |
+2 | component = "plugin.wasm"
+  |             ^^^^^^^^^^^^^
+  |
+  = help: in Rust: `cargo build --target wasm32-wasip2`
+
+FOLDER/wharf.toml: 1 error
+"#);
 }
 
 #[tokio::test]
 async fn a_component_without_a_handler_says_what_it_exports() {
     let (code, said) = check(&component("(component (instance $i) (export \"a:b/c@1.0.0\" (instance $i)))"), "").await;
     assert_eq!(code, Some(2));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+error: component `FOLDER/plugin.wasm` of plugin `tried`: exports no wasi:http handler; a plugin exports wasi:http/incoming-handler@0.2 or wasi:http/handler@0.3, this one exports a:b/c@1.0.0
+ --> FOLDER/wharf.toml:2:13
+  |
+2 | component = "plugin.wasm"
+  |             ^^^^^^^^^^^^^
+  |
+  = help: target the world `handler` or `handler-async` of wit/worlds
+
+FOLDER/wharf.toml: 1 error
+"#);
 }
 
 #[tokio::test]
@@ -49,7 +79,25 @@ async fn imports_that_nothing_grants_are_told_by_name() {
         (import "acme:queue/send@1.0.0" (instance)))"#;
     let (code, said) = check(&component(text), "").await;
     assert_eq!(code, Some(2));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+error: component `FOLDER/plugin.wasm` of plugin `tried`: exports no wasi:http handler; a plugin exports wasi:http/incoming-handler@0.2 or wasi:http/handler@0.3, this one exports nothing
+ --> FOLDER/wharf.toml:2:13
+  |
+2 | component = "plugin.wasm"
+  |             ^^^^^^^^^^^^^
+  |
+  = help: target the world `handler` or `handler-async` of wit/worlds
+
+error: component `FOLDER/plugin.wasm` of plugin `tried`: imports wasi:sockets/tcp@0.2.0, which this host does not offer; imports wharf:sql/database@0.2.0: this host serves 0.1; imports acme:queue/send@1.0.0, which this host does not offer
+ --> FOLDER/wharf.toml:2:13
+  |
+2 | component = "plugin.wasm"
+  |             ^^^^^^^^^^^^^
+  |
+  = help: leave these imports out; the README says what a handler may import
+
+FOLDER/wharf.toml: 2 errors
+"#);
 }
 
 #[tokio::test]

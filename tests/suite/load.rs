@@ -13,7 +13,12 @@ use support::{
 /// A host with one plugin on several databases, a PostgreSQL one and two of SQLite.
 async fn start(database: &PostgresDatabase, settings: &str) -> Host {
     let setup = Setup::new();
-    let file = |name: &str| format!("sqlite://{}", setup.folder().join(name).display());
+    let file = |name: &str| {
+        let path = setup.folder().join(name);
+        // An empty file is an empty database.
+        std::fs::File::create(&path).unwrap();
+        format!("sqlite://{}", path.display())
+    };
     let (second, third) = (file("second.db"), file("third.db"));
     setup
         .database("main", &database.url(&database.owner), settings)

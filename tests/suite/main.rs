@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
 mod check;
+mod frozen;
 mod guests;
 mod hostile;
 mod hygiene;

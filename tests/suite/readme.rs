@@ -14,6 +14,9 @@ use tokio::{
     time::timeout,
 };
 
+/// The port that the READMEs show.
+const PORT: u16 = 3000;
+
 /// Compiling the handler is part of it.
 const START: Duration = Duration::from_secs(900);
 
@@ -74,7 +77,9 @@ async fn tour(readme: &str, address: SocketAddr) {
     let shown = commands(readme);
     assert!(shown.len() >= 5, "{readme} has only {} commands", shown.len());
     for Shown { command, answer } in shown {
-        let command = command.replace("127.0.0.1:3000", &address.to_string()).replace("localhost:3000", &address.to_string());
+        let address = address.to_string();
+        let shown = |host: &str| format!("{host}:{PORT}");
+        let command = command.replace(&shown("127.0.0.1"), &address).replace(&shown("localhost"), &address);
         let output = Command::new("bash").args(["-c", &format!("set -o pipefail; {command}")]).output().await.unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
         let came = String::from_utf8(output.stdout).unwrap();

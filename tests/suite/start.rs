@@ -9,22 +9,39 @@ use support::{
 };
 
 const GRANT: &str = "databases.main = { access = \"read-write\" }";
-/// Nothing listens there: the port of TCP multiplexing, below those that are handed out.
-const NOBODY: &str = "postgres://app:hunter2@127.0.0.1:1/app";
+
+/// A URL at which nobody listens: the port was free a moment ago.
+fn nobody() -> String {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("postgres://app:hunter2@{address}/app")
+}
 
 #[tokio::test]
 async fn a_database_that_is_down_is_named_without_its_credentials() {
-    let ended = Setup::new().database("main", NOBODY, "").plugin("probe", "probe", GRANT).fail().await;
+    let ended = Setup::new().database("main", &nobody(), "").plugin("probe", "probe", GRANT).fail().await;
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("database `main`"), "{said}");
     assert!(said.contains("refused"), "{said}");
-    assert!(!said.contains("hunter2") && !said.contains("127.0.0.1:1/"), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains("127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
+async fn a_missing_sqlite_file_is_named_with_what_to_do() {
+    let setup = Setup::new();
+    let url = format!("sqlite://{}", setup.folder().join("missing.db").display());
+    let ended = setup.database("main", &url, "").plugin("probe", "probe", GRANT).fail().await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("missing.db` does not exist; create it, or give the database `migrations`"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
 async fn a_lazy_database_may_be_down_and_its_callers_are_told() {
-    let host = Setup::new().database("main", NOBODY, "connect = \"lazy\"").plugin("probe", "probe", GRANT).start().await;
+    let host = Setup::new().database("main", &nobody(), "connect = \"lazy\"").plugin("probe", "probe", GRANT).start().await;
     assert_eq!(host.client().get("/probe/hello").await.text(), "hello");
     let error = host.client().get("/probe/query?sql=SELECT+1").await.json()["error"].clone();
     assert_eq!(error["kind"], "disconnected", "{error}");

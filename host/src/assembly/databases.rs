@@ -46,6 +46,10 @@ pub(super) async fn open(config: &Config, progress: &dyn Progress) -> Result<Dat
         let name = &described.name;
         let fail = |reason: String| StartError::Database { name: name.clone(), reason };
         migrate(described, progress).await.map_err(fail)?;
+        if let Some(file) = described.file.as_ref().filter(|file| !file.exists()) {
+            let reason = format!("the file `{}` does not exist; create it, or give the database `migrations`", file.display());
+            return Err(fail(reason));
+        }
         let (database, cut) = assemble(config, described, &capacity).map_err(|failure| fail(failure.to_string()))?;
         database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
         for (plugin, granted, id) in cut {

@@ -52,8 +52,8 @@ impl ControlPath {
                 control.close().await;
             }
         };
-        // What does not close in time is dropped, and its socket with it.
-        let _ = timeout(bound, close).await;
+        // What does not close in time, or panics, is dropped, and its socket with it.
+        let _ = timeout(bound, AssertUnwindSafe(close).catch_unwind()).await;
     }
 
     /// A control session that fails or is interrupted half-way is not used again.

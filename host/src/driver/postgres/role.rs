@@ -62,6 +62,9 @@ pub(super) async fn check_read_only(link: &mut PgConnection) -> Result<(), Failu
     let rows = simple::run(link, MAY_WRITE).await.map_err(error::failure)?;
     let Some(found) = rows.first() else { return Ok(()) };
     let text = |column: usize| found.get(column).and_then(Option::as_deref).unwrap_or("?");
-    let message = format!("read-only access needs a role that cannot write, but this one has {}; try: {}", text(0), text(1));
+    // Whatever the name, it is the role's own word for itself, and no secret.
+    let role = simple::run(link, "SELECT current_user").await.map_err(error::failure)?;
+    let role = role.first().and_then(|row| row.first()?.as_deref()).unwrap_or("?");
+    let message = format!("read-only access needs a role that cannot write, but role `{role}` has {}; try: {}", text(0), text(1));
     Err(Failure::new(FailureKind::Denied, message).lost())
 }

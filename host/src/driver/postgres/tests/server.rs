@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 const SCRIPT: &str = r#"
 set -e
 bin=$1
-dir=$(mktemp -d /tmp/wharf-pg.XXXXXX)
+dir=$(mktemp -d --suffix=-wharf-pg)
 trap 'rm -rf "$dir"' EXIT
 echo secret > "$dir/password"
 "$bin/initdb" -D "$dir/data" -U postgres -A scram-sha-256 --pwfile="$dir/password" -E UTF8 --locale=C --no-sync > "$dir/log" 2>&1
