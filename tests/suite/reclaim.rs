@@ -60,7 +60,7 @@ fn settings() -> Settings {
 
 fn database(script: &Script, settings: Settings) -> (Database, GrantId) {
     let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: Duration::from_secs(10) };
-    let pools = vec![PoolSpec { driver: Arc::new(script.clone()) }];
+    let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let (database, grants) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
     (database, grants[0])
 }

@@ -116,7 +116,8 @@ fn assemble<'a>(
             let pool = match keys.iter().position(|other| *other == key) {
                 Some(pool) => pool,
                 None => {
-                    pools.push(PoolSpec { driver: driver(described, url, grant.access)? });
+                    let shares_control_of = (described.control_url.is_some() && !pools.is_empty()).then_some(0);
+                    pools.push(PoolSpec { driver: driver(described, url, grant.access)?, shares_control_of });
                     keys.push(key);
                     keys.len() - 1
                 }
@@ -127,7 +128,8 @@ fn assemble<'a>(
     }
     if pools.is_empty() {
         // Granted to nobody: `check` warns of it, and it is opened all the same.
-        pools.push(PoolSpec { driver: driver(described, &described.url, described.driver.access)? });
+        let driver = driver(described, &described.url, described.driver.access)?;
+        pools.push(PoolSpec { driver, shares_control_of: None });
     }
     let (database, ids) = Database::new(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity));
     let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();

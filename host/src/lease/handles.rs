@@ -8,7 +8,7 @@ use std::sync::{
 use super::{
     Error,
     grant::Grant,
-    scope::{Counted, Scope},
+    scope::{Counted, Purpose, Scope},
 };
 use crate::{
     driver::{Answer, Batch, ColumnInfo, Engine, Execution, Operation, ResultLimit, Rows, Statement, TransactionOptions, Value},
@@ -34,6 +34,12 @@ impl Lease {
 
     fn number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives the connection back although handles to it exist still.
+    fn give_back(&self) {
+        self.counted.end();
+        self.hold.release(Ended::Released);
     }
 
     fn grant(&self) -> &Grant {
@@ -68,7 +74,7 @@ impl Lease {
     }
 
     async fn begin(self: &Arc<Self>, options: TransactionOptions) -> Result<Transaction, Error> {
-        let transaction = Transaction { number: self.number(), lease: Arc::clone(self) };
+        let transaction = Transaction { number: self.number(), lease: Arc::clone(self), alone: false };
         self.run(Via::Transaction(transaction.number), Operation::Begin(options)).await?;
         Ok(transaction)
     }
@@ -95,6 +101,10 @@ impl Database {
         Self { scope, grant }
     }
 
+    async fn lease(&self, purpose: Purpose) -> Result<Arc<Lease>, Error> {
+        self.scope.lease(self.grant, purpose).await
+    }
+
     /// The dialect.
     #[must_use]
     pub fn engine(&self) -> Engine {
@@ -108,7 +118,7 @@ impl Database {
     /// # Cancellation
     /// Dropping the future gives up the wait, or cancels the statement on the server.
     pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
-        self.scope.lease(self.grant).await?.query(Via::Connection, statement).await
+        self.lease(Purpose::Statement).await?.query(Via::Connection, statement).await
     }
 
     /// As [`Database::query`], counting rows instead of returning them.
@@ -116,7 +126,7 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn execute(&self, statement: Statement) -> Result<Execution, Error> {
-        self.scope.lease(self.grant).await?.execute(Via::Connection, statement).await
+        self.lease(Purpose::Statement).await?.execute(Via::Connection, statement).await
     }
 
     /// One statement with several lists of parameters, all or nothing.
@@ -124,7 +134,7 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn execute_many(&self, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
-        self.scope.lease(self.grant).await?.execute_many(Via::Connection, sql, params).await
+        self.lease(Purpose::Statement).await?.execute_many(Via::Connection, sql, params).await
     }
 
     /// Starts a transaction on a connection of its own.
@@ -132,7 +142,9 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
-        self.scope.lease(self.grant).await?.begin(options).await
+        let mut transaction = self.lease(Purpose::Hold).await?.begin(options).await?;
+        transaction.alone = true;
+        Ok(transaction)
     }
 
     /// Leases a connection until the handle is dropped.
@@ -140,7 +152,7 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        Ok(Connection { lease: self.scope.lease(self.grant).await?, closed: AtomicBool::new(false) })
+        Ok(Connection { lease: self.lease(Purpose::Hold).await?, closed: AtomicBool::new(false) })
     }
 
     /// Opens a cursor in a read-only transaction of its own.
@@ -207,7 +219,7 @@ impl Connection {
         if self.closed.swap(true, Ordering::Relaxed) {
             return Err(Error::Invalid("the connection is closed"));
         }
-        self.lease.hold.release(Ended::Released);
+        self.lease.give_back();
         Ok(())
     }
 }
@@ -217,6 +229,8 @@ impl Connection {
 pub struct Transaction {
     lease: Arc<Lease>,
     number: u32,
+    /// The connection was leased for it alone, and goes back with its end.
+    alone: bool,
 }
 
 impl Transaction {
@@ -298,7 +312,7 @@ impl Transaction {
     /// # Errors
     /// `CommitUnknown` when the connection was lost before the answer came.
     pub async fn commit(&self) -> Result<(), Error> {
-        self.lease.run(self.via(), Operation::Commit).await.map(drop)
+        self.end(Operation::Commit).await
     }
 
     /// Rolls back.
@@ -306,7 +320,17 @@ impl Transaction {
     /// # Errors
     /// See [`Error`]; the transaction has ended either way.
     pub async fn rollback(&self) -> Result<(), Error> {
-        self.lease.run(self.via(), Operation::Rollback).await.map(drop)
+        self.end(Operation::Rollback).await
+    }
+
+    async fn end(&self, operation: Operation) -> Result<(), Error> {
+        let ended = self.lease.run(self.via(), operation).await;
+        // An aborted one that was to commit is still open, and its holder may want to know what a savepoint holds.
+        let open = ended == Err(Error::Operation(OperationError::Aborted));
+        if self.alone && !open {
+            self.lease.give_back();
+        }
+        ended.map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError, Weak,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use tokio::time::Instant;
@@ -105,7 +105,7 @@ impl Scope {
         }
         self.over.cancel();
         let leases = std::mem::take(&mut *self.leases());
-        let held = leases.iter().filter_map(Weak::upgrade);
+        let held = leases.iter().filter_map(Weak::upgrade).filter(|lease| lease.hold.ended().is_none());
         held.map(|lease| lease.hold.release(Ended::CallEnded)).count()
     }
 
@@ -134,13 +134,14 @@ impl Scope {
         }
     }
 
-    /// Leases one connection.
+    /// Leases one connection, for one statement or to be held.
     ///
     /// # Errors
-    /// [`Error::Limit`] at once when this call alone has as many as the grant allows: waiting would be waiting for itself.
-    pub(super) async fn lease(self: &Arc<Self>, grant: usize) -> Result<Arc<Lease>, Error> {
+    /// [`Error::Limit`] at once when this call alone holds as many as the grant allows: waiting would be waiting for itself. Statements
+    /// that run side by side do not count, since each gives its connection back by itself.
+    pub(super) async fn lease(self: &Arc<Self>, grant: usize, purpose: Purpose) -> Result<Arc<Lease>, Error> {
         let Grant { database, id, max_connections, .. } = self.grant(grant);
-        let counted = Counted::new(self, grant);
+        let counted = Counted::new(self, grant, purpose);
         if counted.before >= *max_connections {
             return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });
         }
@@ -171,24 +172,42 @@ impl Scope {
     }
 }
 
-/// One connection counted against the budget of a call, until dropped.
+/// What a connection is leased for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One statement, after which it is given back.
+    Statement,
+    /// A handle that the guest keeps.
+    Hold,
+}
+
+/// A lease's share of the budget of its call: one connection that is held, until it is given back or dropped.
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) scope: Arc<Scope>,
     pub(super) grant: usize,
-    /// How many the call had before.
+    /// How many the call held before.
     before: u32,
+    holds: AtomicBool,
 }
 
 impl Counted {
-    fn new(scope: &Arc<Scope>, grant: usize) -> Self {
-        let before = scope.used[grant].connections.fetch_add(1, Ordering::Relaxed);
-        Self { scope: Arc::clone(scope), grant, before }
+    fn new(scope: &Arc<Scope>, grant: usize, purpose: Purpose) -> Self {
+        let added = u32::from(purpose == Purpose::Hold);
+        let before = scope.used[grant].connections.fetch_add(added, Ordering::Relaxed);
+        Self { scope: Arc::clone(scope), grant, before, holds: AtomicBool::new(added == 1) }
+    }
+
+    /// Ends the share; nothing happens the second time.
+    pub(super) fn end(&self) {
+        if self.holds.swap(false, Ordering::Relaxed) {
+            self.scope.used[self.grant].connections.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.scope.used[self.grant].connections.fetch_sub(1, Ordering::Relaxed);
+        self.end();
     }
 }

@@ -35,6 +35,8 @@ const UPKEEP: Duration = Duration::from_secs(1);
 pub struct PoolSpec {
     /// Opens its connections.
     pub driver: Arc<dyn Driver>,
+    /// An earlier pool whose control path serves this one too, when both use the same control credential.
+    pub shares_control_of: Option<usize>,
 }
 
 /// A plugin's share of a database.
@@ -75,7 +77,7 @@ pub struct Database(Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) driver: Arc<dyn Driver>,
-    pub(super) control: ControlPath,
+    pub(super) control: Arc<ControlPath>,
 }
 
 /// What the tasks of a database share.
@@ -109,15 +111,16 @@ impl Database {
             state.queue.add_grant();
             state.leased_by.push(0);
         }
-        let pools = pools
-            .into_iter()
-            .map(|PoolSpec { driver }| Pool { control: ControlPath::new(Arc::clone(&driver)), driver })
-            .collect();
+        let mut made: Vec<Pool> = Vec::with_capacity(pools.len());
+        for PoolSpec { driver, shares_control_of } in pools {
+            let shared = shares_control_of.and_then(|earlier| made.get(earlier)).map(|earlier| Arc::clone(&earlier.control));
+            made.push(Pool { control: shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver)))), driver });
+        }
         let grants = (0..quotas.len()).map(GrantId).collect();
         let inner = Arc::new(Inner {
             name: name.into(),
             settings,
-            pools,
+            pools: made,
             counters: Counters::default(),
             quotas,
             capacity,

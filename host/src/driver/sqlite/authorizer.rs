@@ -22,7 +22,7 @@ use super::{
 use crate::driver::{Failure, FailureKind};
 
 /// A text or blob, and a row in a table, in bytes.
-const MAX_VALUE_BYTES: c_int = 16 * 1024 * 1024;
+pub(super) const MAX_VALUE_BYTES: c_int = 16 * 1024 * 1024;
 /// A statement, in bytes.
 pub(super) const MAX_SQL_BYTES: usize = 1024 * 1024;
 /// What SQLite may allocate in this process, all sessions together; a backstop against statements that build huge rows.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use libsqlite3_sys as ffi;
 use sqlx::{error::DatabaseError, sqlite::SqliteError};
 
+use super::authorizer::MAX_VALUE_BYTES;
 use super::shared::Shared;
 use crate::driver::{Failure, FailureKind};
 
@@ -39,7 +40,8 @@ pub(super) fn of_engine(error: &SqliteError, shared: &Shared) -> Failure {
         },
         ffi::SQLITE_READONLY => plain(FailureKind::Denied),
         ffi::SQLITE_ERROR | ffi::SQLITE_RANGE => plain(FailureKind::Invalid),
-        ffi::SQLITE_TOOBIG | ffi::SQLITE_MISMATCH => plain(FailureKind::Conversion),
+        ffi::SQLITE_MISMATCH => plain(FailureKind::Conversion),
+        ffi::SQLITE_TOOBIG => plain(FailureKind::LimitExceeded).with("limit", "value_bytes").with("maximum", MAX_VALUE_BYTES),
         // After these the handle may be in any state.
         ffi::SQLITE_IOERR
         | ffi::SQLITE_CORRUPT
