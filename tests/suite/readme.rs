@@ -125,6 +125,6 @@ async fn the_tours_work_on_postgres_with_the_same_component() {
         let (child, address) = start(&command, &database.url(&database.owner)).await;
         tour(readme, address).await;
         stop(child).await;
-        assert_eq!(database.sessions().await, []);
+        database.nothing_left().await;
     }
 }

@@ -167,7 +167,7 @@ impl Database {
     }
 }
 
-/// A leased connection.
+/// A leased connection; dropping it gives it back, whatever handles to it exist still.
 #[derive(Debug)]
 pub struct Connection {
     lease: Arc<Lease>,
@@ -221,6 +221,12 @@ impl Connection {
         }
         self.lease.give_back();
         Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.lease.give_back();
     }
 }
 

@@ -212,7 +212,7 @@ impl Bed {
         let said = format!("{}{}", ended.stdout, ended.stderr);
         assert!(said.contains("0 connections left"), "{said}");
         if let Database::Postgres(database) = &self.database {
-            assert_eq!(database.sessions().await, []);
+            database.nothing_left().await;
         }
     }
 

@@ -15,7 +15,7 @@ async fn a_renamed_session_is_cleaned_before_the_next_borrower_sees_it() {
     bed.postgres().until_sessions("the old names", Duration::from_secs(5), somebody).await;
     let outcomes = bed
         .run(serde_json::json!([
-            { "do": "query", "sql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'" },
+            { "do": "query", "sql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())" },
             { "do": "query", "sql": "SELECT count(*) FROM pg_class WHERE relname = 'residue'" },
             { "do": "query", "sql": "SELECT current_setting('statement_timeout') <> '0'" },
         ]))

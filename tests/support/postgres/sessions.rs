@@ -72,4 +72,15 @@ impl PostgresDatabase {
         let quiet = |sessions: &[SessionRow]| sessions.len() <= most && sessions.iter().all(|row| row.state == "idle");
         self.until_sessions(&format!("at most {most} sessions, all idle"), bound, quiet).await;
     }
+
+    /// What must hold once a host has said that nothing is left: none of its pools' sessions at once, and a moment later not even that of
+    /// the control path, whose good-bye nobody confirms.
+    ///
+    /// # Panics
+    /// When there is one.
+    pub async fn nothing_left(&self) {
+        let pooled = self.sessions().await.into_iter().filter(|session| session.application_name != "wharf control");
+        assert_eq!(pooled.collect::<Vec<_>>(), []);
+        self.until_quiet(0, Duration::from_secs(5)).await;
+    }
 }
