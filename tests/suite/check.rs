@@ -101,6 +101,24 @@ FOLDER/wharf.toml: 2 errors
 }
 
 #[tokio::test]
+async fn an_import_of_databases_without_a_grant_is_told() {
+    let probe = std::fs::read(support::guests::component("probe")).unwrap();
+    let (code, said) = check(&probe, "").await;
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @r#"
+error: plugin `tried` imports wharf:sql/database@0.1.0, and no database is granted to it
+ --> FOLDER/wharf.toml:1:10
+  |
+1 | [plugins.tried]
+  |          ^^^^^
+  |
+  = help: add `databases.NAME = { access = "read-only" }`, or "read-write"
+
+FOLDER/wharf.toml: 1 error
+"#);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_file_and_with_the_command_line_is_told_with_exit_code_2() {
     let mut command = host::command();
     let output = command.args(["check", "no/such/folder"]).stdin(Stdio::null()).output().await.unwrap();

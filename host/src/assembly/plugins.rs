@@ -74,7 +74,16 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
     for described in config.plugins.iter().filter(|described| described.component.is_file()) {
         let faults = match fs::read(&described.component) {
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
-                Ok(report) => report.faults,
+                Ok(report) => {
+                    let sql =
+                        report.imports.iter().find(|import| import.starts_with("wharf:sql") && import.contains("/database@"));
+                    if let (Some(import), true) = (sql, described.databases.is_empty()) {
+                        let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
+                        let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";
+                        diagnostics.error(described.location, message, hint);
+                    }
+                    report.faults
+                }
                 Err(fault) => vec![fault],
             },
             Err(error) => {

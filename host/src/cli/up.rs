@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -18,6 +19,9 @@ use crate::{
     config::{self, Config, Diagnostics},
 };
 
+/// How long what is left in the runtime may take to let go, after everything with an owner has ended.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// Reads the configuration, builds, and serves.
 ///
 /// # Errors
@@ -31,7 +35,10 @@ pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
         return Err(diagnostics.into());
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(serve(&config)).map_err(Failure::Running)
+    let served = runtime.block_on(serve(&config));
+    // A compilation that a signal overtook is not waited for.
+    runtime.shutdown_timeout(SETTLE);
+    served.map_err(Failure::Running)
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
