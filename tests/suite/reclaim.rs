@@ -296,3 +296,66 @@ async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
     assert_eq!(error, wharf::pool::OperationError::Ended(wharf::pool::Ended::IdleInTransaction));
     all_free(&database, grant).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_connection_that_was_never_lent_is_closed_politely() {
+    let script = Script::new();
+    let (database, _) = database(&script, Settings { min_connections: 1, ..settings() });
+    database.start(true).await.unwrap();
+    let left = database.close(Instant::now() + PATIENCE).await;
+    let closed = script.count(|event| matches!(event, Event::Ended(Step::Close, _, support::scripted::Outcome::Ok)));
+    let killed = script.count(|event| matches!(event, Event::Began(Step::Terminate, _)));
+    assert_eq!((left.sessions, script.listed(), closed, killed), (0, 0, 1, 0), "{:?}", script.events());
+}
+
+#[tokio::test]
+async fn a_busy_credential_does_not_starve_another_of_the_same_database() {
+    let script = Script::new();
+    let quota = |pool| Quota { pool, max_connections: MAX, max_transaction_time: PATIENCE };
+    let pool = || PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None };
+    let settings = Settings { acquire_timeout: PATIENCE, ..settings() };
+    let (pools, quotas) = (vec![pool(), pool()], vec![quota(0), quota(1)]);
+    let (database, grants) = Database::new("two", settings, pools, quotas, Arc::new(HostCapacity::new(MAX)));
+    database.start(false).await.unwrap();
+    // Four that take turns on two connections, for ever.
+    let busy = stream::iter(0..4).map(|_| async {
+        loop {
+            let hold = acquire(&database, grants[0]).await.unwrap();
+            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
+        }
+    });
+    let busy = busy.buffer_unordered(4).for_each(|(): ()| async {});
+    let others = async {
+        for _ in 0..10 {
+            let hold = acquire(&database, grants[1]).await.unwrap();
+            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = busy => unreachable!("it never ends"),
+        done = timeout(PATIENCE, others) => done.unwrap(),
+    }
+    assert!(script.peak() <= MAX as usize, "{}", script.peak());
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host_is_full() {
+    let script = Script::new();
+    let capacity = Arc::new(HostCapacity::new(1));
+    let make = |name: &'static str| {
+        let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: PATIENCE };
+        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+        Database::new(name, Settings { acquire_timeout: PATIENCE, ..settings() }, pools, vec![quota], Arc::clone(&capacity))
+    };
+    let ((one, one_grants), (other, other_grants)) = (make("one"), make("other"));
+    one.start(false).await.unwrap();
+    other.start(false).await.unwrap();
+    for _ in 0..5 {
+        let held = acquire(&one, one_grants[0]).await.unwrap();
+        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        drop(held);
+        drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
+    }
+    assert_eq!(script.peak(), 1);
+}

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Progress, StartError};
 use crate::{
@@ -37,10 +37,30 @@ pub(super) struct Databases {
 /// Migrates and opens all databases.
 ///
 /// # Errors
-/// The first database that cannot be had, by name. Those that were open are dropped with their connections.
+/// The first database that cannot be had, by name. Those that were open are closed by then.
 pub(super) async fn open(config: &Config, progress: &dyn Progress) -> Result<Databases, StartError> {
+    let mut databases = Databases { open: Vec::new(), grants: HashMap::new() };
+    match open_all(config, progress, &mut databases).await {
+        Ok(()) => Ok(databases),
+        Err(error) => {
+            close(&databases.open, config.server.reclaim_timeout).await;
+            Err(error)
+        }
+    }
+}
+
+/// Closes all databases at once; for each, how many sessions were not confirmed as gone in time.
+pub(super) async fn close(databases: &[Database], within: Duration) -> Vec<(Arc<str>, u32)> {
+    let deadline = Instant::now() + within;
+    let closing = databases.iter().map(|database| async move {
+        let leftovers = database.close(deadline).await;
+        (Arc::clone(database.name()), leftovers.sessions)
+    });
+    futures::future::join_all(closing).await
+}
+
+async fn open_all(config: &Config, progress: &dyn Progress, databases: &mut Databases) -> Result<(), StartError> {
     let capacity = Arc::new(HostCapacity::new(config.max_connections));
-    let mut open = Vec::new();
     let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
     for described in &config.databases {
         let name = &described.name;
@@ -51,6 +71,7 @@ pub(super) async fn open(config: &Config, progress: &dyn Progress) -> Result<Dat
             return Err(fail(reason));
         }
         let (database, cut) = assemble(config, described, &capacity).map_err(|failure| fail(failure.to_string()))?;
+        databases.open.push(database.clone());
         database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
         for (plugin, granted, id) in cut {
             let grant = Grant {
@@ -63,10 +84,9 @@ pub(super) async fn open(config: &Config, progress: &dyn Progress) -> Result<Dat
             };
             grants.entry(plugin.to_owned()).or_default().insert(granted.database.as_str().into(), grant);
         }
-        open.push(database);
     }
-    let grants = grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect();
-    Ok(Databases { open, grants })
+    databases.grants = grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect();
+    Ok(())
 }
 
 async fn migrate(database: &config::Database, progress: &dyn Progress) -> Result<(), String> {
@@ -116,7 +136,8 @@ fn assemble<'a>(
             let pool = match keys.iter().position(|other| *other == key) {
                 Some(pool) => pool,
                 None => {
-                    let shares_control_of = (described.control_url.is_some() && !pools.is_empty()).then_some(0);
+                    let shared = described.engine == Engine::Postgres && described.control_url.is_some() && !pools.is_empty();
+                    let shares_control_of = shared.then_some(0);
                     pools.push(PoolSpec { driver: driver(described, url, grant.access)?, shares_control_of });
                     keys.push(key);
                     keys.len() - 1

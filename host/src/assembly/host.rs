@@ -68,7 +68,7 @@ impl Host {
         let (plugins, router, server) = match rest.await {
             Ok(rest) => rest,
             Err(error) => {
-                close(&open, config.server.reclaim_timeout).await;
+                databases::close(&open, config.server.reclaim_timeout).await;
                 return Err(error);
             }
         };
@@ -98,14 +98,14 @@ impl Host {
     /// # Bounds
     /// After `shutdown`: `drain_timeout`, two seconds, and `reclaim_timeout`.
     pub async fn run(self, shutdown: CancellationToken) -> Stopped {
-        let Self { server, dispatcher, databases, cut, reclaim_timeout, engines, .. } = self;
+        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, engines, .. } = self;
         let caller = dispatcher.caller.clone();
         let drained = server.serve(dispatcher, shutdown).await;
         cut.cancel();
         // A streamed answer that was cut lets go of its leases in its own task.
         let deadline = Instant::now() + reclaim_timeout;
         let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
-        let left = close(&databases, deadline.saturating_duration_since(Instant::now())).await;
+        let left = databases::close(&opened, deadline.saturating_duration_since(Instant::now())).await;
         drop(engines);
         Stopped { drained, left }
     }
@@ -114,15 +114,6 @@ impl Host {
 /// A panic in a blocking task is one here.
 fn panicked<T>(error: tokio::task::JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
-}
-
-async fn close(databases: &[Database], within: Duration) -> Vec<(Arc<str>, u32)> {
-    let deadline = Instant::now() + within;
-    let closing = databases.iter().map(|database| async move {
-        let leftovers = database.close(deadline).await;
-        (Arc::clone(database.name()), leftovers.sessions)
-    });
-    futures::future::join_all(closing).await
 }
 
 fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>>, StartError> {

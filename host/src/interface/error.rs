@@ -38,7 +38,13 @@ fn acquire(error: AcquireError, message: String) -> Error {
         AcquireError::WaitTimeout { waited, limit } => {
             plain(ErrorKind::PoolExhausted, message).with("limit", limit.name()).with("waited-ms", millis(waited))
         }
-        AcquireError::Connect(failure) => from_failure(failure).titled("no connection could be opened"),
+        // What the server says of the role is for the operator, who finds it in the log.
+        AcquireError::Connect(failure) => {
+            let reason =
+                if failure.kind == FailureKind::Denied { "the session was refused" } else { "the database cannot be reached" };
+            let message = format!("no connection could be opened: {reason}");
+            from_failure(Failure { message, details: Vec::new(), ..failure })
+        }
         AcquireError::ShuttingDown => plain(ErrorKind::ShuttingDown, message),
     }
 }
@@ -99,11 +105,6 @@ fn millis(duration: Duration) -> u128 {
 impl Error {
     fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.details.push(Detail { key: key.to_owned(), value: value.to_string() });
-        self
-    }
-
-    fn titled(mut self, title: &str) -> Self {
-        self.message = format!("{title}: {}", self.message);
         self
     }
 }

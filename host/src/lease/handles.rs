@@ -342,7 +342,11 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.lease.hold.transaction_dropped(self.number);
+        if self.alone {
+            self.lease.give_back();
+        } else {
+            self.lease.hold.transaction_dropped(self.number);
+        }
     }
 }
 
@@ -405,8 +409,8 @@ impl Cursor {
     /// Closes the cursor without waiting, as dropping the last handle does.
     pub fn abandon(&self) {
         self.lease.hold.cursor_dropped(self.transaction, self.number);
-        if let Some(transaction) = &self.own {
-            self.lease.hold.transaction_dropped(transaction.number);
+        if self.own.is_some() {
+            self.lease.give_back();
         }
     }
 

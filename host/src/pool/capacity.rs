@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError, Weak,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use super::database::Inner;
@@ -14,6 +14,8 @@ use super::database::Inner;
 pub struct HostCapacity {
     max: u32,
     used: AtomicU32,
+    /// Whether a database was refused a place since somebody looked last.
+    wanted: AtomicBool,
     databases: Mutex<Vec<Weak<Inner>>>,
 }
 
@@ -21,7 +23,7 @@ impl HostCapacity {
     /// At most `max` connections at any time.
     #[must_use]
     pub fn new(max: u32) -> Self {
-        Self { max, used: AtomicU32::new(0), databases: Mutex::new(Vec::new()) }
+        Self { max, used: AtomicU32::new(0), wanted: AtomicBool::new(false), databases: Mutex::new(Vec::new()) }
     }
 
     /// The limit.
@@ -41,7 +43,26 @@ impl HostCapacity {
     }
 
     pub(super) fn try_take(&self) -> bool {
-        self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < self.max).then_some(used + 1)).is_ok()
+        let taken =
+            self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < self.max).then_some(used + 1)).is_ok();
+        if !taken {
+            self.wanted.store(true, Ordering::Release);
+        }
+        taken
+    }
+
+    /// Whether some database waits for a place.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Lets all databases look again for places, or for idle connections elsewhere that can be closed. Must not be called with a
+    /// database's state locked.
+    pub(super) fn dispatch_wanting(&self) {
+        self.wanted.store(false, Ordering::Release);
+        for database in self.others(None) {
+            database.dispatch();
+        }
     }
 
     /// Frees a place and lets the databases that wait for one go on. Must not be called with a database's state locked.
@@ -49,9 +70,7 @@ impl HostCapacity {
         let before = self.used.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before > 0, "a place was given back twice");
         if before >= self.max {
-            for database in self.others(None) {
-                database.dispatch();
-            }
+            self.dispatch_wanting();
         }
     }
 

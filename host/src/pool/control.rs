@@ -1,6 +1,11 @@
 //! The control path of a pool: one session outside of it, kept open, through which statements are cancelled and sessions ended.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::{sync::Mutex, time::timeout};
@@ -10,6 +15,8 @@ use crate::driver::{Control, Driver, Failure, FailureKind, Session};
 /// Owns the control session, and opens it anew when it broke.
 pub(super) struct ControlPath {
     driver: Arc<dyn Driver>,
+    /// Whether it failed when it was last looked after, so that only changes are logged.
+    pub(super) down: AtomicBool,
     /// One caller at a time; each is bounded, the wait for its turn included.
     open: Mutex<Option<Box<dyn Control>>>,
 }
@@ -22,7 +29,7 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>) -> Self {
-        Self { driver, open: Mutex::new(None) }
+        Self { driver, down: AtomicBool::new(false), open: Mutex::new(None) }
     }
 
     /// Asks the server to end what the session runs.

@@ -19,7 +19,7 @@ use super::{
     control::ControlPath,
     queue::{Place, Waiter},
     slot::{self, Notice, Slot},
-    state::{Phase, State},
+    state::{Match, Phase, State},
     tenancy::Tenancy,
 };
 use crate::driver::{Driver, Engine, Failure};
@@ -91,9 +91,8 @@ pub(super) struct Inner {
     capacity: Arc<HostCapacity>,
     state: Mutex<State>,
     tasks: TaskTracker,
-    closing: CancellationToken,
-    /// Whether the control path failed when it was last tried, so that only changes are logged.
-    control_down: AtomicBool,
+    /// Fires when the pools are closed.
+    pub(super) closing: CancellationToken,
 }
 
 impl Database {
@@ -127,7 +126,6 @@ impl Database {
             state: Mutex::new(state),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            control_down: AtomicBool::new(false),
         });
         inner.capacity.register(Arc::downgrade(&inner));
         (Self(inner), grants)
@@ -354,8 +352,13 @@ impl Inner {
         let (granted, room) = {
             let mut state = self.state();
             let mut granted = Vec::new();
-            while let Some((grant, waiter, index)) = state.next_match(&self.quotas) {
-                granted.push((waiter.answer, self.lend(&mut state, index, GrantId(grant), waiter.borrower)));
+            while let Some(matched) = state.next_match(&self.quotas) {
+                match matched {
+                    Match::Lend(grant, waiter, index) => {
+                        granted.push((waiter.answer, self.lend(&mut state, index, GrantId(grant), waiter.borrower)));
+                    }
+                    Match::Close(index) => self.retire(&mut state, index),
+                }
             }
             (granted, self.grow(&mut state))
         };
@@ -370,28 +373,37 @@ impl Inner {
 
     /// Opens as many connections as the waiting calls could use and the limits allow.
     fn grow(self: &Arc<Self>, state: &mut State) -> Room {
-        if state.closed || state.queue.len() == 0 {
+        if state.closed {
             return Room::Enough;
         }
         for pool in 0..self.pools.len() {
+            // Whoever wanted room may have given up, or been served otherwise.
+            state.pools[pool].claims = state.pools[pool].claims.min(state.demand(pool, &self.quotas));
+        }
+        // Those for which room was made come first.
+        let mut order: Vec<usize> = (0..self.pools.len()).collect();
+        order.sort_by_key(|pool| state.pools[*pool].claims == 0);
+        for pool in order {
             let mut missing = state.demand(pool, &self.quotas).saturating_sub(state.pools[pool].connecting);
             if missing > 0 && state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry) {
                 continue;
             }
             while missing > 0 {
-                if state.is_full() {
-                    // Another credential's idle connection has to make room.
-                    if let Some(index) =
-                        (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| state.stalest(other))
-                    {
+                if !state.is_full() && self.open(state, pool, None) {
+                    state.pools[pool].claims = state.pools[pool].claims.saturating_sub(1);
+                    missing -= 1;
+                    continue;
+                }
+                // Another credential's idle connection makes room, here before elsewhere: one for each that is missing.
+                let spare = (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| state.stalest(other));
+                match spare {
+                    Some(index) if state.pools[pool].claims < missing => {
+                        state.pools[pool].claims += 1;
                         self.retire(state, index);
                     }
-                    break;
+                    None if !state.is_full() => return Room::HostFull,
+                    Some(_) | None => break,
                 }
-                if !self.open(state, pool, None) {
-                    return Room::HostFull;
-                }
-                missing -= 1;
             }
         }
         Room::Enough
@@ -469,6 +481,8 @@ impl Inner {
         };
         if wanted {
             self.dispatch();
+        } else if self.capacity.is_wanted() {
+            self.capacity.dispatch_wanting();
         }
         true
     }
@@ -493,10 +507,14 @@ impl Inner {
             if pool.down.is_none() {
                 tracing::warn!(database = %self.name, %failure, "no connection could be opened");
             }
-            let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
-            pool.failures += 1;
-            pool.down = Some((failure.clone(), Instant::now() + pause.mul_f64(rand::random_range(0.75..=1.25))));
-            let none_open = pool.open == 0;
+            // Attempts that were under way together count as one.
+            let now = Instant::now();
+            if pool.down.as_ref().is_none_or(|(_, retry)| *retry <= now) {
+                let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
+                pool.failures += 1;
+                pool.down = Some((failure.clone(), now + pause.mul_f64(rand::random_range(0.75..=1.25))));
+            }
+            let none_open = pool.open == 0 && pool.connecting == 0;
             let of_pool = |grant: usize| none_open && self.quotas[grant].pool == slot.pool;
             std::iter::from_fn(|| state.queue.pop(of_pool)).collect::<Vec<_>>()
         };
@@ -505,6 +523,7 @@ impl Inner {
             let _ = waiter.answer.send(Err(AcquireError::Connect(failure.clone())));
         }
         self.capacity.give_back();
+        self.dispatch();
     }
 
     /// Takes a slot out of the idle ones; fails when it has just been lent.
@@ -544,7 +563,10 @@ impl Inner {
                 () = tokio::time::sleep(UPKEEP) => {}
                 () = self.closing.cancelled() => return,
             }
-            self.look_after_control().await;
+            tokio::select! {
+                () = self.look_after_control() => {}
+                () = self.closing.cancelled() => return,
+            }
             self.fill(0, self.settings.min_connections);
             self.warn_of_leaks();
             self.dispatch();
@@ -554,7 +576,7 @@ impl Inner {
     async fn look_after_control(&self) {
         for pool in &self.pools {
             let result = pool.control.ping(self.settings.connect_timeout).await;
-            if self.control_down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
+            if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
                     Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),

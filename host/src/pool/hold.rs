@@ -75,7 +75,11 @@ impl Hold {
         if self.slot.commands.send(command).await.is_err() {
             return Err(self.why_ended());
         }
-        reply.await.unwrap_or_else(|_| Err(self.why_ended()))
+        match reply.await {
+            // Queued behind what ended the lease: the reason is that one's.
+            Ok(Err(OperationError::Ended(_))) | Err(_) => Err(self.why_ended()),
+            Ok(answer) => answer,
+        }
     }
 
     fn why_ended(&self) -> OperationError {

@@ -58,17 +58,28 @@ impl Queue {
         }
     }
 
-    /// Takes the next waiter among the grants that `eligible` lets pass, and its grant.
-    pub(super) fn pop(&mut self, mut eligible: impl FnMut(usize) -> bool) -> Option<(usize, Waiter)> {
+    /// The grant whose turn it is, among those that have waiters and that `eligible` lets pass. The next turn is another's.
+    pub(super) fn choose(&mut self, mut eligible: impl FnMut(usize) -> bool) -> Option<usize> {
         if self.len == 0 {
             return None;
         }
         let count = self.grants.len();
         let grant = (0..count).map(|step| (self.turn + step) % count).find(|&g| !self.grants[g].is_empty() && eligible(g))?;
+        self.turn = (grant + 1) % count;
+        Some(grant)
+    }
+
+    /// Takes the first waiter of a grant.
+    pub(super) fn take(&mut self, grant: usize) -> Option<Waiter> {
         let (_, waiter) = self.grants[grant].pop_first()?;
         self.len -= 1;
-        self.turn = (grant + 1) % count;
-        Some((grant, waiter))
+        Some(waiter)
+    }
+
+    /// Takes the next waiter among the grants that `eligible` lets pass, and its grant.
+    pub(super) fn pop(&mut self, eligible: impl FnMut(usize) -> bool) -> Option<(usize, Waiter)> {
+        let grant = self.choose(eligible)?;
+        Some((grant, self.take(grant)?))
     }
 }
 

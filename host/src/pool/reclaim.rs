@@ -2,7 +2,11 @@
 //!
 //! Each step has its bound; one that fails or times out leads to the next, harsher one. Doubt means discard.
 
-use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
@@ -97,7 +101,8 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
             matches!(timeout(bounds.close, closing).await, Ok(Ok(Ok(()))))
         }
         Closing::Kill(_) => {
-            drop(connection);
+            // Whatever its Drop does, the place of the slot is given back.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(connection)));
             false
         }
     };

@@ -1,6 +1,13 @@
 //! One lease on a slot: what its handles may do, and how an operation ends early.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::{
     sync::oneshot,
@@ -122,11 +129,7 @@ impl Owner {
             Notice::TransactionDropped { generation, transaction } if generation == current && lease.is_in(transaction) => {
                 lease.transaction = None;
                 self.database.counters.add(Counter::RolledBack);
-                let bound = self.database.settings.bounds.rollback;
-                match timeout(bound, self.connection.run(Operation::Rollback)).await {
-                    Ok(Ok(_)) => None,
-                    Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
-                }
+                self.roll_back().await
             }
             Notice::CursorDropped { generation, transaction, cursor } if generation == current && lease.is_in(transaction) => {
                 let open = lease.transaction.as_mut()?;
@@ -143,6 +146,15 @@ impl Owner {
             }
             // Of another lease, or of a handle whose transaction has ended; `Retire` is sent to idle slots only.
             _ => None,
+        }
+    }
+
+    /// Rolls back within its bound; a connection that cannot is given up.
+    async fn roll_back(&mut self) -> Option<Left> {
+        let bound = self.database.settings.bounds.rollback;
+        match timeout(bound, self.connection.run(Operation::Rollback)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
         }
     }
 
@@ -170,6 +182,14 @@ impl Owner {
                 until = Until { at: whole, limit: Limit::Transaction };
             }
         }
+        // Behind others its time may have run out: then it is not started, so that its outcome is certain.
+        if Instant::now() >= until.at {
+            self.database.counters.add(Counter::OperationTimeouts);
+            let left = lease.quiet(Ended::TimedOut);
+            lease.tenancy.end(Ended::TimedOut);
+            let _ = answer.send(Err(OperationError::TimedOut { limit: until.limit, after: std::time::Duration::ZERO }));
+            return Some(left);
+        }
         self.database.counters.add(Counter::Operations);
         let effect = Effect::of(via, &operation);
         match self.perform(lease, via, operation, until, answer).await {
@@ -180,8 +200,8 @@ impl Owner {
                 if lost {
                     return Some(Left { why: Ended::Lost, rest: Rest::Broken });
                 }
-                // A COMMIT that failed may have left its transaction open (SQLite, when busy).
-                must_roll_back.then_some(Left { why: Ended::Lost, rest: Rest::Quiet { in_transaction: true } })
+                // A BEGIN or COMMIT that failed may have left a transaction open (SQLite, when busy); the connection stays its holder's.
+                if must_roll_back { self.roll_back().await } else { None }
             }
             Performed::Interrupted(left) => Some(left),
         }
@@ -212,10 +232,10 @@ impl Owner {
         mut answer: oneshot::Sender<Result<Answer, OperationError>>,
     ) -> Performed {
         let started = Instant::now();
-        let committing = matches!(operation, Operation::Commit);
+        let committing = AtomicBool::new(matches!(operation, Operation::Commit));
         let Self { database, slot, inbox, connection, .. } = self;
         let session = connection.session().clone();
-        let mut running = pin!(execute(connection.as_mut(), via, operation));
+        let mut running = pin!(execute(connection.as_mut(), via, operation, &committing));
         let why = tokio::select! {
             biased;
             result = &mut running => return Performed::Finished(result, answer),
@@ -228,7 +248,7 @@ impl Owner {
             database.counters.add(Counter::OperationTimeouts);
         }
         let _ = answer.send(Err(match why {
-            _ if committing => OperationError::Failed(Failure::new(
+            _ if committing.load(Ordering::Relaxed) => OperationError::Failed(Failure::new(
                 FailureKind::CommitUnknown,
                 "the commit was interrupted before its answer came",
             )),
@@ -248,15 +268,35 @@ enum Performed {
 }
 
 /// A list of parameters sent through a bare connection runs all or nothing, in a transaction of its own.
-async fn execute(connection: &mut dyn Connection, via: Via, operation: Operation) -> Result<Answer, Failure> {
+///
+/// `committing` tells, once the future is interrupted, whether the outcome is unknown.
+async fn execute(
+    connection: &mut dyn Connection,
+    via: Via,
+    operation: Operation,
+    committing: &AtomicBool,
+) -> Result<Answer, Failure> {
     if via != Via::Connection || !matches!(operation, Operation::ExecuteMany(..)) {
         return connection.run(operation).await;
     }
     connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await?;
-    match connection.run(operation).await {
-        Ok(answer) => connection.run(Operation::Commit).await.map(|_| answer),
-        Err(failure) if failure.lost => Err(failure),
-        Err(failure) => connection.run(Operation::Rollback).await.and(Err(failure)),
+    let failure = match connection.run(operation).await {
+        Ok(answer) => {
+            committing.store(true, Ordering::Relaxed);
+            match connection.run(Operation::Commit).await {
+                Ok(_) => return Ok(answer),
+                Err(failure) => failure,
+            }
+        }
+        Err(failure) => failure,
+    };
+    if failure.lost {
+        return Err(failure);
+    }
+    // A COMMIT that failed may have left its transaction open (SQLite). What cannot be rolled back is not used again.
+    match connection.run(Operation::Rollback).await {
+        Ok(_) => Err(failure),
+        Err(_) => Err(failure.lost()),
     }
 }
 

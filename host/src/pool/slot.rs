@@ -132,7 +132,11 @@ pub(super) async fn run(
 async fn connect(database: &Inner, slot: &Slot) -> Result<Box<dyn Connection>, Failure> {
     let limit = database.settings.connect_timeout;
     let opening = AssertUnwindSafe(database.pools[slot.pool].driver.connect()).catch_unwind();
-    match timeout(limit, opening).await {
+    let opened = tokio::select! {
+        opened = timeout(limit, opening) => opened,
+        () = database.closing.cancelled() => return Err(Failure::new(FailureKind::Disconnected, "the host is stopping")),
+    };
+    match opened {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Failure::new(FailureKind::Disconnected, "the driver panicked while connecting")),
         Err(_elapsed) => {
@@ -164,7 +168,8 @@ impl Owner {
     async fn live(&mut self) -> Closing {
         while self.database.publish(self.slot.index) {
             let woken = self.idle().await;
-            let Some(tenancy) = self.slot.tenancy() else { unreachable!("only a lent slot gets commands") };
+            // A slot that has never been lent has nothing to take back.
+            let (Some(tenancy), false) = (self.slot.tenancy(), matches!(woken, Woken::Retired)) else { return Closing::Polite };
             let left = match woken {
                 Woken::Command(command) => self.serve(&tenancy, command).await,
                 Woken::Unused(why) => Left::unused(why),

@@ -69,12 +69,22 @@ pub(super) struct Entry {
     pub(super) tenancy: Option<Arc<Tenancy>>,
 }
 
+/// What to do with an idle connection.
+pub(super) enum Match {
+    /// Lend this slot to this waiter of this grant.
+    Lend(usize, Waiter, usize),
+    /// Close this slot, to make room for another pool.
+    Close(usize),
+}
+
 /// What is free in one pool.
 #[derive(Debug, Default)]
 pub(super) struct PoolState {
     /// Idle slots; the one used last is lent first, so that the others may expire.
     idle: Vec<(usize, Instant)>,
     pub(super) connecting: u32,
+    /// Places that are being made for it by closing another pool's connections.
+    pub(super) claims: u32,
     /// Sessions that exist, in whatever state but `Connecting`.
     pub(super) open: u32,
     /// Set while opening fails: the last failure, and when to try again.
@@ -149,6 +159,10 @@ impl State {
             self.pools[pool].connecting -= 1;
             self.pools[pool].open += 1;
         }
+        if to == Phase::Unconfirmed {
+            // Nobody can wait for it to come free.
+            self.pools[pool].open -= 1;
+        }
         if from == Phase::Idle {
             self.pools[pool].idle.retain(|(idle, _)| *idle != index);
         }
@@ -166,7 +180,8 @@ impl State {
         let pool = &mut self.pools[entry.slot.pool];
         match entry.phase {
             Phase::Connecting => pool.connecting -= 1,
-            _ => pool.open -= 1,
+            Phase::Unconfirmed => {}
+            Phase::Idle | Phase::Leased | Phase::Reclaiming => pool.open -= 1,
         }
         pool.idle.retain(|(idle, _)| *idle != index);
     }
@@ -198,13 +213,30 @@ impl State {
         quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
     }
 
-    /// The next waiter that may have a connection that is idle: its grant, itself, the slot.
-    pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<(usize, Waiter, usize)> {
+    /// What to do with what is idle: lend it to the waiter whose turn it is or, when that one needs another credential and the database
+    /// is full, close it to make room. So one busy credential cannot starve another.
+    pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
+        let demand: Vec<u32> = (0..self.pools.len()).map(|pool| self.demand(pool, quotas)).collect();
+        let full = self.is_full();
         let Self { queue, leased_by, pools, .. } = self;
-        let may = |grant: usize| leased_by[grant] < quotas[grant].max_connections && !pools[quotas[grant].pool].idle.is_empty();
-        let (grant, waiter) = queue.pop(may)?;
-        let (index, _) = self.freshest(quotas[grant].pool)?;
-        Some((grant, waiter, index))
+        let spare =
+            |pool: usize| pools.iter().enumerate().find_map(|(other, it)| (other != pool).then(|| it.idle.first()).flatten());
+        let may = |grant: usize| {
+            let pool = quotas[grant].pool;
+            let PoolState { idle, connecting, claims, down, .. } = &pools[pool];
+            let wants_room = full && down.is_none() && connecting + claims < demand[pool] && spare(pool).is_some();
+            leased_by[grant] < quotas[grant].max_connections && (!idle.is_empty() || wants_room)
+        };
+        let grant = queue.choose(may)?;
+        let pool = quotas[grant].pool;
+        match self.freshest(pool) {
+            Some((index, _)) => Some(Match::Lend(grant, self.queue.take(grant)?, index)),
+            None => {
+                let index = (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| self.stalest(other))?;
+                self.pools[pool].claims += 1;
+                Some(Match::Close(index))
+            }
+        }
     }
 
     /// Hands an idle slot over.

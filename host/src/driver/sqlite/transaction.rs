@@ -70,7 +70,9 @@ impl SqliteSession {
         if self.transaction == Transaction::None {
             return Err(Failure::new(FailureKind::Invalid, "no transaction is open"));
         }
-        self.say(&format!("{what} \"{name}\"")).await.map(|()| Answer::Done)
+        // SQLite takes names that differ in case for the same, and the caller does not.
+        let exact: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        self.say(&format!("{what} \"s{exact}\"")).await.map(|()| Answer::Done)
     }
 
     /// Begins a transaction whose snapshot, and with it the schema, is fixed from here on.
