@@ -76,7 +76,7 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
                 Ok(report) => {
                     let sql =
-                        report.imports.iter().find(|import| import.starts_with("wharf:sql") && import.contains("/database@"));
+                        report.imports.iter().find(|import| import.starts_with("wharf:sql") && import.contains("/database@0.1."));
                     if let (Some(import), true) = (sql, described.databases.is_empty()) {
                         let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
                         let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";

@@ -1,10 +1,7 @@
 //! One database: its limit, its pools, its queue, and who gets the next free connection.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -27,8 +24,6 @@ use crate::driver::{Driver, Engine, Failure};
 /// After a failed attempt to connect, how long until the next; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(5);
-/// How often a database looks after its minimum, its control path and leases that last too long.
-const UPKEEP: Duration = Duration::from_secs(1);
 
 /// One pool of a database: a credential.
 #[derive(Debug)]
@@ -287,7 +282,7 @@ impl Drop for Waiting {
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock calls foreign code; a panic there is the counting invariant, and it must not be hidden by another.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -438,7 +433,7 @@ impl Inner {
         opened.await.unwrap_or(Ok(()))
     }
 
-    fn fill(self: &Arc<Self>, pool: usize, min: u32) {
+    pub(super) fn fill(self: &Arc<Self>, pool: usize, min: u32) {
         let mut state = self.state();
         while !state.closed && !state.is_full() && state.pools[pool].open + state.pools[pool].connecting < min {
             if state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry)
@@ -555,47 +550,6 @@ impl Inner {
         self.state().remove(index);
         self.capacity.give_back();
         self.dispatch();
-    }
-
-    async fn upkeep(self: Arc<Self>) {
-        while !self.state().closed {
-            tokio::select! {
-                () = tokio::time::sleep(UPKEEP) => {}
-                () = self.closing.cancelled() => return,
-            }
-            tokio::select! {
-                () = self.look_after_control() => {}
-                () = self.closing.cancelled() => return,
-            }
-            self.fill(0, self.settings.min_connections);
-            self.warn_of_leaks();
-            self.dispatch();
-        }
-    }
-
-    async fn look_after_control(&self) {
-        for pool in &self.pools {
-            let result = pool.control.ping(self.settings.connect_timeout).await;
-            if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
-                match result {
-                    Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
-                    Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),
-                }
-            }
-        }
-    }
-
-    fn warn_of_leaks(&self) {
-        let state = self.state();
-        for tenancy in state.slots().filter_map(|entry| entry.tenancy.as_ref()) {
-            let age = tenancy.since.elapsed();
-            if age >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed) {
-                self.counters.add(Counter::LeakWarnings);
-                let Borrower { plugin, request_id } = &tenancy.borrower;
-                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
-            }
-        }
     }
 }
 

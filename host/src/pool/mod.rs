@@ -18,6 +18,7 @@ pub mod settings;
 mod slot;
 mod state;
 mod tenancy;
+mod upkeep;
 
 pub use self::{
     capacity::HostCapacity,

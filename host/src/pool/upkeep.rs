@@ -1,0 +1,55 @@
+//! What a database looks after by the clock: its minimum, its control paths, and leases that last too long.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{Borrower, Counter, database::Inner};
+
+/// How often.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Runs until the pools are closed.
+    pub(super) async fn upkeep(self: Arc<Self>) {
+        while !self.state().closed {
+            tokio::select! {
+                () = tokio::time::sleep(UPKEEP) => {}
+                () = self.closing.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.look_after_control() => {}
+                () = self.closing.cancelled() => return,
+            }
+            self.fill(0, self.settings.min_connections);
+            self.warn_of_leaks();
+            self.dispatch();
+        }
+    }
+
+    async fn look_after_control(&self) {
+        for pool in &self.pools {
+            let result = pool.control.ping(self.settings.connect_timeout).await;
+            if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
+                match result {
+                    Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
+                    Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),
+                }
+            }
+        }
+    }
+
+    fn warn_of_leaks(&self) {
+        let state = self.state();
+        for tenancy in state.slots().filter_map(|entry| entry.tenancy.as_ref()) {
+            let age = tenancy.since.elapsed();
+            if age >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed) {
+                self.counters.add(Counter::LeakWarnings);
+                let Borrower { plugin, request_id } = &tenancy.borrower;
+                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
+            }
+        }
+    }
+}
