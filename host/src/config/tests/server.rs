@@ -12,7 +12,7 @@ colour = "red"
 [server]
 max-headers = 7
 [engine]
-cash = 3
+cahe = 3
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
@@ -40,10 +40,10 @@ error: unknown key `max-headers`
   |
   = help: did you mean `max_headers`?
 
-error: unknown key `cash`
+error: unknown key `cahe`
  --> wharf.toml:7:1
   |
-7 | cash = 3
+7 | cahe = 3
   | ^^^^
   |
   = help: did you mean `cache`?

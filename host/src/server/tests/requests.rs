@@ -172,11 +172,19 @@ async fn every_call_leaves_one_access_line() {
     let _lines = tracing::subscriber::set_default(tracing_subscriber::registry().with(filter).with(layer));
     let host = Host::start(|_| {}).await;
     let mut client = host.connect().await;
-    client.send("GET /hello?password=secret HTTP/1.1\r\nhost: x\r\nx-request-id: r1\r\n\r\n").await;
-    client.answer().await;
-    host.counted("answered", 1).await;
+    // Whether a line is wanted is cached for the whole process, and other tests that start and end meanwhile may have the cache say no.
+    let mut lines = String::new();
+    for calls in 1..=20 {
+        tracing::callsite::rebuild_interest_cache();
+        client.send("GET /hello?password=secret HTTP/1.1\r\nhost: x\r\nx-request-id: r1\r\n\r\n").await;
+        client.answer().await;
+        host.counted("answered", calls).await;
+        lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        if !lines.is_empty() {
+            break;
+        }
+    }
     drop(client);
-    let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let line: serde_json::Value = serde_json::from_str(lines.trim()).unwrap_or_else(|error| panic!("{error}: {lines}"));
     for (field, value) in
         [("method", "GET"), ("path", "/hello"), ("request_id", "r1"), ("plugin", "by-path"), ("outcome", "answered")]
