@@ -131,6 +131,8 @@ async fn a_drain_lets_calls_finish_and_cuts_the_stuck() {
     host.shutdown.cancel();
     host.script.go.add_permits(1);
     assert_eq!(within(waiting).await.unwrap().unwrap().status(), 200);
-    assert_eq!(host.stop().await, Drained { finished: 1, cut: 1, stuck: 0 });
+    // The first counts as finished by the drain only if the server saw the stop before it ended.
+    let drained = host.stop().await;
+    assert!(matches!(drained, Drained { finished: 0 | 1, cut: 1, stuck: 0 }), "{drained:?}");
     assert!(within(never).await.unwrap().is_err());
 }
