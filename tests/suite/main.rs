@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
+mod budgets;
 mod check;
 mod frozen;
 mod guests;

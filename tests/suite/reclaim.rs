@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        AcquireError, Borrower, Bounds, Counts, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until,
-        Via,
+        AcquireError, Borrower, Bounds, Counter, Counts, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings,
+        Until, Via,
     },
 };
 
@@ -358,4 +358,96 @@ async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host
         drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
     }
     assert_eq!(script.peak(), 1);
+}
+
+#[tokio::test]
+async fn a_saturated_database_does_not_keep_another_out_of_a_full_host() {
+    let script = Script::new();
+    let capacity = Arc::new(HostCapacity::new(MAX));
+    let make = |name: &'static str| {
+        let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: PATIENCE };
+        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+        Database::new(name, Settings { acquire_timeout: PATIENCE, ..settings() }, pools, vec![quota], Arc::clone(&capacity))
+    };
+    let ((one, one_grants), (other, other_grants)) = (make("one"), make("other"));
+    one.start(false).await.unwrap();
+    other.start(false).await.unwrap();
+    // Twice as many as there are places take turns for ever, so none is ever idle.
+    let busy = stream::iter(0..2 * MAX).map(|_| async {
+        loop {
+            let hold = acquire(&one, one_grants[0]).await.unwrap();
+            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
+        }
+    });
+    let busy = busy.buffer_unordered(2 * MAX as usize).for_each(|(): ()| async {});
+    let others = async {
+        // The host is full with the first's.
+        while one.counts().leased < MAX {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..10 {
+            drop(acquire(&other, other_grants[0]).await.unwrap());
+        }
+    };
+    tokio::select! {
+        () = busy => unreachable!("it never ends"),
+        done = timeout(PATIENCE, others) => done.unwrap(),
+    }
+    assert!(script.peak() <= MAX as usize, "{}", script.peak());
+}
+
+async fn idle(database: &Database) {
+    let idle = async {
+        while database.counts().idle == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, idle).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_no_ping_is_given_up_in_its_bound_or_with_the_call() {
+    let script = Script::new();
+    let (database, grant) = database(&script, Settings { test_before_acquire: Duration::ZERO, ..settings() });
+    database.start(false).await.unwrap();
+    drop(acquire(&database, grant).await.unwrap());
+    idle(&database).await;
+    // Long before the call's time is over the next connection is tried, or opened.
+    script.once(Step::Ping, Behaviour::Never);
+    drop(timeout(PATIENCE / 2, acquire(&database, grant)).await.unwrap().unwrap());
+    assert_eq!(database.counters().get(Counter::TestFailures), 1);
+    // A call that goes away while the ping runs takes nothing with it.
+    idle(&database).await;
+    script.once(Step::Ping, Behaviour::Never);
+    let pings = script.count(|event| matches!(event, Event::Began(Step::Ping, _)));
+    tokio::select! {
+        _ = acquire(&database, grant) => unreachable!("the ping never ends"),
+        () = script.began(Step::Ping, pings + 1) => {}
+    }
+    all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
+    let script = Script::new();
+    let bounds = Bounds { cancel: PATIENCE, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    script.once(Step::Cancel, Behaviour::Slow);
+    let hold = acquire(&database, grant).await.unwrap();
+    let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
+    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    timeout(PATIENCE, script.began(Step::Cancel, 1)).await.unwrap();
+    script.release(Step::Run(Kind::Query));
+    timeout(
+        PATIENCE,
+        script.until(|events| events.iter().any(|event| matches!(event, Event::Ended(Step::Run(Kind::Query), ..)))),
+    )
+    .await
+    .unwrap();
+    script.release(Step::Cancel);
+    drop(hold);
+    all_free(&database, grant).await.unwrap();
+    assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Control, _))), 1, "{:?}", script.events());
 }

@@ -77,7 +77,6 @@ async fn open_all(config: &Config, progress: &dyn Progress, databases: &mut Data
             let grant = Grant {
                 database: database.clone(),
                 id,
-                access: granted.access,
                 max_connections: granted.max_connections,
                 max_result: ResultLimit { rows: granted.max_rows, bytes: granted.max_result_bytes },
                 max_statements: granted.max_statements,

@@ -148,6 +148,29 @@ pub enum Operation {
     CloseCursor(u32),
 }
 
+impl Operation {
+    /// Whether it runs SQL of the guest's; one that begins, ends or fetches does not count as a statement.
+    #[must_use]
+    pub fn is_statement(&self) -> bool {
+        matches!(self, Self::Query(..) | Self::Execute(_) | Self::ExecuteMany(..) | Self::OpenCursor(..))
+    }
+
+    /// Bytes that its SQL and its parameters take here.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of_list = |params: &[Value]| params.iter().map(Value::bytes).sum::<usize>();
+        match self {
+            Self::Query(statement, _) | Self::Execute(statement) | Self::OpenCursor(_, statement) => {
+                statement.sql.len() + of_list(&statement.params)
+            }
+            Self::ExecuteMany(sql, lists) => {
+                sql.len() + lists.iter().map(|list| size_of::<Vec<Value>>() + of_list(list)).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// What an operation came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {

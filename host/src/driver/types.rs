@@ -14,3 +14,18 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::wharf::sql::types::*;
+
+impl Value {
+    /// Bytes that the value takes here, with all that it owns.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let owned = match self {
+            Self::Decimal(text) | Self::Text(text) | Self::Json(text) | Self::Network(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Array(array) => array.elements.bytes() + array.nulls.len(),
+            Self::Other(other) => other.type_name.len() + other.text.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + owned
+    }
+}

@@ -65,8 +65,8 @@ fn operation(error: OperationError, message: String) -> Error {
         OperationError::Busy(_) => plain(ErrorKind::Busy, message),
         OperationError::Aborted => plain(ErrorKind::TransactionAborted, message),
         OperationError::Invalid(_) => plain(ErrorKind::Invalid, message),
-        OperationError::TooManyCursors { maximum } => {
-            plain(ErrorKind::LimitExceeded, message).with("limit", "cursors").with("maximum", maximum)
+        OperationError::TooMany { what, maximum } => {
+            plain(ErrorKind::LimitExceeded, message).with("limit", what).with("maximum", maximum)
         }
     }
 }

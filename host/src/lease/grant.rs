@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    driver::{ResultLimit, settings::Access},
+    driver::ResultLimit,
     pool::{Database, GrantId},
 };
 
@@ -14,8 +14,6 @@ pub struct Grant {
     pub database: Database,
     /// The grant's number there.
     pub id: GrantId,
-    /// What the credential may do; the database guards it.
-    pub access: Access,
     /// Connections that the plugin, and so any one call, may have at once.
     pub max_connections: u32,
     /// Rows and bytes of one result, or of one batch of a cursor.

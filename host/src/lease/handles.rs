@@ -2,13 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use super::{
     Error,
     grant::Grant,
-    scope::{Counted, Purpose, Scope},
+    scope::{Admitted, Counted, Purpose, Scope},
 };
 use crate::{
     driver::{Answer, Batch, ColumnInfo, Engine, Execution, Operation, ResultLimit, Rows, Statement, TransactionOptions, Value},
@@ -23,17 +23,11 @@ const MAX_NAME: usize = 63;
 pub(super) struct Lease {
     pub(super) hold: Hold,
     counted: Counted,
-    /// Numbers for transactions and cursors.
-    numbers: AtomicU32,
 }
 
 impl Lease {
     pub(super) fn new(hold: Hold, counted: Counted) -> Self {
-        Self { hold, counted, numbers: AtomicU32::new(1) }
-    }
-
-    fn number(&self) -> u32 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+        Self { hold, counted }
     }
 
     /// Gives the connection back although handles to it exist still.
@@ -46,38 +40,39 @@ impl Lease {
         self.counted.scope.grant(self.counted.grant)
     }
 
+    /// Counts an operation, and runs it.
     async fn run(&self, via: Via, operation: Operation) -> Result<Answer, Error> {
-        let until = self.counted.scope.statement_until(self.counted.grant);
-        self.hold.run(via, operation, until).await.map_err(Error::Operation)
+        self.run_admitted(via, self.counted.scope.admit(self.counted.grant, operation)?).await
     }
 
-    /// Runs a guest's statement, which counts.
-    async fn statement(&self, via: Via, operation: Operation) -> Result<Answer, Error> {
-        self.counted.scope.count_statement(self.counted.grant)?;
-        self.run(via, operation).await
+    async fn run_admitted(&self, via: Via, Admitted { operation, in_flight }: Admitted) -> Result<Answer, Error> {
+        let until = self.counted.scope.statement_until(self.counted.grant);
+        let answer = self.hold.run(via, operation, until).await.map_err(Error::Operation);
+        drop(in_flight);
+        answer
     }
 
     async fn query(&self, via: Via, statement: Statement) -> Result<Rows, Error> {
-        let answer = self.statement(via, Operation::Query(statement, self.grant().max_result)).await?;
-        if let Answer::Rows(rows) = answer { Ok(rows) } else { Err(unexpected()) }
+        rows(self.run(via, Operation::Query(statement, self.grant().max_result)).await?)
     }
 
     async fn execute(&self, via: Via, statement: Statement) -> Result<Execution, Error> {
-        executed(self.statement(via, Operation::Execute(statement)).await?)
+        executed(self.run(via, Operation::Execute(statement)).await?)
     }
 
     async fn execute_many(&self, via: Via, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
-        if params.is_empty() {
-            return Ok(Execution { rows_affected: 0, last_insert_id: None });
-        }
-        executed(self.statement(via, Operation::ExecuteMany(sql, params)).await?)
+        executed(self.run(via, Operation::ExecuteMany(sql, params)).await?)
     }
 
     async fn begin(self: &Arc<Self>, options: TransactionOptions) -> Result<Transaction, Error> {
-        let transaction = Transaction { number: self.number(), lease: Arc::clone(self), alone: false };
+        let transaction = Transaction { number: self.counted.scope.number(), lease: Arc::clone(self), alone: false };
         self.run(Via::Transaction(transaction.number), Operation::Begin(options)).await?;
         Ok(transaction)
     }
+}
+
+fn rows(answer: Answer) -> Result<Rows, Error> {
+    if let Answer::Rows(rows) = answer { Ok(rows) } else { Err(unexpected()) }
 }
 
 fn executed(answer: Answer) -> Result<Execution, Error> {
@@ -105,6 +100,12 @@ impl Database {
         self.scope.lease(self.grant, purpose).await
     }
 
+    /// Runs one statement on a connection that is leased for it; counted before it waits for one.
+    async fn once(&self, operation: Operation) -> Result<Answer, Error> {
+        let admitted = self.scope.admit(self.grant, operation)?;
+        self.lease(Purpose::Statement).await?.run_admitted(Via::Connection, admitted).await
+    }
+
     /// The dialect.
     #[must_use]
     pub fn engine(&self) -> Engine {
@@ -118,7 +119,7 @@ impl Database {
     /// # Cancellation
     /// Dropping the future gives up the wait, or cancels the statement on the server.
     pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
-        self.lease(Purpose::Statement).await?.query(Via::Connection, statement).await
+        rows(self.once(Operation::Query(statement, self.scope.grant(self.grant).max_result)).await?)
     }
 
     /// As [`Database::query`], counting rows instead of returning them.
@@ -126,7 +127,7 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn execute(&self, statement: Statement) -> Result<Execution, Error> {
-        self.lease(Purpose::Statement).await?.execute(Via::Connection, statement).await
+        executed(self.once(Operation::Execute(statement)).await?)
     }
 
     /// One statement with several lists of parameters, all or nothing.
@@ -134,7 +135,7 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn execute_many(&self, sql: Arc<str>, params: Vec<Vec<Value>>) -> Result<Execution, Error> {
-        self.lease(Purpose::Statement).await?.execute_many(Via::Connection, sql, params).await
+        executed(self.once(Operation::ExecuteMany(sql, params)).await?)
     }
 
     /// Starts a transaction on a connection of its own.
@@ -160,8 +161,9 @@ impl Database {
     /// # Errors
     /// As for `query`.
     pub async fn cursor(&self, statement: Statement) -> Result<Cursor, Error> {
+        let opening = Opening::new(&self.scope, self.grant, statement)?;
         let transaction = self.begin(TransactionOptions { isolation: None, read_only: true }).await?;
-        let mut cursor = transaction.cursor(statement).await?;
+        let mut cursor = transaction.open(opening).await?;
         cursor.own = Some(transaction);
         Ok(cursor)
     }
@@ -273,7 +275,11 @@ impl Transaction {
     /// # Errors
     /// As for `query`.
     pub async fn cursor(&self, statement: Statement) -> Result<Cursor, Error> {
-        let number = self.lease.number();
+        let Counted { scope, grant, .. } = &self.lease.counted;
+        self.open(Opening::new(scope, *grant, statement)?).await
+    }
+
+    async fn open(&self, Opening { number, admitted }: Opening) -> Result<Cursor, Error> {
         // Made first, so that whatever was opened is closed when the answer is not awaited.
         let mut cursor = Cursor {
             columns: Vec::new(),
@@ -283,7 +289,7 @@ impl Transaction {
             streamed: AtomicBool::new(false),
             own: None,
         };
-        let answer = self.lease.statement(cursor.via(), Operation::OpenCursor(number, statement)).await?;
+        let answer = self.lease.run_admitted(cursor.via(), admitted).await?;
         let Answer::Columns(columns) = answer else { return Err(unexpected()) };
         cursor.columns = columns;
         Ok(cursor)
@@ -353,6 +359,19 @@ impl Drop for Transaction {
 fn checked(name: &str) -> Result<Arc<str>, Error> {
     let fine = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if fine { Ok(name.into()) } else { Err(Error::Invalid("a savepoint's name is 1 to 63 letters, digits or underscores")) }
+}
+
+/// A cursor that is about to be opened; counted before it waits for a connection.
+struct Opening {
+    number: u32,
+    admitted: Admitted,
+}
+
+impl Opening {
+    fn new(scope: &Arc<Scope>, grant: usize, statement: Statement) -> Result<Self, Error> {
+        let number = scope.number();
+        Ok(Self { number, admitted: scope.admit(grant, Operation::OpenCursor(number, statement))? })
+    }
 }
 
 /// An open cursor; dropping it closes it.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError, Weak,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
 use tokio::time::Instant;
@@ -13,7 +13,16 @@ use super::{
     grant::Grant,
     handles::{Database, Lease},
 };
-use crate::pool::{Borrower, Ended, Limit, Until};
+use crate::{
+    driver::Operation,
+    pool::{Borrower, Ended, Limit, Until},
+};
+
+/// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
+const MAX_IN_FLIGHT: usize = 16 << 20;
+
+/// What an operation costs besides, so that the number of those under way has a bound, too.
+const COST: usize = 1024;
 
 /// Who a call is, for logs, limits and the operator's view.
 #[derive(Clone, Debug)]
@@ -54,6 +63,10 @@ pub struct Scope {
     grants: Arc<Grants>,
     /// For each grant, what of its budgets is used.
     used: Vec<Used>,
+    /// Bytes of the operations that are under way.
+    in_flight: AtomicUsize,
+    /// The next number for a transaction or a cursor.
+    numbers: AtomicU32,
     /// The leases that may be alive.
     leases: Mutex<Vec<Weak<Lease>>>,
     ended: OnceLock<End>,
@@ -72,7 +85,16 @@ impl Scope {
     #[must_use]
     pub fn new(call: CallInfo, grants: Arc<Grants>) -> Arc<Self> {
         let used = (0..grants.len()).map(|_| Used::default()).collect();
-        Arc::new(Self { call, grants, used, leases: Mutex::default(), ended: OnceLock::new(), over: CancellationToken::new() })
+        Arc::new(Self {
+            call,
+            grants,
+            used,
+            in_flight: AtomicUsize::new(0),
+            numbers: AtomicU32::new(1),
+            leases: Mutex::default(),
+            ended: OnceLock::new(),
+            over: CancellationToken::new(),
+        })
     }
 
     /// Who the call is.
@@ -97,31 +119,47 @@ impl Scope {
 
     /// Ends the scope: nothing can be acquired any more, and every lease is taken back by its slot. Does not wait, cannot fail, and
     /// counts only the first time.
-    ///
-    /// Returns how many leases the handler had not given back.
-    pub fn end(&self, end: End) -> usize {
+    pub fn end(&self, end: End) {
         if self.ended.set(end).is_err() {
-            return 0;
+            return;
         }
         self.over.cancel();
-        let leases = std::mem::take(&mut *self.leases());
-        let held = leases.iter().filter_map(Weak::upgrade).filter(|lease| lease.hold.ended().is_none());
-        held.map(|lease| lease.hold.release(Ended::CallEnded)).count()
+        for lease in std::mem::take(&mut *self.leases()).iter().filter_map(Weak::upgrade) {
+            lease.hold.release(Ended::CallEnded);
+        }
     }
 
     pub(super) fn grant(&self, grant: usize) -> &Grant {
         self.grants.at(grant)
     }
 
-    /// Counts a statement against its budget.
-    pub(super) fn count_statement(&self, grant: usize) -> Result<(), Error> {
-        let maximum = self.grant(grant).max_statements;
-        if self.used[grant].statements.fetch_add(1, Ordering::Relaxed) < maximum {
-            return Ok(());
+    /// Counts an operation against the budgets of the call, before it waits for anything.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for one statement too many, and for more under way at once than [`MAX_IN_FLIGHT`].
+    pub(super) fn admit(self: &Arc<Self>, grant: usize, operation: Operation) -> Result<Admitted, Error> {
+        let bytes = COST + operation.bytes();
+        // Made first: what it has added it takes off again, admitted or not.
+        let in_flight = InFlight { scope: Arc::clone(self), bytes };
+        let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        // One alone is as large as a host call may be.
+        if before > 0 && before + bytes > MAX_IN_FLIGHT {
+            return Err(Error::Limit { limit: "bytes_in_flight", maximum: MAX_IN_FLIGHT as u64 });
         }
-        // Stays at the maximum, so that it cannot wrap.
-        self.used[grant].statements.store(maximum, Ordering::Relaxed);
-        Err(Error::Limit { limit: "max_statements", maximum: maximum.into() })
+        if operation.is_statement() {
+            let (statements, maximum) = (&self.used[grant].statements, self.grant(grant).max_statements);
+            if statements.fetch_add(1, Ordering::Relaxed) >= maximum {
+                // Stays at the maximum, so that it cannot wrap.
+                statements.store(maximum, Ordering::Relaxed);
+                return Err(Error::Limit { limit: "max_statements", maximum: maximum.into() });
+            }
+        }
+        Ok(Admitted { operation, in_flight })
+    }
+
+    /// A number for a transaction or a cursor.
+    pub(super) fn number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Until when a statement that starts now may run.
@@ -169,6 +207,24 @@ impl Scope {
 
     fn leases(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Lease>>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An operation that has been counted.
+pub(super) struct Admitted {
+    pub(super) operation: Operation,
+    pub(super) in_flight: InFlight,
+}
+
+/// An operation's share of what a call may have under way, until it is dropped.
+pub(super) struct InFlight {
+    scope: Arc<Scope>,
+    bytes: usize,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.scope.in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

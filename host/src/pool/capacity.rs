@@ -16,6 +16,8 @@ pub struct HostCapacity {
     used: AtomicU32,
     /// Whether a database was refused a place since somebody looked last.
     wanted: AtomicBool,
+    /// Whether a database without any connection found neither a place nor an idle connection that could be closed.
+    starving: AtomicBool,
     databases: Mutex<Vec<Weak<Inner>>>,
 }
 
@@ -23,19 +25,8 @@ impl HostCapacity {
     /// At most `max` connections at any time.
     #[must_use]
     pub fn new(max: u32) -> Self {
-        Self { max, used: AtomicU32::new(0), wanted: AtomicBool::new(false), databases: Mutex::new(Vec::new()) }
-    }
-
-    /// The limit.
-    #[must_use]
-    pub fn max(&self) -> u32 {
-        self.max
-    }
-
-    /// Connections in whatever state, now.
-    #[must_use]
-    pub fn used(&self) -> u32 {
-        self.used.load(Ordering::Acquire)
+        let (wanted, starving) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { max, used: AtomicU32::new(0), wanted, starving, databases: Mutex::default() }
     }
 
     pub(super) fn register(&self, database: Weak<Inner>) {
@@ -45,8 +36,10 @@ impl HostCapacity {
     pub(super) fn try_take(&self) -> bool {
         let taken =
             self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < self.max).then_some(used + 1)).is_ok();
-        if !taken {
-            self.wanted.store(true, Ordering::Release);
+        match taken {
+            // There was a place: who starves looks for one again before anything is closed for it.
+            true => self.starving.store(false, Ordering::Release),
+            false => self.wanted.store(true, Ordering::Release),
         }
         taken
     }
@@ -60,7 +53,9 @@ impl HostCapacity {
     /// database's state locked.
     pub(super) fn dispatch_wanting(&self) {
         self.wanted.store(false, Ordering::Release);
-        for database in self.others(None) {
+        let mut databases = self.others(None);
+        databases.sort_by_key(|database| database.state().counts().total() > 0);
+        for database in databases {
             database.dispatch();
         }
     }
@@ -74,9 +69,18 @@ impl HostCapacity {
         }
     }
 
-    /// Asks some other database to close one idle connection. Must not be called with a database's state locked.
-    pub(super) fn make_room(&self, asking: &Inner) {
-        let _ = self.others(Some(asking)).iter().any(|database| database.evict_idle());
+    /// Asks some other database to close one idle connection, even of its minimum: calls wait for it. When none is idle and the asking
+    /// database starves, the next that comes free is closed. Must not be called with a database's state locked.
+    pub(super) fn make_room(&self, asking: &Inner, starving: bool) {
+        let found = self.others(Some(asking)).iter().any(|database| database.evict_idle());
+        if starving && !found {
+            self.starving.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the connection that has just come free is to be closed in favour of a database that has none. Told once.
+    pub(super) fn take_starving(&self) -> bool {
+        self.starving.load(Ordering::Acquire) && self.starving.swap(false, Ordering::AcqRel)
     }
 
     fn others(&self, except: Option<&Inner>) -> Vec<std::sync::Arc<Inner>> {

@@ -15,6 +15,8 @@ use crate::driver::{Control, Driver, Failure, FailureKind, Session};
 /// Owns the control session, and opens it anew when it broke.
 pub(super) struct ControlPath {
     driver: Arc<dyn Driver>,
+    /// How long an open session may take to answer that it is alive; who wants to cancel something waits for its turn meanwhile.
+    patience: Duration,
     /// Whether it failed when it was last looked after, so that only changes are logged.
     pub(super) down: AtomicBool,
     /// One caller at a time; each is bounded, the wait for its turn included.
@@ -28,8 +30,8 @@ impl fmt::Debug for ControlPath {
 }
 
 impl ControlPath {
-    pub(super) fn new(driver: Arc<dyn Driver>) -> Self {
-        Self { driver, down: AtomicBool::new(false), open: Mutex::new(None) }
+    pub(super) fn new(driver: Arc<dyn Driver>, patience: Duration) -> Self {
+        Self { driver, patience, down: AtomicBool::new(false), open: Mutex::new(None) }
     }
 
     /// Asks the server to end what the session runs.
@@ -75,7 +77,7 @@ impl ControlPath {
                 Request::Cancel(session) => control.cancel(session).await.map(|()| true),
                 Request::Terminate(session) => control.terminate(session).await.map(|()| true),
                 Request::IsListed(session) => control.is_listed(session).await,
-                Request::Ping => control.ping().await.map(|()| true),
+                Request::Ping => timeout(self.patience, control.ping()).await.unwrap_or_else(|_| Err(silent())).map(|()| true),
             };
             if !answer.as_ref().is_err_and(|failure| failure.lost) {
                 *open = Some(control);
@@ -86,9 +88,13 @@ impl ControlPath {
         match timeout(bound, AssertUnwindSafe(attempt).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_panic)) => Err(Failure::new(FailureKind::Disconnected, "the driver panicked on the control path").lost()),
-            Err(_elapsed) => Err(Failure::new(FailureKind::Disconnected, "the control path did not answer in time").lost()),
+            Err(_elapsed) => Err(silent()),
         }
     }
+}
+
+fn silent() -> Failure {
+    Failure::new(FailureKind::Disconnected, "the control path did not answer in time").lost()
 }
 
 /// What the control session is asked.

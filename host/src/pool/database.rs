@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -24,6 +25,9 @@ use crate::driver::{Driver, Engine, Failure};
 /// After a failed attempt to connect, how long until the next; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What closing a control path may last when no time is left.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// One pool of a database: a credential.
 #[derive(Debug)]
@@ -108,7 +112,10 @@ impl Database {
         let mut made: Vec<Pool> = Vec::with_capacity(pools.len());
         for PoolSpec { driver, shares_control_of } in pools {
             let shared = shares_control_of.and_then(|earlier| made.get(earlier)).map(|earlier| Arc::clone(&earlier.control));
-            made.push(Pool { control: shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver)))), driver });
+            made.push(Pool {
+                control: shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver), settings.bounds.cancel))),
+                driver,
+            });
         }
         let grants = (0..quotas.len()).map(GrantId).collect();
         let inner = Arc::new(Inner {
@@ -135,20 +142,14 @@ impl Database {
     pub async fn start(&self, eager: bool) -> Result<(), Failure> {
         let limit = self.0.settings.connect_timeout;
         for (index, pool) in self.0.pools.iter().enumerate() {
-            let opened = pool.control.ping(limit).await;
-            if let Err(failure) = opened {
-                if eager {
-                    return Err(failure);
-                }
-                tracing::warn!(database = %self.0.name, %failure, "the database cannot be reached yet");
-                continue;
+            match pool.control.ping(limit).await {
+                Ok(()) if eager => self.0.probe(index).await?,
+                Ok(()) => {}
+                Err(failure) if eager => return Err(failure),
+                Err(failure) => tracing::warn!(database = %self.0.name, %failure, "the database cannot be reached yet"),
             }
-            let min = if index == 0 { self.0.settings.min_connections } else { 0 };
-            if eager {
-                self.0.probe(index).await?;
-            }
-            self.0.fill(index, min);
         }
+        self.0.fill(0, self.0.settings.min_connections);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { inner.upkeep().await });
         Ok(())
@@ -228,7 +229,8 @@ impl Database {
     /// the server asked whether it is gone.
     ///
     /// # Bounds
-    /// Returns at `deadline` at the latest, with the number of sessions that were not confirmed as gone by then.
+    /// Returns at `deadline` at the latest, plus [`GOODBYE`] for the control paths, with the number of sessions that were not confirmed
+    /// as gone by then.
     pub async fn close(&self, deadline: Instant) -> Leftovers {
         let waiters = {
             let mut state = self.0.state();
@@ -246,9 +248,8 @@ impl Database {
         self.0.closing.cancel();
         self.0.tasks.close();
         let _ = timeout_at(deadline, self.0.tasks.wait()).await;
-        for pool in &self.0.pools {
-            pool.control.close(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))).await;
-        }
+        let bound = deadline.saturating_duration_since(Instant::now()).max(GOODBYE);
+        join_all(self.0.pools.iter().map(|pool| pool.control.close(bound))).await;
         Leftovers { sessions: self.0.state().counts().total() }
     }
 }
@@ -321,9 +322,7 @@ impl Inner {
             let room = self.grow(&mut state);
             (Waiting { database: Arc::clone(self), place, answer }, room)
         };
-        if room == Room::HostFull {
-            self.capacity.make_room(self);
-        }
+        self.make_room(room);
         Ok(Taken::Place(waiting))
     }
 
@@ -343,10 +342,19 @@ impl Inner {
 
     /// Gives what is idle to who waits, and opens what is still missing.
     pub(super) fn dispatch(self: &Arc<Self>) {
+        self.change(|_| ());
+    }
+
+    /// Changes the state and gives what is idle to who waits, under one lock, so that nobody comes in between.
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         // Holds are sent outside the lock: one that nobody wants any more is dropped there.
-        let (granted, room) = {
+        let (result, granted, room) = {
             let mut state = self.state();
+            let result = change(&mut state);
             let mut granted = Vec::new();
+            if state.queue.len() == 0 {
+                return result;
+            }
             while let Some(matched) = state.next_match(&self.quotas) {
                 match matched {
                     Match::Lend(grant, waiter, index) => {
@@ -355,14 +363,20 @@ impl Inner {
                     Match::Close(index) => self.retire(&mut state, index),
                 }
             }
-            (granted, self.grow(&mut state))
+            (result, granted, self.grow(&mut state))
         };
         for (answer, hold) in granted {
             // Who gave up meanwhile drops the hold, which gives the connection back.
             let _ = answer.send(Ok(hold));
         }
-        if room == Room::HostFull {
-            self.capacity.make_room(self);
+        self.make_room(room);
+        result
+    }
+
+    /// Lets another database close a connection, when the host has no room for those that are missing here.
+    fn make_room(&self, room: Room) {
+        if let Room::HostFull { starving } = room {
+            self.capacity.make_room(self, starving);
         }
     }
 
@@ -396,7 +410,7 @@ impl Inner {
                         state.pools[pool].claims += 1;
                         self.retire(state, index);
                     }
-                    None if !state.is_full() => return Room::HostFull,
+                    None if !state.is_full() => return Room::HostFull { starving: state.counts().total() == 0 },
                     Some(_) | None => break,
                 }
             }
@@ -463,33 +477,35 @@ impl Inner {
         stalest.is_some()
     }
 
-    /// Puts a clean connection into its pool's list, or hands it on; `false` when the pool is closed.
+    /// Puts a clean connection into its pool's list, or hands it on; `false` when it has to be closed: the pool is, or a database that
+    /// has none gets its place.
     pub(super) fn publish(self: &Arc<Self>, index: usize) -> bool {
-        let wanted = {
-            let mut state = self.state();
-            if state.closed {
+        let spare = self.capacity.take_starving();
+        let published = self.change(|state| {
+            if spare || state.closed {
                 return false;
             }
             state.end_tenancy(index);
             state.transition(index, Phase::Idle);
-            state.queue.len() > 0
-        };
-        if wanted {
-            self.dispatch();
-        } else if self.capacity.is_wanted() {
+            true
+        });
+        if published && self.capacity.is_wanted() {
             self.capacity.dispatch_wanting();
         }
-        true
+        published
     }
 
     /// The first publication of a connection: opening works again.
     pub(super) fn connected(&self, pool: usize) {
         self.counters.add(Counter::Connected);
-        let mut state = self.state();
-        if state.pools[pool].down.take().is_some() {
+        let was_down = {
+            let pool = &mut self.state().pools[pool];
+            pool.failures = 0;
+            pool.down.take().is_some()
+        };
+        if was_down {
             tracing::info!(database = %self.name, "connected again");
         }
-        state.pools[pool].failures = 0;
     }
 
     /// An attempt to connect failed: who waits for this pool is told, unless it has other connections to wait for.
@@ -531,11 +547,16 @@ impl Inner {
         idle
     }
 
-    pub(super) fn is_idle_for_too_long(&self, slot: &Slot) -> bool {
-        let state = self.state();
+    /// Takes a slot out of the idle ones if it has been idle for too long and the pool's minimum does not need it.
+    pub(super) fn take_out_idle(&self, slot: &Slot) -> bool {
+        let mut state = self.state();
         let min = if slot.pool == 0 { self.settings.min_connections } else { 0 };
-        state.pools[slot.pool].open > min
-            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= self.settings.idle_timeout)
+        let old = state.pools[slot.pool].open > min
+            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= self.settings.idle_timeout);
+        if old {
+            state.transition(slot.index, Phase::Reclaiming);
+        }
+        old
     }
 
     pub(super) fn move_to(&self, index: usize, phase: Phase) {
@@ -547,9 +568,8 @@ impl Inner {
 
     /// The session is gone, and its place free.
     pub(super) fn gone(self: &Arc<Self>, index: usize) {
-        self.state().remove(index);
         self.capacity.give_back();
-        self.dispatch();
+        self.change(|state| state.remove(index));
     }
 }
 
@@ -557,5 +577,8 @@ impl Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
     Enough,
-    HostFull,
+    HostFull {
+        /// The database has no connection at all, so none of its own will ever come free.
+        starving: bool,
+    },
 }

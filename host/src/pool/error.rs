@@ -104,9 +104,11 @@ pub enum OperationError {
     /// The handle or the request makes no sense now.
     #[error("{0}")]
     Invalid(&'static str),
-    /// More cursors than one transaction may have open.
-    #[error("{maximum} cursors are open in this transaction already")]
-    TooManyCursors {
+    /// More of something than one transaction may have open.
+    #[error("{maximum} {what} are open in this transaction already")]
+    TooMany {
+        /// Of what: the name of the limit.
+        what: &'static str,
         /// The limit.
         maximum: usize,
     },

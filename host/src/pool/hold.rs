@@ -1,6 +1,6 @@
 //! A borrowed connection, as its borrower has it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -100,12 +100,6 @@ impl Hold {
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         self.tenancy.ended.get().copied()
-    }
-
-    /// The session's number on the server, for logs.
-    #[must_use]
-    pub fn session_id(&self) -> i64 {
-        self.slot.session.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |session| session.id)
     }
 
     /// Takes the connection back although handles to it exist still; their operations fail from now on. Does not wait.

@@ -22,8 +22,9 @@ use super::{
 use crate::driver::{Connection, Operation, Session};
 
 /// How long to wait before the server is asked again about a session that it would not confirm as gone.
+/// Short even at last: the place is needed as soon as the server is back.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+const LAST_RETRY: Duration = Duration::from_secs(1);
 
 impl Owner {
     /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.

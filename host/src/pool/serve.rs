@@ -26,6 +26,10 @@ use crate::driver::{Answer, Connection, Failure, FailureKind, Operation, Transac
 /// Cursors that one transaction may have open at once.
 const MAX_CURSORS: usize = 32;
 
+/// Savepoints that one transaction may have at once. PostgreSQL keeps 64 subtransactions of a session in shared memory; with more, every
+/// other session pays for looking them up.
+const MAX_SAVEPOINTS: usize = 64;
+
 /// How a lease left its connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
@@ -169,7 +173,7 @@ impl Owner {
             return None;
         }
         let (via, operation) = match work {
-            Work::Test => return self.test(until, answer).await,
+            Work::Test => return self.test(lease, until, answer).await,
             Work::Run(via, operation) => (via, operation),
         };
         if let Err(error) = lease.may(via, &operation) {
@@ -207,19 +211,33 @@ impl Owner {
         }
     }
 
-    async fn test(&mut self, until: Until, answer: oneshot::Sender<Result<Answer, OperationError>>) -> Option<Left> {
-        let tested = tokio::time::timeout_at(until.at, self.connection.ping()).await;
-        let result = match tested {
-            Ok(Ok(())) => Ok(Answer::Done),
-            Ok(Err(failure)) => Err(OperationError::Failed(failure)),
-            Err(_elapsed) => Err(OperationError::Ended(Ended::Lost)),
+    /// Pings a connection before its borrower gets it. One that does not answer, or not in time to be told, is broken.
+    async fn test(
+        &mut self,
+        lease: &mut Lease<'_>,
+        until: Until,
+        mut answer: oneshot::Sender<Result<Answer, OperationError>>,
+    ) -> Option<Left> {
+        let bound = until.at.min(Instant::now() + self.database.settings.bounds.reset);
+        let Self { database, inbox, connection, .. } = self;
+        let why = tokio::select! {
+            biased;
+            pinged = connection.ping() => match pinged {
+                Ok(()) => {
+                    let _ = answer.send(Ok(Answer::Done));
+                    return None;
+                }
+                Err(_) => Ended::Lost,
+            },
+            why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => why,
+            () = answer.closed() => Ended::Cancelled,
+            () = sleep_until(bound) => Ended::Lost,
         };
-        let failed = result.is_err();
-        let _ = answer.send(result);
-        failed.then(|| {
-            self.database.counters.add(Counter::TestFailures);
-            Left { why: Ended::Lost, rest: Rest::Broken }
-        })
+        if why == Ended::Lost {
+            database.counters.add(Counter::TestFailures);
+        }
+        let _ = answer.send(Err(OperationError::Ended(why)));
+        Some(Left { why, rest: Rest::Broken })
     }
 
     /// Runs an operation to its end or until something ends it early; then cancels it on the server and waits for it to settle.
@@ -323,16 +341,17 @@ async fn cancel(
 ) -> bool {
     let mut running = pin!(running);
     let bounds = &database.settings.bounds;
-    let asked = tokio::select! {
+    let mut asking = pin!(database.pools[pool].control.cancel(session, bounds.cancel));
+    let (ended, asked) = tokio::select! {
         biased;
-        // It may end by itself while the server is asked.
-        _ = &mut running => return true,
-        asked = database.pools[pool].control.cancel(session, bounds.cancel) => asked,
+        // By itself, while the server is asked. A question dropped half-way would cost the control session.
+        _ = &mut running => (true, asking.await),
+        asked = &mut asking => (false, asked),
     };
     if asked.is_ok() {
         database.counters.add(Counter::Cancelled);
     }
-    let settled = asked.is_ok() && timeout(bounds.settle, running).await.is_ok();
+    let settled = ended || (asked.is_ok() && timeout(bounds.settle, running).await.is_ok());
     if !settled {
         database.counters.add(Counter::CancelFailures);
     }
@@ -408,7 +427,10 @@ impl Lease<'_> {
             Operation::RollbackTo(_) => Ok(()),
             _ if transaction.doomed => Err(OperationError::Aborted),
             Operation::OpenCursor(..) if transaction.cursors.len() >= MAX_CURSORS => {
-                Err(OperationError::TooManyCursors { maximum: MAX_CURSORS })
+                Err(OperationError::TooMany { what: "cursors", maximum: MAX_CURSORS })
+            }
+            Operation::Savepoint(_) if transaction.savepoints.len() >= MAX_SAVEPOINTS => {
+                Err(OperationError::TooMany { what: "savepoints", maximum: MAX_SAVEPOINTS })
             }
             _ => Ok(()),
         }

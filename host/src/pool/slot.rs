@@ -29,8 +29,6 @@ pub(super) struct Slot {
     pub(super) commands: mpsc::Sender<Command>,
     /// Bounded by the handles that can send one; see [`Notice`].
     pub(super) notices: mpsc::UnboundedSender<Notice>,
-    /// Known once connected.
-    pub(super) session: Mutex<Option<Session>>,
     /// The lease that was handed out last.
     tenancy: Mutex<Option<Arc<Tenancy>>>,
 }
@@ -93,7 +91,7 @@ pub(super) struct Inbox {
 pub(super) fn new(pool: usize, index: usize) -> (Arc<Slot>, Inbox) {
     let (commands, command_inbox) = mpsc::channel(COMMANDS);
     let (notices, notice_inbox) = mpsc::unbounded_channel();
-    let slot = Slot { pool, index, commands, notices, session: Mutex::new(None), tenancy: Mutex::new(None) };
+    let slot = Slot { pool, index, commands, notices, tenancy: Mutex::new(None) };
     (Arc::new(slot), Inbox { commands: command_inbox, notices: notice_inbox })
 }
 
@@ -114,7 +112,6 @@ pub(super) async fn run(
         Err(failure) => return database.connect_failed(&slot, failure),
     };
     let session = connection.session().clone();
-    *slot.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
     database.connected(slot.pool);
     let lifetime = database.settings.max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
     let mut owner = Owner { expires: Instant::now() + lifetime, database: Arc::clone(&database), slot, inbox, connection };
@@ -184,7 +181,7 @@ impl Owner {
                 return Closing::Polite;
             }
         }
-        // The pool has been closed.
+        // The pool has been closed, or the place is another database's.
         Closing::Polite
     }
 
@@ -210,7 +207,9 @@ impl Owner {
                     refuse(command);
                 }
                 () = sleep_until(check) => {
-                    if self.has_expired() && self.take_out() {
+                    let expired = Instant::now() >= self.expires;
+                    let taken_out = if expired { self.take_out() } else { self.database.take_out_idle(&self.slot) };
+                    if taken_out {
                         self.database.counters.add(Counter::Expired);
                         return Woken::Retired;
                     }
@@ -225,10 +224,6 @@ impl Owner {
         let now = Instant::now();
         let idle = now + self.database.settings.idle_timeout;
         if self.expires > now { idle.min(self.expires) } else { idle }
-    }
-
-    fn has_expired(&self) -> bool {
-        Instant::now() >= self.expires || self.database.is_idle_for_too_long(&self.slot)
     }
 
     /// Takes the slot out of the list of idle ones; fails when it has just been lent.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Borrower, Counter, database::Inner};
+use super::{Borrower, Counter, database::Inner, tenancy::Tenancy};
 
 /// How often.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -41,15 +41,16 @@ impl Inner {
     }
 
     fn warn_of_leaks(&self) {
-        let state = self.state();
-        for tenancy in state.slots().filter_map(|entry| entry.tenancy.as_ref()) {
-            let age = tenancy.since.elapsed();
-            if age >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed) {
-                self.counters.add(Counter::LeakWarnings);
-                let Borrower { plugin, request_id } = &tenancy.borrower;
-                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
-            }
+        let old = |tenancy: &&Arc<Tenancy>| {
+            tenancy.since.elapsed() >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed)
+        };
+        // Logged outside the lock: whoever reads the log may be slow.
+        let leaks: Vec<_> = self.state().slots().filter_map(|entry| entry.tenancy.as_ref()).filter(old).map(Arc::clone).collect();
+        for tenancy in leaks {
+            self.counters.add(Counter::LeakWarnings);
+            let Borrower { plugin, request_id } = &tenancy.borrower;
+            let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
         }
     }
 }

@@ -120,7 +120,7 @@ impl SqliteSession {
             return Err(rolled_back());
         }
         match (&self.line, operation) {
-            (Line::Cursor(_), Operation::Fetch(..)) => Ok(()),
+            (Line::Cursor(_), Operation::Fetch(..) | Operation::Commit) => Ok(()),
             (Line::Cursor(_), _) => Err(Failure::new(FailureKind::Busy, "an open cursor owns the connection")),
             (Line::Free(_) | Line::Gone, _) => Ok(()),
         }

@@ -43,6 +43,8 @@ impl SqliteSession {
                 Err(rolled_back())
             }
             Transaction::Open { .. } => {
+                // Ends its cursors, as on PostgreSQL.
+                self.close_cursor().await;
                 self.say_commit().await?;
                 self.transaction = Transaction::None;
                 Ok(())

@@ -63,7 +63,6 @@ async fn an_open_cursor_owns_the_connection() {
         Operation::Execute(statement("DELETE FROM patients", [])),
         Operation::ExecuteMany("SELECT 1".into(), vec![Vec::new()]),
         begin(false),
-        Operation::Commit,
         Operation::Savepoint("s".into()),
         Operation::RollbackTo("s".into()),
         Operation::Release("s".into()),
@@ -79,6 +78,20 @@ async fn an_open_cursor_owns_the_connection() {
     session.run(Operation::Rollback).await.unwrap();
     session.reset().await.unwrap();
     assert!(!session.needs_reset());
+}
+
+#[tokio::test]
+async fn a_commit_ends_the_cursor_and_keeps_what_was_written() {
+    let file = File::new().await;
+    let mut session = file.writer().await;
+    fill(&mut session, 100).await;
+    session.run(begin(false)).await.unwrap();
+    session.run(Operation::Execute(statement("DELETE FROM patients WHERE id > 40", []))).await.unwrap();
+    open(&mut session, 1, "SELECT id FROM patients").await.unwrap();
+    fetch(&mut session, 1, 1, 1_000).await.unwrap();
+    session.run(Operation::Commit).await.unwrap();
+    assert_eq!(fetch(&mut session, 1, 1, 1_000).await.unwrap_err().kind, FailureKind::Invalid);
+    assert_eq!(number(&mut session, "SELECT count(*) FROM patients").await, 40);
 }
 
 #[tokio::test]
