@@ -49,7 +49,7 @@ on_both_engines! {
     }
 
     async fn misdeeds_of_a_concurrent_handler_are_contained(engine) {
-        let limits = "fuel = 200_000_000, deadline = \"1s\", memory = \"32MiB\"";
+        let limits = "fuel = 20_000_000, deadline = \"1s\", memory = \"32MiB\"";
         let mut bed = on(engine).limits(limits).start("probe_async").await;
         for (variant, status, code) in [
             ("/waits", 504, "deadline-exceeded"),
