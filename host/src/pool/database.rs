@@ -229,7 +229,7 @@ impl Database {
     /// the server asked whether it is gone.
     ///
     /// # Bounds
-    /// Returns at `deadline` at the latest, plus [`GOODBYE`] for the control paths, with the number of sessions that were not confirmed
+    /// Returns at `deadline` at the latest, plus 100 ms for the control paths, with the number of sessions that were not confirmed
     /// as gone by then.
     pub async fn close(&self, deadline: Instant) -> Leftovers {
         let waiters = {
