@@ -151,7 +151,9 @@ routes = ["/r"]
 databases.clinic = { access = "read-write" }
 "#,
     );
-    insta::assert_snapshot!(notes(&config).render(false), @r#"
+    let mut said = Diagnostics::new(config.source.clone());
+    notes(&config, &mut said);
+    insta::assert_snapshot!(said.render(false), @r#"
 warning: no plugin is granted database `spare`
  --> wharf.toml:4:12
   |

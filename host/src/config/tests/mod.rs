@@ -43,6 +43,7 @@ fn environment(name: &str) -> Option<String> {
 fn read(text: &str) -> (TempDir, Result<Config, Diagnostics>) {
     let folder = folder();
     let config = parse(&folder.path().join("wharf.toml"), "wharf.toml", text, &environment);
+    let config = config.and_then(|(config, wrong)| if wrong.is_empty() { Ok(config) } else { Err(wrong) });
     (folder, config)
 }
 
