@@ -4,6 +4,7 @@
 
 mod budgets;
 mod check;
+mod fairness;
 mod frozen;
 mod guests;
 mod hostile;

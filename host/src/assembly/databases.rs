@@ -142,7 +142,12 @@ fn assemble<'a>(
                     keys.len() - 1
                 }
             };
-            quotas.push(Quota { pool, max_connections: grant.max_connections, max_transaction_time: grant.max_transaction_time });
+            quotas.push(Quota {
+                pool,
+                max_connections: grant.max_connections,
+                reserved_connections: grant.reserved_connections,
+                max_transaction_time: grant.max_transaction_time,
+            });
             shares.push((plugin.name.as_str(), grant));
         }
     }

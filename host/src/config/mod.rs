@@ -120,6 +120,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
         diagnostics.forgive_after_syntax_errors(syntax);
         return Err(diagnostics);
     }
-    let config = Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine };
+    let config =
+        Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine };
     Ok((config, diagnostics))
 }

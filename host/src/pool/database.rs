@@ -45,6 +45,8 @@ pub struct Quota {
     pub pool: usize,
     /// Connections at most, those being reclaimed included.
     pub max_connections: u32,
+    /// Connections that nobody else is lent, so that this many can always be had. All of a database together are at most its limit.
+    pub reserved_connections: u32,
     /// How long a transaction may be open.
     pub max_transaction_time: Duration,
 }
@@ -301,7 +303,7 @@ impl Inner {
             }
             let quota = &self.quotas[grant.0];
             // Whoever waits already could not use what is idle now, or it would not be idle: nobody is overtaken.
-            if state.leased_by[grant.0] < quota.max_connections
+            if state.allowance(grant.0, &self.quotas) > 0
                 && let Some((index, idle)) = state.freshest(quota.pool)
             {
                 let hold = self.lend(&mut state, index, grant, borrower.clone());

@@ -204,11 +204,20 @@ impl State {
         self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
 
+    /// How many more connections a grant may have now: what is left of its own reserve, and what no reserve needs.
+    pub(super) fn allowance(&self, grant: usize, quotas: &[Quota]) -> u32 {
+        let unused = |grant: usize| quotas[grant].reserved_connections.saturating_sub(self.leased_by[grant]);
+        let (leased, reserved) = (0..quotas.len())
+            .fold((0, 0), |(leased, reserved), grant| (leased + self.leased_by[grant], reserved + unused(grant)));
+        let free = self.max.saturating_sub(leased + reserved);
+        (unused(grant) + free).min(quotas[grant].max_connections.saturating_sub(self.leased_by[grant]))
+    }
+
     /// How many more connections the waiting calls of a pool could use.
     pub(super) fn demand(&self, pool: usize, quotas: &[Quota]) -> u32 {
-        let of_grant = |(grant, quota): (usize, &Quota)| {
+        let of_grant = |(grant, _): (usize, &Quota)| {
             let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
-            waiting.min(quota.max_connections.saturating_sub(self.leased_by[grant]))
+            waiting.min(self.allowance(grant, quotas))
         };
         quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
     }
@@ -217,15 +226,16 @@ impl State {
     /// is full, close it to make room. So one busy credential cannot starve another.
     pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
         let demand: Vec<u32> = (0..self.pools.len()).map(|pool| self.demand(pool, quotas)).collect();
+        let allowed: Vec<bool> = (0..quotas.len()).map(|grant| self.allowance(grant, quotas) > 0).collect();
         let full = self.is_full();
-        let Self { queue, leased_by, pools, .. } = self;
+        let Self { queue, pools, .. } = self;
         let spare =
             |pool: usize| pools.iter().enumerate().find_map(|(other, it)| (other != pool).then(|| it.idle.first()).flatten());
         let may = |grant: usize| {
             let pool = quotas[grant].pool;
             let PoolState { idle, connecting, claims, down, .. } = &pools[pool];
             let wants_room = full && down.is_none() && connecting + claims < demand[pool] && spare(pool).is_some();
-            leased_by[grant] < quotas[grant].max_connections && (!idle.is_empty() || wants_room)
+            allowed[grant] && (!idle.is_empty() || wants_room)
         };
         let grant = queue.choose(may)?;
         let pool = quotas[grant].pool;
