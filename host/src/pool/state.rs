@@ -10,7 +10,7 @@ use super::{
     slot::Slot,
     tenancy::Tenancy,
 };
-use crate::driver::Failure;
+use crate::driver::{Failure, Session};
 
 /// The state of one slot, as far as capacity goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ impl Counts {
 pub(super) struct Entry {
     pub(super) slot: Arc<Slot>,
     phase: Phase,
+    /// Who it is on the server, once connected.
+    pub(super) session: Option<Session>,
     /// Who has it, from the hand-over until it is idle again or gone.
     pub(super) tenancy: Option<Arc<Tenancy>>,
 }
@@ -137,7 +139,7 @@ impl State {
     pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let slot = make(index);
-        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, tenancy: None };
+        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None };
         if index == self.slots.len() {
             self.slots.push(Some(entry));
         } else {
@@ -147,6 +149,13 @@ impl State {
         self.counts.connecting += 1;
         self.check();
         slot
+    }
+
+    /// Remembers who a slot is on the server.
+    pub(super) fn name(&mut self, index: usize, session: Session) {
+        if let Some(entry) = self.slots[index].as_mut() {
+            entry.session = Some(session);
+        }
     }
 
     /// Moves a slot on; an idle one leaves its pool's list.
