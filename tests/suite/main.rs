@@ -16,4 +16,5 @@ mod readme;
 mod reclaim;
 mod start;
 mod support_postgres;
+mod tls;
 mod tree;

@@ -20,6 +20,7 @@ mod secret;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::{cell::RefCell, fs, io::Read, path::Path, sync::Arc};

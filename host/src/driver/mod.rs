@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod settings;
 pub mod sql;
 pub mod sqlite;
+mod tls;
 pub mod types;
 
 use std::{fmt, sync::Arc};
