@@ -13,6 +13,7 @@ mod licences;
 mod load;
 mod readme;
 mod reclaim;
+mod residue;
 mod start;
 mod support_postgres;
 mod tls;
