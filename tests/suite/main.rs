@@ -15,6 +15,7 @@ mod load;
 mod readme;
 mod reclaim;
 mod recovery;
+mod residue;
 mod start;
 mod stop;
 mod support_postgres;
