@@ -11,6 +11,7 @@ mod hygiene;
 mod layers;
 mod licences;
 mod load;
+mod matrix;
 mod readme;
 mod reclaim;
 mod start;
