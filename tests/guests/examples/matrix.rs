@@ -11,8 +11,6 @@ use guests::plain::{
 
 struct Matrix;
 
-const ANY: TransactionOptions = TransactionOptions { isolation: None, read_only: false };
-
 impl Guest for Matrix {
     fn handle(request: IncomingRequest, outparam: ResponseOutparam) {
         let request = Request::new(request);
@@ -49,7 +47,7 @@ impl Held {
             "statement-running" => return connection.query(&sql("slow"), &[]).map(drop),
             _ => {}
         }
-        let transaction = self.transaction.insert(begin(connection)?);
+        let transaction = self.transaction.insert(begin(connection, request.variant())?);
         match request.variant() {
             "begin-in-flight" => Ok(()),
             "in-transaction" => transaction.execute(&sql("insert"), &[]).map(drop),
@@ -72,10 +70,10 @@ fn marked(database: &Database, request: &Request) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// As often as another writer is in the way.
-fn begin(connection: &Connection) -> Result<Transaction, Error> {
+/// As often as another writer is in the way; to read only, where it does.
+fn begin(connection: &Connection, state: &str) -> Result<Transaction, Error> {
     loop {
-        match connection.begin(ANY) {
+        match connection.begin(TransactionOptions { isolation: None, read_only: state == "cursor-half-read" }) {
             Err(error) if error.kind == ErrorKind::Busy => {}
             other => return other,
         }

@@ -10,8 +10,6 @@ use guests::{
 
 struct MatrixAsync;
 
-const ANY: TransactionOptions = TransactionOptions { isolation: None, read_only: false };
-
 impl Guest for MatrixAsync {
     async fn handle(request: IncomingRequest) -> Result<Response, ErrorCode> {
         let request = Request::new(request);
@@ -81,7 +79,7 @@ impl Wanted {
             "statement-running" => return connection.query(self.slow.clone(), Vec::new()).await.map(drop),
             _ => {}
         }
-        let transaction = held.transaction.insert(begin(connection).await?);
+        let transaction = held.transaction.insert(begin(connection, &self.state).await?);
         match self.state.as_str() {
             "begin-in-flight" => Ok(()),
             "in-transaction" => transaction.execute(self.insert.clone(), Vec::new()).await.map(drop),
@@ -107,10 +105,10 @@ impl Wanted {
     }
 }
 
-/// As often as another writer is in the way.
-async fn begin(connection: &Connection) -> Result<Transaction, Error> {
+/// As often as another writer is in the way; to read only, where it does.
+async fn begin(connection: &Connection, state: &str) -> Result<Transaction, Error> {
     loop {
-        match connection.begin(ANY).await {
+        match connection.begin(TransactionOptions { isolation: None, read_only: state == "cursor-half-read" }).await {
             Err(error) if error.kind == ErrorKind::Busy => {}
             other => return other,
         }

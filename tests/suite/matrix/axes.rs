@@ -181,6 +181,12 @@ impl Cell {
         }
     }
 
+    /// Whether the call goes on until its deadline: a guest of WASI 0.3 may work on after its answer, and a call of its own that is
+    /// in flight is work.
+    pub(super) fn works_on(self) -> bool {
+        self.guest() == Guest::Concurrent && self.exit == Exit::Return
+    }
+
     /// The number of the reason why there is no such cell.
     pub(super) fn cannot_be(self) -> Option<usize> {
         if self.engine.is_a_server() {

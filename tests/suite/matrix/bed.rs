@@ -246,7 +246,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         // What is tried must not be over before the call is.
         debug_assert!(Settings::default().statement_timeout > DEADLINE);
     }
-    let deadline = if cell.exit == Exit::Deadline { DEADLINE } else { Duration::from_secs(60) };
+    let deadline = if cell.exit == Exit::Deadline || cell.works_on() { DEADLINE } else { Duration::from_secs(60) };
     let fuel = if cell.exit == Exit::OutOfFuel { 50_000_000_u64 } else { 1_000_000_000_000 };
     let limits = format!("limits = {{ fuel = {fuel}, deadline = {:?}, memory = \"32MiB\" }}", ms(deadline));
     let others = "limits = { deadline = \"60s\" }".to_owned();

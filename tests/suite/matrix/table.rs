@@ -45,7 +45,8 @@ impl Table {
 
     fn text(&self) -> String {
         let mut text = "\nThe matrix of faults: milliseconds until all capacity was free, or n/a and the number of the reason.\n\
-                        * taken by the guest of WASI 0.3, which leaves while its own call is in flight; all others by that of 0.2.\n"
+                        * taken by the guest of WASI 0.3, which leaves while its own call is in flight; all others by that of 0.2.\n\
+                        ** the same: it answers, and its call goes on in the background until the deadline.\n"
             .to_owned();
         let mut reasons = BTreeSet::new();
         let kinds = Engine::ALL.iter().flat_map(|engine| {
@@ -96,7 +97,11 @@ impl Table {
                         format!("n/a {}", reason + 1)
                     }
                     Some((cell, Entry::Fine(after))) => {
-                        let mark = if cell.guest() == Guest::Concurrent { "*" } else { "" };
+                        let mark = match cell.guest() {
+                            Guest::Concurrent if cell.works_on() => "**",
+                            Guest::Concurrent => "*",
+                            Guest::Plain => "",
+                        };
                         format!("ok{mark} {:>5}", after.as_millis())
                     }
                     Some((_, Entry::Failed(_))) => "FAILED".to_owned(),
