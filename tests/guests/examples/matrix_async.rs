@@ -4,7 +4,9 @@ use std::mem::forget;
 
 use futures::future::{self, Either};
 use guests::{
-    concurrent::{self, Connection, Cursor, Database, ErrorCode, Guest, IncomingRequest, Request, Response, Transaction, monotonic_clock},
+    concurrent::{
+        self, Connection, Cursor, Database, ErrorCode, Guest, IncomingRequest, Request, Response, Transaction, monotonic_clock,
+    },
     plain::{Error, ErrorKind, TransactionOptions},
 };
 
@@ -65,7 +67,11 @@ impl Wanted {
     /// What the test does to the database may make any of it fail; what is held is held all the same.
     async fn reach(self) -> Held {
         let mut held = Held::default();
-        let _ = self.try_reach(&mut held).await;
+        if self.try_reach(&mut held).await.is_ok()
+            && let Ok(signal) = Database::open("signal")
+        {
+            let _ = signal.query("SELECT 1".to_owned(), Vec::new()).await;
+        }
         held
     }
 

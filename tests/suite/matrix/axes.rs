@@ -139,13 +139,12 @@ impl State {
         matches!(self, Self::Acquiring | Self::StatementRunning | Self::BeginInFlight | Self::CommitInFlight)
     }
 
-    /// Operations of the pool that have begun when the state is reached, those that leave a residue not among them.
+    /// Operations that have begun when the one that is to be in flight has, those that leave a residue not among them.
     pub(super) fn operations(self) -> u64 {
         match self {
-            Self::Acquiring | Self::Ready => 0,
             Self::StatementRunning | Self::BeginInFlight => 1,
-            Self::InTransaction => 2,
-            Self::CommitInFlight | Self::CursorHalfRead => 3,
+            Self::CommitInFlight => 3,
+            Self::Acquiring | Self::Ready | Self::InTransaction | Self::CursorHalfRead => 0,
         }
     }
 }

@@ -14,6 +14,7 @@ use support::{
 };
 use tempfile::TempDir;
 use tokio::{
+    runtime::{self, Runtime},
     sync::oneshot,
     task::JoinHandle,
     time::{Instant, timeout},
@@ -34,7 +35,7 @@ use super::{
 pub(super) const MAX: u32 = 2;
 
 /// One step of reclaim, where bounds are scaled down: many times what it takes on a busy machine with a slow peer.
-const STEP: Duration = Duration::from_millis(400);
+const STEP: Duration = Duration::from_millis(800);
 
 /// What a busy machine, and noticing that a client is gone, may add to the bounds.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -50,22 +51,51 @@ impl Progress for Quiet {
 
 pub(super) struct Bed {
     pub(super) database: Database,
+    /// Asked by guests that are where they were to go.
+    signal: Database,
     client: Client,
     shutdown: CancellationToken,
     running: Option<JoinHandle<Stopped>>,
+    process: Process,
     cell: Cell,
     _folder: TempDir,
+}
+
+/// What would be a process: whatever the host leaves behind ends with it.
+struct Process(Option<Runtime>);
+
+impl Process {
+    fn spawn<F: Future<Output: Send> + Send + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        match &self.0 {
+            Some(runtime) => runtime.spawn(future),
+            None => panic!("the process has ended"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Bed {
     pub(super) async fn start(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> Result<Self, String> {
         let folder = Setup::empty().toml(&toml(cell, ground, proxy)).write();
+        std::fs::write(folder.path().join("signal.db"), "").unwrap();
         let config = config::load(folder.path(), &config::process_environment).map_err(|errors| format!("{errors:?}"))?;
-        let host = Host::start(&config, &Quiet).await.map_err(|error| format!("the host did not start: {error}"))?;
-        let (database, client) = (host.databases()[0].clone(), Client::new(host.address()).patience(Duration::from_secs(60)));
+        let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let process = Process(Some(process));
+        let starting = process.spawn(async move { Host::start(&config, &Quiet).await });
+        let host = starting.await.map_err(|panicked| panicked.to_string())?;
+        let host = host.map_err(|error| format!("the host did not start: {error}"))?;
+        let [database, signal] = [0, 1].map(|place| host.databases()[place].clone());
+        let client = Client::new(host.address()).patience(Duration::from_secs(70));
         let shutdown = CancellationToken::new();
-        let running = Some(tokio::spawn(host.run(shutdown.clone())));
-        Ok(Self { database, client, shutdown, running, cell, _folder: folder })
+        let running = Some(process.spawn(host.run(shutdown.clone())));
+        Ok(Self { database, signal, client, shutdown, running, process, cell, _folder: folder })
     }
 
     /// All steps of reclaim one after the other, and what a busy machine adds.
@@ -82,6 +112,11 @@ impl Bed {
 
     pub(super) fn counted(&self, counter: Counter) -> u64 {
         self.database.counters().get(counter)
+    }
+
+    /// How many calls have come where they were to go. A call in flight has not.
+    pub(super) fn arrived(&self) -> u64 {
+        self.signal.counters().get(Counter::Operations)
     }
 
     /// A call that goes to the state of the cell, and leaves by its exit when told to.
@@ -144,7 +179,9 @@ impl Bed {
         }
         let outcomes = reply.json();
         let outcomes = outcomes.as_array().unwrap();
-        if let Some(refused) = outcomes.iter().find(|outcome| outcome["error"]["kind"] == "pool-exhausted") {
+        // With nothing open, who waits is told why no connection could be opened.
+        let refusals = |outcome: &&Json| ["pool-exhausted", "disconnected"].iter().any(|kind| outcome["error"]["kind"] == *kind);
+        if let Some(refused) = outcomes[..MAX as usize].iter().find(refusals) {
             return Ok(Some(refused.to_string()));
         }
         self.counts()?;
@@ -173,19 +210,11 @@ impl Bed {
         let bound = Duration::from_secs(30);
         let stopped = timeout(bound, running).await.map_err(|_| format!("the host still runs after {bound:?}"))?;
         let stopped = stopped.map_err(|panicked| panicked.to_string())?;
+        drop(std::mem::replace(&mut self.process, Process(None)));
         if stopped.drained.stuck > 0 {
             return Err(format!("{stopped:?}"));
         }
         Ok(stopped)
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        // Of a cell that failed; the next has a host of its own.
-        if let Some(running) = &self.running {
-            running.abort();
-        }
     }
 }
 
@@ -246,6 +275,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         // What is tried must not be over before the call is.
         debug_assert!(Settings::default().statement_timeout > DEADLINE);
     }
+    toml.push_str("\n[databases.signal]\nurl = \"sqlite://signal.db\"\n");
     let deadline = if cell.exit == Exit::Deadline || cell.works_on() { DEADLINE } else { Duration::from_secs(60) };
     let fuel = if cell.exit == Exit::OutOfFuel { 50_000_000_u64 } else { 1_000_000_000_000 };
     let limits = format!("limits = {{ fuel = {fuel}, deadline = {:?}, memory = \"32MiB\" }}", ms(deadline));
@@ -263,7 +293,8 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         let _ = write!(
             toml,
             "\n[plugins.{plugin}]\ncomponent = {component:?}\nroutes = [\"/{plugin}/{{*rest}}\"]\n{limits}\n\
-             databases.main = {{ access = \"read-write\", max_connections = {MAX} }}\n"
+             databases.main = {{ access = \"read-write\", max_connections = {MAX} }}\n\
+             databases.signal = {{ access = \"read-write\" }}\n"
         );
     }
     toml

@@ -54,11 +54,9 @@ impl Stage<'_> {
     async fn reach(&mut self) -> Result<Call, String> {
         let Cell { engine, state, .. } = self.cell;
         let residues = self.cell.scheme().residue.lines().count() as u64;
-        let mut operations = residues + state.operations();
         if state == State::Acquiring {
-            operations = residues * u64::from(super::bed::MAX);
             self.hoard = Some(self.bed.hoard());
-            self.until("the hoarder has all", |bed| has_begun(bed, operations)).await?;
+            self.until("the hoarder has all", |bed| has_arrived(bed)).await?;
         }
         if state == State::BeginInFlight {
             match self.proxy {
@@ -67,11 +65,13 @@ impl Stage<'_> {
             }
         }
         let call = self.bed.call();
-        self.until("the operations of the state", |bed| match &call {
-            call if call.is_over() => Err("the call is over".to_owned()),
-            _ => has_begun(bed, operations),
-        })
-        .await?;
+        let arrived = |bed: &Bed| match state {
+            _ if call.is_over() => Err("the call is over".to_owned()),
+            State::Acquiring => Ok(()),
+            state if state.is_in_flight() => has_begun(bed, residues + state.operations()),
+            _ => has_arrived(bed),
+        };
+        self.until("the guest is where it was to go", arrived).await?;
         match state {
             State::Acquiring => {
                 let waits = |bed: &Bed| if bed.database.waiters() == 1 { Ok(()) } else { Err(format!("{:?}", bed.counts()?)) };
@@ -208,17 +208,16 @@ impl Stage<'_> {
         Ok(free_after)
     }
 
-    /// While nobody can confirm anything, no capacity is given out that the server may still hold, and an alarm is raised.
+    /// While nobody can confirm anything an alarm is raised, and the place stays taken.
     async fn is_alarmed(&mut self) -> Result<(), String> {
         let started = Instant::now();
-        while self.bed.counted(Counter::Unconfirmed) == 0 {
-            match self.bed.try_all().await? {
-                None => return Err("all capacity was given out although no session was confirmed as gone".to_owned()),
-                Some(_) if started.elapsed() > self.bed.patience() * 2 => {
-                    return Err(format!("no alarm after {:?}: {:?}", started.elapsed(), self.bed.counts()?));
-                }
-                Some(_) => {}
-            }
+        let alarmed = |bed: &Bed| match (bed.counted(Counter::Unconfirmed), bed.counts()?) {
+            (1.., counts) if counts.unconfirmed > 0 => Ok(()),
+            (_, counts) => Err(format!("{counts:?}")),
+        };
+        self.until("an alarm", alarmed).await?;
+        if started.elapsed() > self.bed.patience() {
+            return Err(format!("the alarm came after {:?} only", started.elapsed()));
         }
         if let Some(proxy) = self.proxy {
             proxy.speak();
@@ -250,11 +249,24 @@ impl Stage<'_> {
 
     async fn pulse(&self, started: Instant, what: &str, why: &str) -> Result<(), String> {
         self.bed.counts()?;
+        if let Some(sessions) = self.ground.sessions().await
+            && sessions.pooled > i64::from(super::bed::MAX)
+        {
+            return Err(format!("the server lists more sessions than there may be: {sessions:?}"));
+        }
         if started.elapsed() > SOON {
             return Err(format!("waited {SOON:?} for: {what}; {why}"));
         }
         self.ground.pulse().await;
         Ok(())
+    }
+}
+
+/// Whether a guest says that it is where it was to go.
+fn has_arrived(bed: &Bed) -> Result<(), String> {
+    match bed.arrived() {
+        0 => Err(format!("it is on its way, {:?}", bed.counts()?)),
+        _ => Ok(()),
     }
 }
 

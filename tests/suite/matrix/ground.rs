@@ -165,7 +165,9 @@ impl Ground {
     /// A question that takes the database a few milliseconds, for who asks until something holds.
     pub(super) async fn pulse(&self) {
         let sql = match self {
-            Self::Sqlite { .. } => "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n",
+            Self::Sqlite { .. } => {
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n"
+            }
             Self::Postgres { .. } => "SELECT pg_sleep(0.005)",
         };
         self.say(sql).await.unwrap();

@@ -4,6 +4,8 @@
 //! engine and what it says of us on a connection of the test's own; `bed` is the host under test, in this process, so that its counts
 //! can be read; `table` prints what came of it.
 //!
+//! `WHARF_MATRIX="postgres ready"` picks the cells with all these words; `WHARF_MATRIX_LOG=debug` shows what their hosts log.
+//!
 //! The real host is put together from a `wharf.toml` and stopped by its own shutdown; only the process around it is missing.
 
 mod axes;
@@ -15,6 +17,7 @@ mod table;
 use std::{sync::Mutex, time::Duration};
 
 use futures::{StreamExt, stream};
+use wharf::telemetry::logs;
 
 use self::{
     axes::{Cell, Engine, Exit, Guest, Peer, Scale, State},
@@ -23,13 +26,16 @@ use self::{
 };
 
 /// Cells that run at once; each has a host, and a database of its own among those that are used again and again.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 16;
 
 /// No cell takes this long; one that does hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_out_of_a_call_gives_the_connection_back() {
+    if let Ok(filter) = std::env::var("WHARF_MATRIX_LOG") {
+        logs::init(logs::Format::Human, &filter, logs::Color::Never).unwrap();
+    }
     let mut cells: Vec<Cell> = Vec::new();
     for engine in Engine::ALL {
         for peer in Peer::ALL {
