@@ -12,6 +12,7 @@ mod hygiene;
 mod layers;
 mod licences;
 mod load;
+mod matrix;
 mod readme;
 mod reclaim;
 mod recovery;

@@ -23,6 +23,9 @@ mod trespasses;
 mod uses_closed;
 mod waits;
 
+// Their test is the matrix of faults.
+use crate::{matrix, matrix as matrix_async};
+
 /// Runs each test on SQLite and on PostgreSQL.
 macro_rules! on_both_engines {
     ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)*) => {
