@@ -19,9 +19,8 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
 use wharf::{
-    assembly::{Host, Progress, Stopped},
+    assembly::{Host, Progress, Stop, Stopped},
     config,
     pool::{Bounds, Counter, Counts, Database, Settings},
 };
@@ -54,7 +53,7 @@ pub(super) struct Bed {
     /// Asked by guests that are where they were to go.
     signal: Database,
     client: Client,
-    shutdown: CancellationToken,
+    stop: Stop,
     running: Option<JoinHandle<Stopped>>,
     process: Process,
     cell: Cell,
@@ -88,14 +87,15 @@ impl Bed {
         let config = config::load(folder.path(), &config::process_environment).map_err(|errors| format!("{errors:?}"))?;
         let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let process = Process(Some(process));
-        let starting = process.spawn(async move { Host::start(&config, &Quiet).await });
+        let starting = process.spawn(async move { Host::start(&config, &Quiet, &Stop::new()).await });
         let host = starting.await.map_err(|panicked| panicked.to_string())?;
         let host = host.map_err(|error| format!("the host did not start: {error}"))?;
         let [database, signal] = [0, 1].map(|place| host.databases()[place].clone());
         let client = Client::new(host.address()).patience(Duration::from_secs(70));
-        let shutdown = CancellationToken::new();
-        let running = Some(process.spawn(host.run(shutdown.clone())));
-        Ok(Self { database, signal, client, shutdown, running, process, cell, _folder: folder })
+        let stop = Stop::new();
+        let asked = stop.clone();
+        let running = Some(process.spawn(async move { host.run(&asked).await }));
+        Ok(Self { database, signal, client, stop, running, process, cell, _folder: folder })
     }
 
     /// All steps of reclaim one after the other, and what a busy machine adds.
@@ -196,7 +196,7 @@ impl Bed {
 
     /// Tells the host to stop, without waiting for it.
     pub(super) fn tell_to_stop(&self) {
-        self.shutdown.cancel();
+        self.stop.request();
     }
 
     pub(super) fn has_stopped(&self) -> bool {

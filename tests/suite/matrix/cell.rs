@@ -189,7 +189,7 @@ impl Stage<'_> {
         if exit == Exit::Shutdown {
             free_after = started.elapsed();
         }
-        let left: u32 = stopped.left.iter().map(|(_, sessions)| *sessions).sum();
+        let left: u32 = stopped.closed.iter().map(|closed| closed.left.sessions).sum();
         let silent = exit == Exit::Shutdown && peer == Peer::SilentToo;
         match (left, silent) {
             (0, false) => {}
