@@ -9,7 +9,7 @@ use super::{
     secret::Secret,
     values::SecretText,
 };
-use crate::driver::Engine;
+use crate::driver::{Engine, mysql};
 
 /// Parameters of a PostgreSQL URL that an operator may set.
 const PARAMETERS: [&str; 14] = [
@@ -36,6 +36,8 @@ pub(super) enum Address {
     Sqlite { file: PathBuf, url: Secret },
     /// A server; the URL is as it was given.
     Postgres { user: String, url: Secret },
+    /// MariaDB or MySQL; the URL is as it was given.
+    Mysql { url: Secret },
 }
 
 impl Address {
@@ -43,19 +45,20 @@ impl Address {
         match self {
             Self::Sqlite { .. } => Engine::Sqlite,
             Self::Postgres { .. } => Engine::Postgres,
+            Self::Mysql { .. } => Engine::Mysql,
         }
     }
 
     pub(super) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite { file, .. } => Some(file.clone()),
-            Self::Postgres { .. } => None,
+            Self::Postgres { .. } | Self::Mysql { .. } => None,
         }
     }
 
     pub(super) fn into_url(self) -> Secret {
         match self {
-            Self::Sqlite { url, .. } | Self::Postgres { url, .. } => url,
+            Self::Sqlite { url, .. } | Self::Postgres { url, .. } | Self::Mysql { url } => url,
         }
     }
 }
@@ -79,7 +82,7 @@ fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, R
 }
 
 fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
-    const SCHEMES: &str = "begin with `sqlite://` or `postgres://`";
+    const SCHEMES: &str = "begin with `sqlite://`, `postgres://` or `mysql://`";
     let Some((scheme, rest)) = url.split_once(':') else {
         return refuse("is not the URL of a database", SCHEMES);
     };
@@ -87,7 +90,11 @@ fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
     match (scheme, rest_after_slashes) {
         ("sqlite", rest_after_slashes) => sqlite(base, rest_after_slashes.unwrap_or(rest)),
         ("postgres" | "postgresql", Some(rest)) => postgres(url, rest),
-        ("mysql" | "mariadb" | "mongodb" | "mongodb+srv", _) => {
+        ("mysql" | "mariadb", Some(_)) => match mysql::url::parse(url) {
+            Ok(_) => Ok(Address::Mysql { url: Secret::new(url) }),
+            Err(refusal) => refuse(refusal.message, refusal.hint),
+        },
+        ("mongodb" | "mongodb+srv", _) => {
             refuse(format!("names an engine that is not yet supported in this version: {scheme}"), SCHEMES)
         }
         _ => refuse("is not the URL of a database", SCHEMES),
