@@ -16,7 +16,7 @@ const STATEMENTS: u32 = 100;
 const MIB: usize = 1 << 20;
 
 async fn scope(script: &Script) -> Arc<Scope> {
-    let quota = Quota { pool: 0, max_connections: 1, max_transaction_time: PATIENCE };
+    let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 0, max_transaction_time: PATIENCE };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let (database, ids) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
     database.start(true).await.unwrap();

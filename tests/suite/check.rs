@@ -129,3 +129,10 @@ async fn what_is_wrong_with_the_file_and_with_the_command_line_is_told_with_exit
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--log"));
 }
+
+#[tokio::test]
+async fn a_wrong_setting_does_not_hide_a_wrong_component() {
+    let (code, said) = check(b"plain text", "limits = { deadline = \"soon\" }").await;
+    assert_eq!(code, Some(2));
+    assert!(said.contains("`soon` is not a duration") && said.contains("not WebAssembly") && said.contains("2 errors"), "{said}");
+}

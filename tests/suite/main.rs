@@ -4,6 +4,7 @@
 
 mod budgets;
 mod check;
+mod fairness;
 mod frozen;
 mod guests;
 mod hostile;
@@ -15,4 +16,5 @@ mod readme;
 mod reclaim;
 mod start;
 mod support_postgres;
+mod tls;
 mod tree;

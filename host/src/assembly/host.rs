@@ -1,11 +1,11 @@
 //! A host that is ready to serve, and how it stops.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Progress, StartError, databases, databases::Databases, dispatch::Dispatcher, plugins, summary};
+use super::{Closed, Progress, StartError, Stop, databases, databases::Databases, dispatch::Dispatcher, plugins, summary};
 use crate::{
     call::{Admission, Caller},
     config::Config,
@@ -34,15 +34,15 @@ pub struct Host {
 pub struct Stopped {
     /// How the drain of requests went.
     pub drained: Drained,
-    /// For each database, the sessions that were not confirmed as gone.
-    pub left: Vec<(Arc<str>, u32)>,
+    /// How each database was closed.
+    pub closed: Vec<Closed>,
 }
 
 impl Stopped {
     /// Whether nothing was cut off and nothing is left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.drained.stuck == 0 && self.left.iter().all(|(_, sessions)| *sessions == 0)
+        self.drained.stuck == 0 && self.closed.iter().all(|closed| closed.left.sessions == 0)
     }
 }
 
@@ -52,11 +52,11 @@ impl Host {
     /// # Bounds
     /// `connect_timeout` a pool, a quarter of an hour a database for migrations; compiling has none.
     /// # Errors
-    /// [`StartError`]; what was opened before is closed by then.
-    pub async fn start(config: &Config, progress: &dyn Progress) -> Result<Self, StartError> {
+    /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
+    pub async fn start(config: &Config, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, progress).await?;
+        let Databases { open, grants } = databases::open(config, progress, stop).await?;
         let rest = async {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
@@ -65,12 +65,14 @@ impl Host {
             let server = Server::bind(server_settings(config)).await?;
             Ok((plugins, router, server))
         };
-        let (plugins, router, server) = match rest.await {
+        let rest = tokio::select! {
+            biased;
+            rest = rest => rest,
+            () = stop.requested() => Err(StartError::Stopped(Vec::new())),
+        };
+        let (plugins, router, server) = match rest {
             Ok(rest) => rest,
-            Err(error) => {
-                databases::close(&open, config.server.reclaim_timeout).await;
-                return Err(error);
-            }
+            Err(error) => return Err(databases::undo(&open, config, stop, error).await),
         };
         let cut = CancellationToken::new();
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
@@ -92,22 +94,31 @@ impl Host {
         summary::table(config, &self.databases, &self.plugins, &self.engines)
     }
 
-    /// Serves until `shutdown` is cancelled, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes every
-    /// connection.
+    /// Serves until `stop` asks for the end, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes
+    /// every connection, and asks every database what is left.
     ///
     /// # Bounds
-    /// After `shutdown`: `drain_timeout`, two seconds, and `reclaim_timeout`.
-    pub async fn run(self, shutdown: CancellationToken) -> Stopped {
+    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, and for the question `bounds.kill` and `bounds.confirm`. In a
+    /// hurry: two seconds, half a second, and the question.
+    pub async fn run(self, stop: &Stop) -> Stopped {
         let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, engines, .. } = self;
         let caller = dispatcher.caller.clone();
-        let drained = server.serve(dispatcher, shutdown).await;
+        let mut draining = pin!(server.serve(dispatcher, stop.token()));
+        let drained = tokio::select! {
+            drained = &mut draining => drained,
+            () = stop.hurried() => {
+                // Every call ends now, and with the last of them the drain.
+                cut.cancel();
+                draining.await
+            }
+        };
         cut.cancel();
         // A streamed answer that was cut lets go of its leases in its own task.
         let deadline = Instant::now() + reclaim_timeout;
         let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
-        let left = databases::close(&opened, deadline.saturating_duration_since(Instant::now())).await;
+        let closed = databases::close(&opened, deadline, stop).await;
         drop(engines);
-        Stopped { drained, left }
+        Stopped { drained, closed }
     }
 }
 

@@ -7,11 +7,13 @@ mod databases;
 mod dispatch;
 mod host;
 mod plugins;
+mod stop;
 mod summary;
 
 pub use self::{
     host::{Host, Stopped},
     plugins::inspect,
+    stop::{Closed, Stop},
 };
 
 /// Hears what is going on during a start that takes long.
@@ -50,4 +52,7 @@ pub enum StartError {
     /// The server cannot listen.
     #[error(transparent)]
     Bind(#[from] crate::server::BindError),
+    /// Somebody asked it to stop before it was ready; what was open has been closed.
+    #[error("stopped before anything was served")]
+    Stopped(Vec<Closed>),
 }

@@ -15,8 +15,8 @@ use crate::{assembly, config};
 /// # Errors
 /// [`Failure::Input`] with everything that is wrong.
 pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
-    let config = config::load(path, &config::process_environment)?;
-    let mut diagnostics = config::notes(&config);
+    let (config, mut diagnostics) = config::read(path, &config::process_environment)?;
+    config::notes(&config, &mut diagnostics);
     assembly::inspect(&config, &mut diagnostics).context("the engine cannot be made")?;
     if diagnostics.errors() > 0 {
         return Err(diagnostics.into());

@@ -6,16 +6,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Output, build};
 use crate::{
-    assembly::{Host, Progress, Stopped},
+    assembly::{Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
 };
 
@@ -42,39 +41,41 @@ pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("cannot listen to signals")?;
-    let host = tokio::select! {
-        started = Host::start(config, &Lines) => started?,
-        name = signals.next() => {
-            say(&format!("{name}: stopped before anything was served"));
-            return Ok(());
+    let signals = Signals::new().context("cannot listen to signals")?;
+    let stop = Stop::new();
+    tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout));
+    let (stuck, closed) = match Host::start(config, &Lines, &stop).await {
+        Ok(host) => {
+            print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
+            let Stopped { drained, closed } = host.run(&stop).await;
+            say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
+            (drained.stuck, closed)
         }
-    };
-    print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
-    let shutdown = CancellationToken::new();
-    let mut running = std::pin::pin!(host.run(shutdown.clone()));
-    let stopped = tokio::select! {
-        stopped = &mut running => stopped,
-        name = signals.next() => {
-            say(&format!("{name}: finishing what runs, for {} at most", humantime::format_duration(config.server.drain_timeout)));
-            shutdown.cancel();
-            running.await
+        Err(StartError::Stopped(closed)) => {
+            say("stopped before anything was served");
+            (0, closed)
         }
+        Err(error) => return Err(error.into()),
     };
-    report(&stopped)
+    for closed in &closed {
+        say(&closed.to_string());
+    }
+    let left: u32 = closed.iter().map(|closed| closed.left.sessions).sum();
+    anyhow::ensure!(left == 0 && stuck == 0, "not everything could be closed in time: {left} connections, {stuck} of clients");
+    Ok(())
 }
 
-/// Says how it went; an error when something is left.
-fn report(stopped: &Stopped) -> anyhow::Result<()> {
-    let drained = &stopped.drained;
-    say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
-    for (name, sessions) in &stopped.left {
-        say(&format!("database {name}: {sessions} connections left"));
-    }
-    if stopped.is_clean() {
-        return Ok(());
-    }
-    Err(anyhow!("not everything could be closed in time"))
+/// Turns the first signal into a request to stop, and a further one into haste.
+async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration) {
+    let name = signals.next().await;
+    say(&format!(
+        "{name}: finishing what runs, for {} at most; once more cuts it off",
+        humantime::format_duration(drain_timeout)
+    ));
+    stop.request();
+    let name = signals.next().await;
+    say(&format!("{name} again: cutting off what runs"));
+    stop.hurry();
 }
 
 /// What ends the process in an orderly way.

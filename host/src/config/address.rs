@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::{
     reader::{Context, did_you_mean, list},
     secret::Secret,
+    tls,
     values::SecretText,
 };
 use crate::driver::{Engine, mysql};
@@ -72,12 +73,13 @@ pub(super) fn read(context: &Context<'_>, text: &SecretText) -> Option<Address> 
     parsed.ok()
 }
 
-struct Refusal {
+/// What is wrong with a URL, and what to do.
+pub(super) struct Refusal {
     message: String,
     hint: String,
 }
 
-fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { message: message.into(), hint: hint.into() })
 }
 
@@ -89,11 +91,8 @@ fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
     let rest_after_slashes = rest.strip_prefix("//");
     match (scheme, rest_after_slashes) {
         ("sqlite", rest_after_slashes) => sqlite(base, rest_after_slashes.unwrap_or(rest)),
-        ("postgres" | "postgresql", Some(rest)) => postgres(url, rest),
-        ("mysql" | "mariadb", Some(_)) => match mysql::url::parse(url) {
-            Ok(_) => Ok(Address::Mysql { url: Secret::new(url) }),
-            Err(refusal) => refuse(refusal.message, refusal.hint),
-        },
+        ("postgres" | "postgresql", Some(rest)) => postgres(base, url, rest),
+        ("mysql" | "mariadb", Some(_)) => mysql(base, url),
         ("mongodb" | "mongodb+srv", _) => {
             refuse(format!("names an engine that is not yet supported in this version: {scheme}"), SCHEMES)
         }
@@ -133,7 +132,7 @@ fn sqlite(base: &Path, rest: &str) -> Result<Address, Refusal> {
     Ok(Address::Sqlite { file, url })
 }
 
-fn postgres(url: &str, rest: &str) -> Result<Address, Refusal> {
+fn postgres(base: &Path, url: &str, rest: &str) -> Result<Address, Refusal> {
     const FORM: &str =
         "write `postgres://user:password@host:5432/database`; special characters in it are percent-encoded (`@` as `%40`)";
     let (location, query) = rest.split_once('?').map_or((rest, ""), |(location, query)| (location, query));
@@ -168,9 +167,29 @@ fn postgres(url: &str, rest: &str) -> Result<Address, Refusal> {
     if database.is_empty() && !given(&["dbname"]) {
         return refuse("names no database", FORM);
     }
-    match url.parse::<PgConnectOptions>() {
-        Ok(options) => Ok(Address::Postgres { user: options.get_username().to_owned(), url: Secret::new(url) }),
-        Err(_) => refuse("is not a URL that PostgreSQL's driver takes", FORM),
+    // The driver would take the rest for a fragment and read none of it.
+    if url.contains('#') {
+        return refuse("holds a `#`", FORM);
+    }
+    let query = tls::settle(&tls::POSTGRES, base, query)?;
+    let url = format!("postgres://{location}?{query}");
+    let Ok(options) = url.parse::<PgConnectOptions>() else {
+        return refuse("is not a URL that PostgreSQL's driver takes", FORM);
+    };
+    if options.get_socket().is_some() {
+        tls::check_socket(options.get_ssl_mode())?;
+    }
+    Ok(Address::Postgres { user: options.get_username().to_owned(), url: Secret::new(url) })
+}
+
+fn mysql(base: &Path, url: &str) -> Result<Address, Refusal> {
+    let (location, query) = url.split_once('?').unwrap_or((url, ""));
+    // Unknown parameters first: their values are nobody's business.
+    mysql::url::known(query).map_err(|refusal| Refusal { message: refusal.message.into(), hint: refusal.hint.into() })?;
+    let settled = format!("{location}?{}", tls::settle(&tls::MYSQL, base, query)?);
+    match mysql::url::parse(&settled) {
+        Ok(_) => Ok(Address::Mysql { url: Secret::new(settled) }),
+        Err(refusal) => refuse(refusal.message, refusal.hint),
     }
 }
 

@@ -12,6 +12,10 @@ use crate::driver::{Engine, mysql};
 /// Blocks on the file system.
 pub fn check_components(config: &Config, diagnostics: &mut Diagnostics) {
     for plugin in config.plugins.iter().filter(|plugin| !plugin.component.is_file()) {
+        // A plugin with neither has been told so already.
+        if plugin.source.is_none() && plugin.component_location == plugin.location {
+            continue;
+        }
         let hint = match plugin.source {
             Some(_) => "run `wharf build` first",
             None => "compile it, or give the plugin a `source` for `wharf build`; paths begin at the folder of wharf.toml",
@@ -23,9 +27,7 @@ pub fn check_components(config: &Config, diagnostics: &mut Diagnostics) {
 }
 
 /// Warnings about what is allowed but may surprise: roles that plugins share, databases that nobody may use.
-#[must_use]
-pub fn notes(config: &Config) -> Diagnostics {
-    let mut notes = Diagnostics::new(config.source.clone());
+pub fn notes(config: &Config, notes: &mut Diagnostics) {
     for database in &config.databases {
         let grants = || {
             config
@@ -56,5 +58,4 @@ pub fn notes(config: &Config) -> Diagnostics {
             );
         }
     }
-    notes
 }

@@ -20,6 +20,7 @@ mod secret;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::{cell::RefCell, fs, io::Read, path::Path, sync::Arc};
@@ -59,6 +60,16 @@ pub fn process_environment(name: &str) -> Option<String> {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+    let (config, diagnostics) = read(path, environment)?;
+    if diagnostics.is_empty() { Ok(config) } else { Err(diagnostics) }
+}
+
+/// As [`load`], for who looks further although something is wrong: what could be read, with defaults for what could not, and everything
+/// that is wrong with it.
+///
+/// # Errors
+/// When the file cannot be read, or is not TOML.
+pub fn read(path: &Path, environment: &Environment<'_>) -> Result<(Config, Diagnostics), Diagnostics> {
     let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
     let label = file.display().to_string();
     let text = read_file(&file).map_err(|(message, hint)| {
@@ -83,7 +94,7 @@ fn read_file(file: &Path) -> Result<String, (String, &'static str)> {
 }
 
 /// Reads the text of `file`, which messages call `label`.
-fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) -> Result<(Config, Diagnostics), Diagnostics> {
     let (table, syntax_errors) = DeTable::parse_recoverable(text);
     let source = Arc::new(Source::new(label, redact::redact(text, table.get_ref())));
     let base = file.parent().unwrap_or(Path::new(""));
@@ -108,9 +119,9 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
             );
         }
         diagnostics.forgive_after_syntax_errors(syntax);
-    }
-    if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    Ok(Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine })
+    let config =
+        Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine };
+    Ok((config, diagnostics))
 }

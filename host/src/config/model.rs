@@ -192,6 +192,8 @@ pub struct Grant {
     pub url: Option<Secret>,
     /// Sessions at once, of all calls of the plugin. 1 to the database's, which is the default.
     pub max_connections: u32,
+    /// Connections that no other grant of the database is lent. 0 to the grant's maximum; default 0.
+    pub reserved_connections: u32,
     /// Rows that one statement may return. 1 to 100,000,000; default 100,000.
     pub max_rows: u32,
     /// Bytes that one statement may return. 1 KiB to 1 GiB; default 16 MiB.

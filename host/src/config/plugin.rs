@@ -23,7 +23,32 @@ pub(super) fn read(root: &mut Table<'_>, databases: Option<&[Draft<'_>]>) -> Vec
     let plugins: Vec<Plugin> = tables.into_iter().map(|(name, table)| read_one(context, name, table, databases)).collect();
     routes::check_overlaps(context, &plugins);
     check_components(context, &plugins);
+    for draft in databases.unwrap_or_default().iter().filter(|draft| draft.max_connections.sound) {
+        check_reserves(context, &plugins, draft);
+    }
     plugins
+}
+
+/// The reserves of a database must leave something for every grant of it.
+fn check_reserves(context: &Context<'_>, plugins: &[Plugin], draft: &Draft<'_>) {
+    let grants = || plugins.iter().flat_map(|plugin| &plugin.databases).filter(|grant| grant.database == draft.name);
+    let reserved: u32 = grants().map(|grant| grant.reserved_connections).fold(0, u32::saturating_add);
+    let needed = reserved.saturating_add(u32::from(grants().any(|grant| grant.reserved_connections == 0)));
+    let most = &draft.max_connections;
+    if let Some(last) = grants().filter(|grant| grant.reserved_connections > 0).last()
+        && needed > most.value
+    {
+        let message = format!(
+            "{reserved} connections of database `{}` are reserved, which leaves too few of its {}",
+            draft.name, most.value
+        );
+        let hint = "reserve less, or raise the database's `max_connections`: a grant without a reserve needs one as well";
+        context.error_with(last.location, message, hint, |error| {
+            if most.given {
+                error.also(most.at, "the database's maximum");
+            }
+        });
+    }
 }
 
 /// `wharf build` must not write two crates into one file.
@@ -151,12 +176,21 @@ fn read_grant(context: &Context<'_>, name: &str, mut table: Table<'_>, draft: Op
             },
         );
     }
+    let reserved = table.number("reserved_connections", 0, 0, 10_000);
+    if reserved.sound && max_connections.sound && reserved.value > max_connections.value {
+        let message = format!(
+            "`reserved_connections` ({}) is above the grant's `max_connections` ({})",
+            reserved.value, max_connections.value
+        );
+        context.error(reserved.at, message, "a grant cannot use more than its maximum");
+    }
     let grant = Grant {
         database: name.to_owned(),
         location,
         access: access.value,
         url: url.map(Address::into_url),
         max_connections: max_connections.value,
+        reserved_connections: reserved.value,
         max_rows: table.number("max_rows", 100_000, 1, 100_000_000).value,
         max_result_bytes: table.size("max_result_bytes", 16 * MIB, KIB, GIB).value,
         max_statements: table.number("max_statements", 1000, 1, 1_000_000).value,

@@ -6,11 +6,10 @@ use sqlx::{
     ConnectOptions, Connection,
     migrate::{MigrateError, MigrationSource, Migrator},
     mysql::MySqlConnectOptions,
-    postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
-use super::{Engine, mysql};
+use super::{Engine, mysql, postgres};
 
 /// Why migrations could not be applied. Free of addresses and credentials.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +59,8 @@ pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize
             Ok(applied)
         }
         Engine::Postgres => {
-            let options: PgConnectOptions = url.parse().map_err(connect)?;
-            let mut connection = options.application_name("wharf migrations").connect().await.map_err(connect)?;
+            let options = postgres::parse(url).map_err(|failure| MigrationError::Connect(failure.message))?;
+            let mut connection = options.application_name("wharf migrations").connect().await.map_err(refused)?;
             let applied = run(&migrator, &mut connection).await?;
             connection.close().await.map_err(connect)?;
             Ok(applied)
@@ -90,6 +89,11 @@ where
     migrator.run_direct(None, connection, false).await.map_err(failed)?;
     let after = connection.list_applied_migrations("_sqlx_migrations").await.map_err(failed)?.len();
     Ok(after - before)
+}
+
+/// Why there is no session.
+fn refused(error: sqlx::Error) -> MigrationError {
+    MigrationError::Connect(postgres::connect_failure(error).message)
 }
 
 /// What the database says of itself is safe; what the driver says of a connection may name its address.

@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod settings;
 pub mod sql;
 pub mod sqlite;
+mod tls;
 pub mod types;
 
 use std::{fmt, sync::Arc};
@@ -52,6 +53,11 @@ pub trait Control: Send {
 
     /// Whether the server still lists the session.
     fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>>;
+
+    /// Who the control path itself is on the server, where it is a session there.
+    fn session(&self) -> Option<&Session> {
+        None
+    }
 
     /// Keeps the control path alive; an error means that it must be reopened.
     fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
@@ -154,6 +160,35 @@ impl Operation {
     #[must_use]
     pub fn is_statement(&self) -> bool {
         matches!(self, Self::Query(..) | Self::Execute(_) | Self::ExecuteMany(..) | Self::OpenCursor(..))
+    }
+
+    /// What it does, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Query(..) => "query",
+            Self::Execute(_) => "execute",
+            Self::ExecuteMany(..) => "execute-many",
+            Self::Begin(_) => "begin",
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+            Self::Savepoint(_) => "savepoint",
+            Self::RollbackTo(_) => "rollback-to",
+            Self::Release(_) => "release",
+            Self::OpenCursor(..) => "open-cursor",
+            Self::Fetch(..) => "fetch",
+            Self::CloseCursor(_) => "close-cursor",
+        }
+    }
+
+    /// The guest's SQL, where there is some.
+    #[must_use]
+    pub fn sql(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Query(statement, _) | Self::Execute(statement) | Self::OpenCursor(_, statement) => Some(&statement.sql),
+            Self::ExecuteMany(sql, _) => Some(sql),
+            _ => None,
+        }
     }
 
     /// Bytes that its SQL and its parameters take here.

@@ -54,15 +54,13 @@ impl ControlPath {
         self.ask(Request::Ping, bound).await.map(drop)
     }
 
-    /// Closes the path; the next call would open it anew.
-    pub(super) async fn close(&self, bound: Duration) {
-        let close = async {
-            if let Some(control) = self.open.lock().await.take() {
-                control.close().await;
-            }
-        };
+    /// Closes the path, and tells which session it was; the next call would open it anew.
+    pub(super) async fn close(&self, bound: Duration) -> Option<Session> {
+        let control = timeout(bound, self.open.lock()).await.ok()?.take()?;
+        let session = control.session().cloned();
         // What does not close in time, or panics, is dropped, and its socket with it.
-        let _ = timeout(bound, AssertUnwindSafe(close).catch_unwind()).await;
+        let _ = timeout(bound, AssertUnwindSafe(async { control.close().await }).catch_unwind()).await;
+        session
     }
 
     /// A control session that fails or is interrupted half-way is not used again.

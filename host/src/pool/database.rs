@@ -1,11 +1,10 @@
 //! One database: its limit, its pools, its queue, and who gets the next free connection.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::future::join_all;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -20,14 +19,12 @@ use super::{
     state::{Match, Phase, State},
     tenancy::Tenancy,
 };
-use crate::driver::{Driver, Engine, Failure};
+use crate::driver::{Driver, Engine, Failure, Session};
 
 /// After a failed attempt to connect, how long until the next; doubled each time.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LAST_BACKOFF: Duration = Duration::from_secs(5);
-
-/// What closing a control path may last when no time is left.
-const GOODBYE: Duration = Duration::from_millis(100);
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// Short, so that the first caller after the server's return is not the one that waits: one attempt a pool at a time costs little.
+const LAST_BACKOFF: Duration = Duration::from_millis(400);
 
 /// One pool of a database: a credential.
 #[derive(Debug)]
@@ -45,6 +42,8 @@ pub struct Quota {
     pub pool: usize,
     /// Connections at most, those being reclaimed included.
     pub max_connections: u32,
+    /// Connections that nobody else is lent, so that this many can always be had. All of a database together are at most its limit.
+    pub reserved_connections: u32,
     /// How long a transaction may be open.
     pub max_transaction_time: Duration,
 }
@@ -62,16 +61,9 @@ pub struct Borrower {
     pub request_id: Arc<str>,
 }
 
-/// What was left when a database was closed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
-    /// Sessions that the server did not confirm as gone in time.
-    pub sessions: u32,
-}
-
 /// A database with its pools. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Database(Arc<Inner>);
+pub struct Database(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -89,9 +81,10 @@ pub(super) struct Inner {
     quotas: Vec<Quota>,
     capacity: Arc<HostCapacity>,
     state: Mutex<State>,
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     /// Fires when the pools are closed.
     pub(super) closing: CancellationToken,
+    pub(super) hurry: CancellationToken,
 }
 
 impl Database {
@@ -128,6 +121,7 @@ impl Database {
             state: Mutex::new(state),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            hurry: CancellationToken::new(),
         });
         inner.capacity.register(Arc::downgrade(&inner));
         (Self(inner), grants)
@@ -224,34 +218,6 @@ impl Database {
             return Ok(hold);
         }
     }
-
-    /// Closes all pools: nobody is lent anything any more, who waits is told, what is lent is taken back, every session is closed and
-    /// the server asked whether it is gone.
-    ///
-    /// # Bounds
-    /// Returns at `deadline` at the latest, plus [`GOODBYE`] for the control paths, with the number of sessions that were not confirmed
-    /// as gone by then.
-    pub async fn close(&self, deadline: Instant) -> Leftovers {
-        let waiters = {
-            let mut state = self.0.state();
-            state.closed = true;
-            for entry in state.slots() {
-                // A slot that is gone needs no notice.
-                let _ = entry.slot.notices.send(Notice::Revoke);
-            }
-            std::iter::from_fn(|| state.queue.pop(|_| true)).collect::<Vec<_>>()
-        };
-        for (_, waiter) in waiters {
-            // Who gave up meanwhile does not hear it.
-            let _ = waiter.answer.send(Err(AcquireError::ShuttingDown));
-        }
-        self.0.closing.cancel();
-        self.0.tasks.close();
-        let _ = timeout_at(deadline, self.0.tasks.wait()).await;
-        let bound = deadline.saturating_duration_since(Instant::now()).max(GOODBYE);
-        join_all(self.0.pools.iter().map(|pool| pool.control.close(bound))).await;
-        Leftovers { sessions: self.0.state().counts().total() }
-    }
 }
 
 /// What an attempt to acquire came to.
@@ -301,7 +267,7 @@ impl Inner {
             }
             let quota = &self.quotas[grant.0];
             // Whoever waits already could not use what is idle now, or it would not be idle: nobody is overtaken.
-            if state.leased_by[grant.0] < quota.max_connections
+            if state.allowance(grant.0, &self.quotas) > 0
                 && let Some((index, idle)) = state.freshest(quota.pool)
             {
                 let hold = self.lend(&mut state, index, grant, borrower.clone());
@@ -309,7 +275,7 @@ impl Inner {
             }
             if let Some((failure, retry)) = &state.pools[quota.pool].down
                 && state.pools[quota.pool].open == 0
-                && Instant::now() < *retry
+                && (Instant::now() < *retry || state.pools[quota.pool].connecting > 0)
             {
                 return Err(AcquireError::Connect(failure.clone()));
             }
@@ -328,15 +294,8 @@ impl Inner {
 
     fn lend(&self, state: &mut State, index: usize, grant: GrantId, borrower: Borrower) -> Hold {
         let max_transaction_time = self.quotas[grant.0].max_transaction_time;
-        let (slot, tenancy) = state.lend(index, grant, |generation| Tenancy {
-            generation,
-            grant,
-            borrower,
-            since: Instant::now(),
-            max_transaction_time,
-            warned: AtomicBool::new(false),
-            ended: std::sync::OnceLock::new(),
-        });
+        let (slot, tenancy) =
+            state.lend(index, grant, |generation| Tenancy::new(generation, grant, borrower, max_transaction_time));
         Hold::new(slot, tenancy)
     }
 
@@ -495,11 +454,13 @@ impl Inner {
         published
     }
 
-    /// The first publication of a connection: opening works again.
-    pub(super) fn connected(&self, pool: usize) {
+    /// A session has been opened: opening works again.
+    pub(super) fn connected(&self, slot: &Slot, session: Session) {
         self.counters.add(Counter::Connected);
         let was_down = {
-            let pool = &mut self.state().pools[pool];
+            let mut state = self.state();
+            state.name(slot.index, session);
+            let pool = &mut state.pools[slot.pool];
             pool.failures = 0;
             pool.down.take().is_some()
         };

@@ -6,6 +6,7 @@
 //! sends. The slot takes the connection back, proves it clean, and only then counts it as free.
 
 mod capacity;
+mod close;
 mod control;
 mod counters;
 mod database;
@@ -22,8 +23,9 @@ mod upkeep;
 
 pub use self::{
     capacity::HostCapacity,
+    close::Leftovers,
     counters::{Counter, Counters},
-    database::{Borrower, Database, GrantId, Leftovers, PoolSpec, Quota},
+    database::{Borrower, Database, GrantId, PoolSpec, Quota},
     error::{AcquireError, Ended, Limit, OperationError},
     hold::{Hold, Until, Via},
     settings::{Bounds, Settings},

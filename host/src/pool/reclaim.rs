@@ -23,13 +23,14 @@ use crate::driver::{Connection, Operation, Session};
 
 /// How long to wait before the server is asked again about a session that it would not confirm as gone.
 /// Short even at last: the place is needed as soon as the server is back.
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(1);
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_millis(400);
 
 impl Owner {
     /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.
     pub(super) async fn reclaim(&mut self, left: Left, tenancy: &Tenancy) -> Option<Closing> {
         self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
+        tenancy.stands("reclaiming", None);
         let closing = match left.rest {
             Rest::Broken => Some(Closing::Kill(left.why)),
             Rest::Settled => Some(Closing::Polite),
@@ -54,7 +55,8 @@ impl Owner {
         if tenancy.warned.load(Ordering::Relaxed) {
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(database = %self.database.name, %plugin, %request_id, age_ms, "the lease that was held for too long has ended");
+            let database = &self.database.name;
+            tracing::warn!(%database, %plugin, %request_id, age_ms, why = ?left.why, "the lease that was held for too long has ended");
         }
         closing
     }
@@ -126,7 +128,7 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
     );
     let mut pause = FIRST_RETRY;
     loop {
-        sleep(pause).await;
+        sleep(pause.mul_f64(rand::random_range(0.75..=1.25))).await;
         pause = (pause * 2).min(LAST_RETRY);
         let _ = control.terminate(session, bounds.kill).await;
         if confirm(database, slot.pool, session).await {

@@ -196,10 +196,12 @@ impl Owner {
         }
         self.database.counters.add(Counter::Operations);
         let effect = Effect::of(via, &operation);
+        lease.tenancy.stands(operation.name(), operation.sql());
         match self.perform(lease, via, operation, until, answer).await {
             Performed::Finished(result, answer) => {
                 let lost = result.as_ref().is_err_and(|failure| failure.lost);
                 let must_roll_back = lease.apply(effect, result.as_ref().err());
+                lease.tenancy.stands(if lease.transaction.is_some() { "idle in transaction" } else { "ready" }, None);
                 let _ = answer.send(result.map_err(OperationError::Failed));
                 if lost {
                     return Some(Left { why: Ended::Lost, rest: Rest::Broken });

@@ -112,7 +112,7 @@ pub(super) async fn run(
         Err(failure) => return database.connect_failed(&slot, failure),
     };
     let session = connection.session().clone();
-    database.connected(slot.pool);
+    database.connected(&slot, session.clone());
     let lifetime = database.settings.max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
     let mut owner = Owner { expires: Instant::now() + lifetime, database: Arc::clone(&database), slot, inbox, connection };
     // A panic of a driver costs its connection, never the place of the slot.

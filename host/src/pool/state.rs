@@ -10,7 +10,7 @@ use super::{
     slot::Slot,
     tenancy::Tenancy,
 };
-use crate::driver::Failure;
+use crate::driver::{Failure, Session};
 
 /// The state of one slot, as far as capacity goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ impl Counts {
 pub(super) struct Entry {
     pub(super) slot: Arc<Slot>,
     phase: Phase,
+    /// Who it is on the server, once connected.
+    pub(super) session: Option<Session>,
     /// Who has it, from the hand-over until it is idle again or gone.
     pub(super) tenancy: Option<Arc<Tenancy>>,
 }
@@ -137,7 +139,7 @@ impl State {
     pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let slot = make(index);
-        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, tenancy: None };
+        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None };
         if index == self.slots.len() {
             self.slots.push(Some(entry));
         } else {
@@ -147,6 +149,13 @@ impl State {
         self.counts.connecting += 1;
         self.check();
         slot
+    }
+
+    /// Remembers who a slot is on the server.
+    pub(super) fn name(&mut self, index: usize, session: Session) {
+        if let Some(entry) = self.slots[index].as_mut() {
+            entry.session = Some(session);
+        }
     }
 
     /// Moves a slot on; an idle one leaves its pool's list.
@@ -204,11 +213,20 @@ impl State {
         self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
 
+    /// How many more connections a grant may have now: what is left of its own reserve, and what no reserve needs.
+    pub(super) fn allowance(&self, grant: usize, quotas: &[Quota]) -> u32 {
+        let unused = |grant: usize| quotas[grant].reserved_connections.saturating_sub(self.leased_by[grant]);
+        let (leased, reserved) = (0..quotas.len())
+            .fold((0, 0), |(leased, reserved), grant| (leased + self.leased_by[grant], reserved + unused(grant)));
+        let free = self.max.saturating_sub(leased + reserved);
+        (unused(grant) + free).min(quotas[grant].max_connections.saturating_sub(self.leased_by[grant]))
+    }
+
     /// How many more connections the waiting calls of a pool could use.
     pub(super) fn demand(&self, pool: usize, quotas: &[Quota]) -> u32 {
-        let of_grant = |(grant, quota): (usize, &Quota)| {
+        let of_grant = |(grant, _): (usize, &Quota)| {
             let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
-            waiting.min(quota.max_connections.saturating_sub(self.leased_by[grant]))
+            waiting.min(self.allowance(grant, quotas))
         };
         quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
     }
@@ -217,15 +235,16 @@ impl State {
     /// is full, close it to make room. So one busy credential cannot starve another.
     pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
         let demand: Vec<u32> = (0..self.pools.len()).map(|pool| self.demand(pool, quotas)).collect();
+        let allowed: Vec<bool> = (0..quotas.len()).map(|grant| self.allowance(grant, quotas) > 0).collect();
         let full = self.is_full();
-        let Self { queue, leased_by, pools, .. } = self;
+        let Self { queue, pools, .. } = self;
         let spare =
             |pool: usize| pools.iter().enumerate().find_map(|(other, it)| (other != pool).then(|| it.idle.first()).flatten());
         let may = |grant: usize| {
             let pool = quotas[grant].pool;
             let PoolState { idle, connecting, claims, down, .. } = &pools[pool];
             let wants_room = full && down.is_none() && connecting + claims < demand[pool] && spare(pool).is_some();
-            leased_by[grant] < quotas[grant].max_connections && (!idle.is_empty() || wants_room)
+            allowed[grant] && (!idle.is_empty() || wants_room)
         };
         let grant = queue.choose(may)?;
         let pool = quotas[grant].pool;

@@ -1,7 +1,7 @@
 //! One lease as its slot and its holder both see it.
 
 use std::{
-    sync::{OnceLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -20,11 +20,48 @@ pub(super) struct Tenancy {
     pub(super) max_transaction_time: Duration,
     /// Whether it has been reported as held for too long.
     pub(super) warned: AtomicBool,
+    /// What its slot does for it.
+    doing: Mutex<Doing>,
     /// Set by the slot when it fences the lease; the holder's later commands fail with it.
     pub(super) ended: OnceLock<Ended>,
 }
 
+/// Where a lease stands, for who looks from outside.
+#[derive(Clone, Debug)]
+pub(super) struct Doing {
+    /// `ready`, `idle in transaction`, `reclaiming`, or the operation that runs.
+    pub(super) state: &'static str,
+    /// The guest's last statement.
+    pub(super) sql: Option<Arc<str>>,
+}
+
 impl Tenancy {
+    pub(super) fn new(generation: u64, grant: GrantId, borrower: Borrower, max_transaction_time: Duration) -> Self {
+        Self {
+            generation,
+            grant,
+            borrower,
+            since: Instant::now(),
+            max_transaction_time,
+            warned: AtomicBool::new(false),
+            doing: Mutex::new(Doing { state: "ready", sql: None }),
+            ended: OnceLock::new(),
+        }
+    }
+
+    /// Tells where the lease stands from now on; without a statement the last one stays.
+    pub(super) fn stands(&self, state: &'static str, sql: Option<&Arc<str>>) {
+        let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
+        doing.state = state;
+        if let Some(sql) = sql {
+            doing.sql = Some(Arc::clone(sql));
+        }
+    }
+
+    pub(super) fn doing(&self) -> Doing {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Fences the lease. The first reason stays.
     pub(super) fn end(&self, why: Ended) {
         let _ = self.ended.set(why);

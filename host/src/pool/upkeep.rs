@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Borrower, Counter, database::Inner, tenancy::Tenancy};
+use super::{
+    Borrower, Counter,
+    database::Inner,
+    tenancy::{Doing, Tenancy},
+};
+use crate::driver::sql::redact::redact;
 
 /// How often.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -50,7 +55,12 @@ impl Inner {
             self.counters.add(Counter::LeakWarnings);
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(database = %self.name, %plugin, %request_id, age_ms, "a lease is held for longer than `leak_warning`");
+            let Doing { state, sql } = tenancy.doing();
+            let statement = sql.map(|sql| redact(&sql, self.pools[0].driver.engine())).unwrap_or_default();
+            let database = &self.name;
+            tracing::warn!(
+                %database, %plugin, %request_id, age_ms, state, statement, "a lease is held for longer than `leak_warning`"
+            );
         }
     }
 }

@@ -3,9 +3,11 @@
 mod database;
 mod server;
 mod sessions;
+mod tls;
 
 pub use self::{
     database::{PostgresDatabase, Role},
     server::{Server, server},
     sessions::SessionRow,
+    tls::{TlsRole, TlsServer},
 };

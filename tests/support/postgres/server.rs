@@ -49,6 +49,11 @@ impl Server {
         self.superuser(database).connect().await.expect("the server of the tests takes a connection")
     }
 
+    /// Where a server that was started here has its files.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.as_deref().expect("a server that was started here")
+    }
+
     /// `127.0.0.1:5432`, or what takes its place.
     #[must_use]
     pub fn address(&self) -> String {
@@ -56,7 +61,8 @@ impl Server {
     }
 }
 
-fn start() -> Server {
+/// A server of somebody's own.
+pub(super) fn start() -> Server {
     let programs = programs();
     // A port that was free a moment ago may be taken by now.
     let mut failures = Vec::new();

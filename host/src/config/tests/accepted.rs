@@ -75,8 +75,8 @@ fn secrets_come_from_the_environment_and_from_files_and_are_not_in_debug() {
         "[databases.a]\nurl = \"${{PG_URL}}\"\n[databases.b]\nurl_file = \"url.txt\"\n{PLUGIN}\
          databases.a = {{ access = \"read-only\", url = \"${{READER_URL}}\" }}\n"
     ));
-    assert_eq!(config.databases[0].url.expose(), "postgres://app:hunter2@db.example/clinic");
-    assert_eq!(config.databases[1].url.expose(), "postgres://app:hunter2@db/clinic");
+    assert_eq!(config.databases[0].url.expose(), "postgres://app:hunter2@db.example/clinic?sslmode=prefer");
+    assert_eq!(config.databases[1].url.expose(), "postgres://app:hunter2@db/clinic?sslmode=prefer");
     assert!(config.plugins[0].databases[0].url.as_ref().is_some_and(|url| url.expose().contains("reader")));
     assert!(!format!("{config:?}").contains("hunter2"));
 }
@@ -151,7 +151,9 @@ routes = ["/r"]
 databases.clinic = { access = "read-write" }
 "#,
     );
-    insta::assert_snapshot!(notes(&config).render(false), @r#"
+    let mut said = Diagnostics::new(config.source.clone());
+    notes(&config, &mut said);
+    insta::assert_snapshot!(said.render(false), @r#"
 warning: no plugin is granted database `spare`
  --> wharf.toml:4:12
   |

@@ -86,13 +86,13 @@ error: `url` is not the URL of a database
   |
   = help: begin with `sqlite://`, `postgres://` or `mysql://`
 
-error: `url` has an unknown `ssl-mode`
+error: `url` asks for an unknown `ssl-mode`
  --> wharf.toml:7:7
   |
 7 | url = "mysql://******@host/clinic?ssl-mode=full"
   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: `ssl-mode` is one of DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY
+  = help: allowed: `DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`, `VERIFY_IDENTITY`
 
 error: `url` names an engine that is not yet supported in this version: mongodb+srv
  --> wharf.toml:9:7

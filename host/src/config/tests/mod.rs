@@ -7,6 +7,7 @@ mod plugin;
 mod secrets;
 mod server;
 mod syntax;
+mod tls;
 
 use std::fs;
 
@@ -26,6 +27,14 @@ fn folder() -> TempDir {
     fs::write(folder.path().join("crate/Cargo.toml"), "").unwrap();
     fs::write(folder.path().join("url.txt"), "postgres://app:hunter2@db/clinic\n").unwrap();
     fs::write(folder.path().join("empty.txt"), "\n").unwrap();
+    for (name, holds) in [
+        ("ca.pem", "CERTIFICATE"),
+        ("client.pem", "CERTIFICATE"),
+        ("client.key", "PRIVATE KEY"),
+        ("locked.key", "ENCRYPTED PRIVATE KEY"),
+    ] {
+        fs::write(folder.path().join(name), format!("-----BEGIN {holds}-----\n")).unwrap();
+    }
     folder
 }
 
@@ -43,6 +52,7 @@ fn environment(name: &str) -> Option<String> {
 fn read(text: &str) -> (TempDir, Result<Config, Diagnostics>) {
     let folder = folder();
     let config = parse(&folder.path().join("wharf.toml"), "wharf.toml", text, &environment);
+    let config = config.and_then(|(config, wrong)| if wrong.is_empty() { Ok(config) } else { Err(wrong) });
     (folder, config)
 }
 

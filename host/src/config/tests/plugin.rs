@@ -1,6 +1,6 @@
 //! `[plugins.NAME]`, its routes and grants.
 
-use super::refused;
+use super::{read, refused};
 
 #[test]
 fn a_plugin_needs_a_component_and_routes() {
@@ -504,4 +504,34 @@ error: plugins `p` and `q` have one component but not one `source`
 
 wharf.toml: 1 error
 "#);
+}
+
+#[test]
+fn reserves_leave_something_for_every_grant() {
+    let with = |reserved: &str, others: &str| {
+        format!(
+            r#"
+[databases.clinic]
+url = "${{PG_URL}}"
+max_connections = 4
+[plugins.p]
+component = "p.wasm"
+routes = ["/p"]
+databases.clinic = {{ access = "read-write", {reserved} }}
+[plugins.q]
+component = "q.wasm"
+routes = ["/q"]
+databases.clinic = {{ access = "read-write", {others} }}
+"#
+        )
+    };
+    let (_folder, config) = read(&with("reserved_connections = 3", "reserved_connections = 1"));
+    let reserved: Vec<u32> = config.unwrap().plugins.iter().map(|plugin| plugin.databases[0].reserved_connections).collect();
+    assert_eq!(reserved, [3, 1]);
+    let (_folder, config) = read(&with("reserved_connections = 3", "max_rows = 1"));
+    assert_eq!(config.unwrap().plugins[1].databases[0].reserved_connections, 0);
+    assert!(refused(&with("reserved_connections = 4", "max_rows = 1")).contains("leaves too few of its 4"));
+    assert!(refused(&with("reserved_connections = 3", "reserved_connections = 2")).contains("5 connections"));
+    let above = refused(&with("reserved_connections = 3, max_connections = 2", "max_rows = 1"));
+    assert!(above.contains("above the grant's `max_connections` (2)"), "{above}");
 }

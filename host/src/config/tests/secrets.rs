@@ -106,13 +106,13 @@ error: `max_connections` is out of range
   |
   = help: allowed: 1 to 10000
 
-error: `url` is not a URL that PostgreSQL's driver takes
+error: `url` asks for an unknown `sslmode`
  --> wharf.toml:3:23
   |
 3 | databases.b = { url = "postgres://***@host/b?password=******************" *
   |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: write `postgres://user:password@host:5432/database`; special characters in it are percent-encoded (`@` as `%40`)
+  = help: allowed: `disable`, `prefer`, `require`, `verify-ca`, `verify-full`
 
 wharf.toml: 4 errors
 "#);

@@ -4,7 +4,7 @@ use std::io;
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::driver::{Failure, FailureKind};
+use crate::driver::{Failure, FailureKind, tls};
 
 /// A message of the server is cut after this many bytes; `SIGNAL` can make it as long as it likes.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -45,37 +45,31 @@ pub(super) fn connect_failure(error: sqlx::Error) -> Failure {
             };
             Failure::new(kind, message).code(state(&error)).with("errno", error.number()).lost()
         }
-        sqlx::Error::Io(error) => match tls(&error.to_string()) {
-            Some(message) => disconnected(message),
+        sqlx::Error::Io(error) => match tls::reason(&error) {
+            Some(reason) => disconnected(&in_own_words(reason)),
             None => disconnected(&format!("cannot reach the server: {}", reason(&error))),
         },
-        sqlx::Error::Tls(error) => disconnected(tls(&error.to_string()).unwrap_or("cannot reach the server: TLS failed")),
-        sqlx::Error::Configuration(_) => Failure::new(FailureKind::Invalid, "the database URL cannot be used").lost(),
+        sqlx::Error::Tls(error) => disconnected(&in_own_words(tls::refusal(&*error))),
+        sqlx::Error::Configuration(_) => {
+            Failure::new(FailureKind::Invalid, "the database URL cannot be used, or `ssl-key` holds no private key").lost()
+        }
         sqlx::Error::Protocol(_) => disconnected("cannot reach the server: it does not answer as MySQL does"),
         _ => disconnected("cannot reach the server"),
     }
 }
 
-/// What went wrong with TLS, from the words of rustls and sqlx, which may hold names of hosts and files.
-fn tls(words: &str) -> Option<&'static str> {
-    let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
-    Some(if says(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
-        "TLS: the server's certificate is signed by no authority that is trusted; name it with `ssl-ca`"
-    } else if says(&["NotValidForName", "not valid for name"]) {
-        "TLS: the server's certificate is for another host name"
-    } else if says(&["Expired", "expired", "NotValidYet"]) {
-        "TLS: the server's certificate is not valid at this time"
-    } else if says(&["invalid peer certificate", "InvalidCertificate"]) {
-        "TLS: the server's certificate was not accepted"
-    } else if says(&["server does not support TLS"]) {
-        "TLS: the server offers none, and `ssl-mode` asks for it"
-    } else if says(&["CertificateRequired", "received fatal alert"]) {
-        "TLS: the server refuses the handshake, perhaps for want of a client certificate that it trusts"
-    } else if says(&["PEM", "pem", "private key", "certificate", "No such file"]) {
-        "TLS: one of the files `ssl-ca`, `ssl-cert` and `ssl-key` cannot be read"
-    } else {
-        return None;
-    })
+/// Messages are written for PostgreSQL's parameters.
+fn in_own_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("sslrootcert", "ssl-ca"),
+        ("sslcert", "ssl-cert"),
+        ("sslkey", "ssl-key"),
+        ("sslmode=verify-ca", "ssl-mode=VERIFY_CA"),
+        ("sslmode=prefer", "ssl-mode=PREFERRED"),
+        ("sslmode", "ssl-mode"),
+    ];
+    let told = WORDS.iter().fold(message.to_owned(), |told, (other, own)| told.replace(other, own));
+    format!("cannot reach the server by TLS: {told}")
 }
 
 fn disconnected(message: &str) -> Failure {
@@ -85,7 +79,7 @@ fn disconnected(message: &str) -> Failure {
 /// The kind of an error only: its text may hold a path or a name.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket, or a file of its certificates is gone".to_owned(),
         kind @ (io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted

@@ -74,7 +74,7 @@ pub(super) fn check(sql: &str, access: Access) -> Result<Nature, Failure> {
         _ => String::new(),
     };
     Ok(match first.as_str() {
-        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "XA" => {
+        "BEGIN" | "START" | "END" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "XA" => {
             let message = format!("{first} is not sent as SQL; use the functions of `transaction`");
             return Err(refused(FailureKind::Denied, message));
         }

@@ -23,21 +23,17 @@ fn refuse<T>(message: &'static str, hint: &'static str) -> Result<T, Refusal> {
     Err(Refusal { message, hint })
 }
 
-/// Reads `mysql://user:password@host:port/database?parameters`; `mariadb://` means the same.
+fn pairs(query: &str) -> Vec<(&str, &str)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect()
+}
+
+/// Checks the names of the parameters.
 ///
 /// # Errors
-/// A [`Refusal`] for what is missing, unknown, without effect, or the host's own to set.
-pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
-    let Some(rest) = url.strip_prefix("mysql://").or_else(|| url.strip_prefix("mariadb://")) else {
-        return refuse("is not one of MySQL or MariaDB", FORM);
-    };
-    let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, database) = location.split_once('/').unwrap_or((location, ""));
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let pairs: Vec<(&str, &str)> =
-        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
-    for (name, _) in &pairs {
-        match *name {
+/// A [`Refusal`] for one that is unknown, or the host's own to set.
+pub fn known(query: &str) -> Result<(), Refusal> {
+    for (name, _) in pairs(query) {
+        match name {
             "charset" | "collation" | "timezone" | "time-zone" | "statement-cache-capacity" => {
                 return refuse(
                     "sets a parameter that Wharf sets itself",
@@ -53,6 +49,22 @@ pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
             _ => {}
         }
     }
+    Ok(())
+}
+
+/// Reads `mysql://user:password@host:port/database?parameters`; `mariadb://` means the same.
+///
+/// # Errors
+/// A [`Refusal`] for what is missing, unknown, without effect, or the host's own to set.
+pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
+    let Some(rest) = url.strip_prefix("mysql://").or_else(|| url.strip_prefix("mariadb://")) else {
+        return refuse("is not one of MySQL or MariaDB", FORM);
+    };
+    let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = location.split_once('/').unwrap_or((location, ""));
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let pairs = pairs(query);
+    known(query)?;
     // Whatever is left out would be `root` at `localhost` without a database.
     if user.split(':').next().is_none_or(str::is_empty) {
         return refuse("names no user", FORM);
@@ -86,7 +98,13 @@ pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
         return refuse("names a client certificate, but `ssl-mode` is DISABLED", MODES);
     }
     // sqlx's parser looks at no scheme.
-    url.parse().or_else(|_| refuse("is not one that the driver takes", FORM))
+    let options: MySqlConnectOptions = url.parse().or_else(|_| refuse("is not one that the driver takes", FORM))?;
+    // An IPv6 address keeps its brackets, by which neither the network nor a certificate knows it.
+    let address = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::to_owned);
+    Ok(match address {
+        Some(address) => options.host(&address),
+        None => options,
+    })
 }
 
 #[cfg(test)]
@@ -109,6 +127,7 @@ mod tests {
             assert_eq!(message(url), None, "{url}");
         }
         let options = parse("mariadb://app:p%40w@host:3307/clinic").expect("taken");
+        assert_eq!(parse("mysql://app@[::1]:3307/clinic").expect("taken").get_host(), "::1");
         assert_eq!((options.get_username(), options.get_port(), options.get_database()), ("app", 3307, Some("clinic")));
     }
 

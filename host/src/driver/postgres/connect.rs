@@ -7,7 +7,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgConnection},
 };
 
-use super::{Shared, connection::PostgresConnection, error, reset::Baseline, role, simple};
+use super::{Shared, connection::PostgresConnection, error, reset::Baseline, role, simple, simple::TextRows};
 use crate::driver::{
     Failure, FailureKind, Session,
     settings::{Access, Settings},
@@ -73,8 +73,18 @@ async fn identify(link: &mut PgConnection, settings: &Settings) -> Result<Sessio
         );
         return Err(Failure::new(FailureKind::Denied, message).lost());
     }
-    let id = text(0)?.parse().map_err(|_| unknown())?;
+    session(&rows)
+}
+
+/// Who the session of a link is.
+pub(super) async fn who(link: &mut PgConnection) -> Result<Session, Failure> {
+    session(&simple::run(link, IDENTITY).await.map_err(error::failure)?)
+}
+
+fn session(rows: &TextRows) -> Result<Session, Failure> {
+    let number = |column| simple::cell(rows, 0, column)?.parse::<i64>().ok();
+    let unknown = || Failure::new(FailureKind::Disconnected, "the server does not tell who the session is").lost();
     // Only digits are ever put into SQL.
-    let started: i64 = text(1)?.parse().map_err(|_| unknown())?;
+    let (id, started) = number(0).zip(number(1)).ok_or_else(unknown)?;
     Ok(Session { id, started: started.to_string().into() })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use sqlx::{ConnectOptions, Connection as _, postgres::PgConnection};
 
-use super::{Shared, error, simple};
+use super::{Shared, connect, error, simple};
 use crate::driver::{Control, Failure, FailureKind, Session};
 
 /// Opens the control path.
@@ -13,13 +13,15 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     let options = shared.control.as_ref().unwrap_or(&shared.options).clone();
     let options =
         options.application_name("wharf control").options([("statement_timeout", "5s"), ("client_min_messages", "error")]);
-    let link = options.connect().await.map_err(error::connect_failure)?;
-    Ok(ControlPath { link, may_cancel: shared.settings.server_cancel })
+    let mut link = options.connect().await.map_err(error::connect_failure)?;
+    let session = connect::who(&mut link).await?;
+    Ok(ControlPath { link, session, may_cancel: shared.settings.server_cancel })
 }
 
 /// The one control session of a driver.
 pub(super) struct ControlPath {
     link: PgConnection,
+    session: Session,
     may_cancel: bool,
 }
 
@@ -81,6 +83,10 @@ impl Control for ControlPath {
     fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>> {
         // In doubt it is still there.
         Box::pin(async move { Ok(self.on(session, "NULL").await? != Listed::No) })
+    }
+
+    fn session(&self) -> Option<&Session> {
+        Some(&self.session)
     }
 
     fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>> {

@@ -4,10 +4,14 @@ use std::io;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
-use crate::driver::{Failure, FailureKind};
+use crate::driver::{Failure, FailureKind, tls};
 
 /// A message of the server is cut after this many bytes; `RAISE` can make it as long as it likes.
 const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// The server's rules (`pg_hba.conf`) have a place for this role, but not by this way.
+const NO_PLAIN_SESSION: &str = "the server takes this role only by TLS, or not from here; set `sslmode=verify-full`";
+const NO_TLS_SESSION: &str = "the server does not take this role by TLS from here; see its pg_hba.conf";
 
 /// A failure of an open session.
 pub(super) fn failure(error: sqlx::Error) -> Failure {
@@ -28,11 +32,15 @@ pub(super) fn failure(error: sqlx::Error) -> Failure {
 }
 
 /// A failure to open a session. The server's own words are not repeated: they name users, addresses and databases.
-pub(super) fn connect_failure(error: sqlx::Error) -> Failure {
+pub(in crate::driver) fn connect_failure(error: sqlx::Error) -> Failure {
     match error {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default().into_owned();
             let (kind, message) = match code.as_str() {
+                // The server tells these apart only by its words, which are English unless it was told otherwise.
+                "28000" if error.message().contains("client certificate") => (FailureKind::Denied, tls::CLIENT_CERTIFICATE),
+                "28000" if error.message().contains(", no encryption") => (FailureKind::Denied, NO_PLAIN_SESSION),
+                "28000" if error.message().contains(", SSL encryption") => (FailureKind::Denied, NO_TLS_SESSION),
                 "28P01" | "28000" => (FailureKind::Denied, "the server refuses the credential"),
                 "42501" => (FailureKind::Denied, "the role may not connect to this database"),
                 "3D000" => (FailureKind::Invalid, "the server has no such database"),
@@ -42,9 +50,15 @@ pub(super) fn connect_failure(error: sqlx::Error) -> Failure {
             };
             Failure::new(kind, message).code(code).lost()
         }
-        sqlx::Error::Io(error) => disconnected(&format!("cannot reach the server: {}", reason(&error))),
-        sqlx::Error::Tls(_) => disconnected("cannot reach the server: no TLS session as `sslmode` asks for"),
-        sqlx::Error::Configuration(_) => Failure::new(FailureKind::Invalid, "the database URL cannot be used").lost(),
+        sqlx::Error::Io(error) => match tls::reason(&error) {
+            Some(reason) => disconnected(&format!("cannot reach the server by TLS: {reason}")),
+            None => disconnected(&format!("cannot reach the server: {}", reason(&error))),
+        },
+        sqlx::Error::Tls(error) => disconnected(&format!("cannot reach the server by TLS: {}", tls::refusal(&*error))),
+        sqlx::Error::Configuration(_) => {
+            let message = "the database URL cannot be used, or `sslkey` holds no private key that can be read";
+            Failure::new(FailureKind::Invalid, message).lost()
+        }
         sqlx::Error::Protocol(_) => disconnected("cannot reach the server: it does not answer as PostgreSQL does"),
         _ => disconnected("cannot reach the server"),
     }
@@ -57,7 +71,7 @@ fn disconnected(message: &str) -> Failure {
 /// The kind of an error only: its text may hold a path or a name.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket, or a file of its certificates is gone".to_owned(),
         kind @ (io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted

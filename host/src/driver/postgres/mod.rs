@@ -32,8 +32,12 @@ mod tests;
 use std::{fmt, str::FromStr, sync::Arc};
 
 use futures::future::BoxFuture;
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 
+pub(super) use self::error::connect_failure;
 use self::residue::Classifier;
 use crate::driver::{Connection, Control, Driver, Engine, Failure, FailureKind, settings::Settings};
 
@@ -82,9 +86,30 @@ impl fmt::Debug for Postgres {
     }
 }
 
-fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
+/// What a URL says. Where and how to connect comes from it alone: sqlx would take what is left out from variables such as `PGSSLMODE`.
+pub(super) fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
     let unusable = |_| Failure::new(FailureKind::Invalid, "the database URL cannot be used: it is not a valid PostgreSQL URL");
-    Ok(PgConnectOptions::from_str(url).map_err(unusable)?.disable_statement_logging())
+    let mut options = PgConnectOptions::from_str(url).map_err(unusable)?.disable_statement_logging();
+    // An IPv6 address keeps its brackets, by which neither the network nor a certificate knows it.
+    if let Some(address) = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        let address = address.to_owned();
+        options = options.host(&address);
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let given = |names: &[&str]| query.split('&').any(|pair| names.contains(&pair.split('=').next().unwrap_or(pair)));
+    if !given(&["sslmode", "ssl-mode"]) {
+        options = options.ssl_mode(PgSslMode::Prefer);
+    }
+    if !given(&["sslrootcert", "ssl-root-cert", "ssl-ca"]) {
+        options = options.ssl_root_cert_from_pem(Vec::new());
+    }
+    let foreign = |variable| std::env::var_os(variable).is_some();
+    if !given(&["sslcert", "ssl-cert"]) && (foreign("PGSSLCERT") || foreign("PGSSLKEY")) {
+        // They cannot be unset in the options.
+        let message = "PGSSLCERT and PGSSLKEY are set in the environment; unset them and name the files in the URL";
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
+    Ok(options)
 }
 
 impl Driver for Postgres {

@@ -6,4 +6,5 @@
 pub mod classify;
 pub mod leading;
 pub mod lex;
+pub mod redact;
 mod vocabulary;

@@ -1,0 +1,72 @@
+//! The wish that a host stops, and what it leaves.
+
+use std::{fmt, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{driver::Engine, pool::Leftovers};
+
+/// Asks a host to stop; a clone asks the same host. Asked while it starts, it starts no further.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    requested: CancellationToken,
+    hurried: CancellationToken,
+}
+
+impl Stop {
+    /// Nobody has asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Accept nothing more, let calls finish, close everything.
+    pub fn request(&self) {
+        self.requested.cancel();
+    }
+
+    /// As [`Stop::request`], and wait for nothing that can be cut short: calls are ended now, and sessions have half a second.
+    pub fn hurry(&self) {
+        self.requested.cancel();
+        self.hurried.cancel();
+    }
+
+    /// Waits for either.
+    pub async fn requested(&self) {
+        self.requested.cancelled().await;
+    }
+
+    /// Waits for [`Stop::hurry`].
+    pub async fn hurried(&self) {
+        self.hurried.cancelled().await;
+    }
+
+    /// As a token, for those who know nothing else.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.requested.clone()
+    }
+}
+
+/// How a database was closed. Displayed as a line for the operator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// Its name in the configuration.
+    pub database: Arc<str>,
+    /// What it is.
+    pub engine: Engine,
+    /// What is left of it.
+    pub left: Leftovers,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { database, engine, left } = self;
+        write!(f, "database {database}: {} connections left", left.sessions)?;
+        match (&left.unasked, engine) {
+            (Some(failure), _) => write!(f, "; it could not be asked: {failure}"),
+            (None, Engine::Sqlite) => write!(f, ", says SQLite"),
+            (None, Engine::Postgres) => write!(f, ", says PostgreSQL"),
+            (None, Engine::Mysql) => write!(f, ", says MySQL"),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! TLS to databases: every mode against every server that it is for or against.
+
+mod certificates;
+mod postgres;
