@@ -17,6 +17,7 @@ use crate::{
     driver::{
         Driver, Engine, Failure, ResultLimit,
         migrations::{self, MigrationError},
+        mysql::Mysql,
         postgres::Postgres,
         settings::{Access, Settings},
         sqlite::Sqlite,
@@ -152,7 +153,7 @@ fn assemble<'a>(
             let pool = match keys.iter().position(|other| *other == key) {
                 Some(pool) => pool,
                 None => {
-                    let shared = described.engine == Engine::Postgres && described.control_url.is_some() && !pools.is_empty();
+                    let shared = described.engine != Engine::Sqlite && described.control_url.is_some() && !pools.is_empty();
                     let shares_control_of = shared.then_some(0);
                     pools.push(PoolSpec { driver: driver(described, url, grant.access)?, shares_control_of });
                     keys.push(key);
@@ -189,6 +190,13 @@ fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<
                 None => driver,
             })
         }
-        Engine::Sqlite | Engine::Mysql => Arc::new(Sqlite::new(&url, settings)?),
+        Engine::Mysql => {
+            let driver = Mysql::new(&url, settings)?;
+            Arc::new(match &described.control_url {
+                Some(control) => driver.control_with(control.expose())?,
+                None => driver,
+            })
+        }
+        Engine::Sqlite => Arc::new(Sqlite::new(&url, settings)?),
     })
 }

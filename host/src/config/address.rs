@@ -10,7 +10,7 @@ use super::{
     tls,
     values::SecretText,
 };
-use crate::driver::Engine;
+use crate::driver::{Engine, mysql};
 
 /// Parameters of a PostgreSQL URL that an operator may set.
 const PARAMETERS: [&str; 14] = [
@@ -37,6 +37,8 @@ pub(super) enum Address {
     Sqlite { file: PathBuf, url: Secret },
     /// A server; the URL is as it was given.
     Postgres { user: String, url: Secret },
+    /// MariaDB or MySQL; the URL is as it was given.
+    Mysql { url: Secret },
 }
 
 impl Address {
@@ -44,19 +46,20 @@ impl Address {
         match self {
             Self::Sqlite { .. } => Engine::Sqlite,
             Self::Postgres { .. } => Engine::Postgres,
+            Self::Mysql { .. } => Engine::Mysql,
         }
     }
 
     pub(super) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite { file, .. } => Some(file.clone()),
-            Self::Postgres { .. } => None,
+            Self::Postgres { .. } | Self::Mysql { .. } => None,
         }
     }
 
     pub(super) fn into_url(self) -> Secret {
         match self {
-            Self::Sqlite { url, .. } | Self::Postgres { url, .. } => url,
+            Self::Sqlite { url, .. } | Self::Postgres { url, .. } | Self::Mysql { url } => url,
         }
     }
 }
@@ -81,7 +84,7 @@ pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> 
 }
 
 fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
-    const SCHEMES: &str = "begin with `sqlite://` or `postgres://`";
+    const SCHEMES: &str = "begin with `sqlite://`, `postgres://` or `mysql://`";
     let Some((scheme, rest)) = url.split_once(':') else {
         return refuse("is not the URL of a database", SCHEMES);
     };
@@ -89,7 +92,8 @@ fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
     match (scheme, rest_after_slashes) {
         ("sqlite", rest_after_slashes) => sqlite(base, rest_after_slashes.unwrap_or(rest)),
         ("postgres" | "postgresql", Some(rest)) => postgres(base, url, rest),
-        ("mysql" | "mariadb" | "mongodb" | "mongodb+srv", _) => {
+        ("mysql" | "mariadb", Some(_)) => mysql(base, url),
+        ("mongodb" | "mongodb+srv", _) => {
             refuse(format!("names an engine that is not yet supported in this version: {scheme}"), SCHEMES)
         }
         _ => refuse("is not the URL of a database", SCHEMES),
@@ -167,7 +171,7 @@ fn postgres(base: &Path, url: &str, rest: &str) -> Result<Address, Refusal> {
     if url.contains('#') {
         return refuse("holds a `#`", FORM);
     }
-    let query = tls::settle(base, query)?;
+    let query = tls::settle(&tls::POSTGRES, base, query)?;
     let url = format!("postgres://{location}?{query}");
     let Ok(options) = url.parse::<PgConnectOptions>() else {
         return refuse("is not a URL that PostgreSQL's driver takes", FORM);
@@ -176,6 +180,17 @@ fn postgres(base: &Path, url: &str, rest: &str) -> Result<Address, Refusal> {
         tls::check_socket(options.get_ssl_mode())?;
     }
     Ok(Address::Postgres { user: options.get_username().to_owned(), url: Secret::new(url) })
+}
+
+fn mysql(base: &Path, url: &str) -> Result<Address, Refusal> {
+    let (location, query) = url.split_once('?').unwrap_or((url, ""));
+    // Unknown parameters first: their values are nobody's business.
+    mysql::url::known(query).map_err(|refusal| Refusal { message: refusal.message.into(), hint: refusal.hint.into() })?;
+    let settled = format!("{location}?{}", tls::settle(&tls::MYSQL, base, query)?);
+    match mysql::url::parse(&settled) {
+        Ok(_) => Ok(Address::Mysql { url: Secret::new(settled) }),
+        Err(refusal) => refuse(refusal.message, refusal.hint),
+    }
 }
 
 /// Whether two paths name the same file, as far as can be told without it existing.

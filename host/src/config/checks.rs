@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Config, Diagnostics};
-use crate::driver::Engine;
+use crate::driver::{Engine, mysql};
 
 /// Reports every component whose file is missing. `wharf build` makes those with a `source`, so ask after it.
 ///
@@ -40,14 +40,17 @@ pub fn notes(config: &Config, notes: &mut Diagnostics) {
             let message = format!("no plugin is granted database `{}`", database.name);
             notes.warning(database.location, message, "its connections are kept open for nobody");
         }
-        if database.engine != Engine::Postgres {
+        if database.engine == Engine::Sqlite {
             continue;
         }
         let mut users: HashMap<String, &str> = HashMap::new();
         for (plugin, grant) in grants() {
             let url = grant.url.as_ref().unwrap_or(&database.url);
-            let Ok(options) = url.expose().parse::<PgConnectOptions>() else { continue };
-            let Some(other) = users.insert(options.get_username().to_owned(), &plugin.name) else { continue };
+            let user = match database.engine {
+                Engine::Mysql => mysql::url::parse(url.expose()).ok().map(|options| options.get_username().to_owned()),
+                _ => url.expose().parse::<PgConnectOptions>().ok().map(|options| options.get_username().to_owned()),
+            };
+            let Some(other) = user.and_then(|user| users.insert(user, &plugin.name)) else { continue };
             notes.warning(
                 grant.location,
                 format!("plugins `{other}` and `{}` use database `{}` under the same role", plugin.name, database.name),

@@ -185,7 +185,7 @@ pub(super) fn second_address(
 
 fn check_same_database(context: &Context<'_>, text: &SecretText, address: &Address, database: &Address) {
     match (address, database) {
-        (Address::Postgres { .. }, Address::Postgres { .. }) => {}
+        (Address::Postgres { .. }, Address::Postgres { .. }) | (Address::Mysql { .. }, Address::Mysql { .. }) => {}
         (Address::Sqlite { file, .. }, Address::Sqlite { file: other, .. }) => {
             if !address::same_file(file, other) {
                 let hint = "SQLite has no roles: name the same file, or leave this out";
@@ -207,7 +207,7 @@ fn engine_folder(table: &mut Table<'_>, key: &'static str, engine: Option<Engine
         && !folder.value.join(engine).is_dir()
     {
         let message = format!("{} has no folder `{engine}`", folder.shown);
-        table.context.error(folder.at, message, format!("`{key}` holds one folder an engine: `sqlite`, `postgres`"));
+        table.context.error(folder.at, message, format!("`{key}` holds one folder an engine: `sqlite`, `postgres`, `mysql`"));
     }
     Some(folder.value)
 }

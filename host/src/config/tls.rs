@@ -1,6 +1,6 @@
 //! Reads what the URL of a server says of TLS: which mode, whom to trust, and which certificate to show.
 //!
-//! The parameters are those of libpq. What would be ignored, or would protect less than it looks, is refused: the driver below takes
+//! The parameters are those of each engine's own clients. What would be ignored, or would protect less than it looks, is refused: the driver below takes
 //! `sslmode=allow` for `disable` and verifies nothing with `sslmode=require`, whatever `sslrootcert` says.
 
 use std::{
@@ -15,15 +15,33 @@ use super::{
     reader::{did_you_mean, list},
 };
 
-/// Every name of each parameter; the first is the one that messages use.
-const MODE: [&str; 2] = ["sslmode", "ssl-mode"];
-const ROOT: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
-const CERTIFICATE: [&str; 2] = ["sslcert", "ssl-cert"];
-const KEY: [&str; 2] = ["sslkey", "ssl-key"];
+/// How one engine's URLs speak of TLS. Of every parameter all names; the first is the one that messages use.
+pub(super) struct Dialect {
+    mode: &'static [&'static str],
+    root: &'static [&'static str],
+    certificate: &'static [&'static str],
+    key: &'static [&'static str],
+    /// From nothing to everything: none, by chance, some, by a known authority, by the right name as well.
+    modes: [&'static str; 5],
+}
 
-const MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
-/// What libpq takes too: a URL that works elsewhere works here.
-const DEFAULT: &str = "prefer";
+/// As libpq says it, whose default is the second mode too: a URL that works elsewhere works here.
+pub(super) const POSTGRES: Dialect = Dialect {
+    mode: &["sslmode", "ssl-mode"],
+    root: &["sslrootcert", "ssl-root-cert", "ssl-ca"],
+    certificate: &["sslcert", "ssl-cert"],
+    key: &["sslkey", "ssl-key"],
+    modes: ["disable", "prefer", "require", "verify-ca", "verify-full"],
+};
+
+/// As the clients of MySQL say it.
+pub(super) const MYSQL: Dialect = Dialect {
+    mode: &["ssl-mode", "sslmode"],
+    root: &["ssl-ca", "sslca"],
+    certificate: &["ssl-cert", "sslcert"],
+    key: &["ssl-key", "sslkey"],
+    modes: ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"],
+};
 
 /// What a certificate and a key look like in a file.
 const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
@@ -36,20 +54,20 @@ const KEY_BEGINS: [&str; 4] = [
 /// A longer file holds something else.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// The query of a PostgreSQL URL with its mode spelt out and its files found from `base`, the folder of wharf.toml.
+/// The query of a URL with its mode spelt out and its files found from `base`, the folder of wharf.toml.
 ///
 /// # Errors
 /// An unknown or a contradictory value, or a file that cannot be used. No value is repeated.
-pub(super) fn settle(base: &Path, query: &str) -> Result<String, Refusal> {
+pub(super) fn settle(dialect: &Dialect, base: &Path, query: &str) -> Result<String, Refusal> {
     let mut others = Vec::new();
     let (mut mode, mut root, mut certificate, mut key) = (None, None, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (place, names) = match name {
-            name if MODE.contains(&name) => (&mut mode, MODE[0]),
-            name if ROOT.contains(&name) => (&mut root, ROOT[0]),
-            name if CERTIFICATE.contains(&name) => (&mut certificate, CERTIFICATE[0]),
-            name if KEY.contains(&name) => (&mut key, KEY[0]),
+            name if dialect.mode.contains(&name) => (&mut mode, dialect.mode[0]),
+            name if dialect.root.contains(&name) => (&mut root, dialect.root[0]),
+            name if dialect.certificate.contains(&name) => (&mut certificate, dialect.certificate[0]),
+            name if dialect.key.contains(&name) => (&mut key, dialect.key[0]),
             _ => {
                 others.push(pair.to_owned());
                 continue;
@@ -62,10 +80,10 @@ pub(super) fn settle(base: &Path, query: &str) -> Result<String, Refusal> {
             return refuse(format!("has `{names}` twice"), "keep one of them");
         }
     }
-    let mode = mode_of(mode.as_deref())?;
-    check_together(mode, root.is_some(), certificate.is_some(), key.is_some())?;
-    others.push(format!("{}={mode}", MODE[0]));
-    let files = [(ROOT[0], root, false), (CERTIFICATE[0], certificate, false), (KEY[0], key, true)];
+    let mode = mode_of(dialect, mode.as_deref())?;
+    check_together(dialect, mode, root.is_some(), certificate.is_some(), key.is_some())?;
+    others.push(format!("{}={mode}", dialect.mode[0]));
+    let files = [(dialect.root[0], root, false), (dialect.certificate[0], certificate, false), (dialect.key[0], key, true)];
     for (name, value, is_key) in files {
         let Some(value) = value else { continue };
         let path = file(base, name, &value, is_key)?;
@@ -82,40 +100,44 @@ pub(super) fn check_socket(mode: PgSslMode) -> Result<(), Refusal> {
     refuse("asks for TLS over a Unix socket, where there is none", "leave `sslmode` out, or name the server's host")
 }
 
-fn mode_of(given: Option<&str>) -> Result<&'static str, Refusal> {
-    let Some(given) = given else { return Ok(DEFAULT) };
-    if let Some(mode) = MODES.into_iter().find(|mode| *mode == given) {
+fn mode_of(dialect: &Dialect, given: Option<&str>) -> Result<&'static str, Refusal> {
+    let modes = dialect.modes;
+    let Some(given) = given else { return Ok(modes[1]) };
+    if let Some(mode) = modes.into_iter().find(|mode| *mode == given) {
         return Ok(mode);
     }
-    let allowed = format!("allowed: {}", list(&MODES));
-    let hint = match (given, did_you_mean(given, &MODES)) {
+    let allowed = format!("allowed: {}", list(&modes));
+    let hint = match (given, did_you_mean(given, &modes)) {
         ("allow", _) => format!("`allow` would begin without TLS and stay so; {allowed}"),
         (_, Some(near)) => format!("{near} ({allowed})"),
         (_, None) => allowed,
     };
-    refuse("asks for an unknown `sslmode`", hint)
+    refuse(format!("asks for an unknown `{}`", dialect.mode[0]), hint)
 }
 
-fn check_together(mode: &str, root: bool, certificate: bool, key: bool) -> Result<(), Refusal> {
-    let verifies = matches!(mode, "verify-ca" | "verify-full");
-    if root && !verifies {
+fn check_together(dialect: &Dialect, mode: &str, root: bool, certificate: bool, key: bool) -> Result<(), Refusal> {
+    let [none, _, _, by_authority, by_name] = dialect.modes;
+    let (mode_is, root_is) = (dialect.mode[0], dialect.root[0]);
+    if root && ![by_authority, by_name].contains(&mode) {
         return refuse(
-            format!("names a `sslrootcert`, which `sslmode={mode}` never looks at"),
-            "write `sslmode=verify-full`, which checks the server's certificate and its name",
+            format!("names a `{root_is}`, which `{mode_is}={mode}` never looks at"),
+            format!("write `{mode_is}={by_name}`, which checks the server's certificate and its name"),
         );
     }
-    if mode == "verify-ca" && !root {
+    if mode == by_authority && !root {
         return refuse(
-            "asks for `sslmode=verify-ca` without `sslrootcert`: any server with a public certificate would pass",
-            "write `sslmode=verify-full`, which checks the name too, or name your authority's file as `sslrootcert`",
+            format!("asks for `{mode_is}={mode}` without `{root_is}`: any server with a public certificate would pass"),
+            format!("write `{mode_is}={by_name}`, which checks the name too, or name your authority's file as `{root_is}`"),
         );
     }
     if certificate != key {
-        let (given, missing) = if certificate { ("sslcert", "sslkey") } else { ("sslkey", "sslcert") };
+        let (certificate_is, key_is) = (dialect.certificate[0], dialect.key[0]);
+        let (given, missing) = if certificate { (certificate_is, key_is) } else { (key_is, certificate_is) };
         return refuse(format!("has `{given}` but no `{missing}`"), "a client certificate needs both files");
     }
-    if certificate && mode == "disable" {
-        return refuse("names a client certificate, but `sslmode=disable` has no use for one", "remove one of them");
+    if certificate && mode == none {
+        let message = format!("names a client certificate, but `{mode_is}={none}` has no use for one");
+        return refuse(message, "remove one of them");
     }
     Ok(())
 }
@@ -131,7 +153,7 @@ fn file(base: &Path, name: &str, value: &str, is_key: bool) -> Result<PathBuf, R
     let text = match fs::metadata(&path) {
         Ok(found) if found.len() > MAX_FILE || found.is_dir() => None,
         Ok(_) => fs::read(&path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-        Err(_) if name == ROOT[0] && value == "system" => {
+        Err(_) if name == POSTGRES.root[0] && value == "system" => {
             return refuse(
                 "names a file as `sslrootcert` that does not exist",
                 "the authorities that this machine trusts are trusted without it: leave it out",
@@ -203,9 +225,13 @@ mod tests {
 
     #[test]
     fn the_mode_is_always_spelt_out() {
-        let settled = |query| settle(Path::new("/"), query).ok();
+        let settled = |query| settle(&POSTGRES, Path::new("/"), query).ok();
         assert_eq!(settled("").as_deref(), Some("sslmode=prefer"));
         assert_eq!(settled("port=1&ssl-mode=require").as_deref(), Some("port=1&sslmode=require"));
         assert_eq!(settled("sslmode=Verify-Full"), None);
+        let settled = |query| settle(&MYSQL, Path::new("/"), query).ok();
+        assert_eq!(settled("").as_deref(), Some("ssl-mode=PREFERRED"));
+        assert_eq!(settled("socket=/s&sslmode=VERIFY_IDENTITY").as_deref(), Some("socket=/s&ssl-mode=VERIFY_IDENTITY"));
+        assert_eq!((settled("ssl-mode=verify-full"), settled("ssl-mode=VERIFY_CA")), (None, None));
     }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use sqlx::{
     ConnectOptions, Connection,
     migrate::{MigrateError, MigrationSource, Migrator},
+    mysql::MySqlConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
-use super::{Engine, postgres};
+use super::{Engine, mysql, postgres};
 
 /// Why migrations could not be applied. Free of addresses and credentials.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,8 @@ pub enum MigrationError {
 }
 
 /// Applies what the folders hold and the database has not seen yet, in order of version, each in a transaction of its own; returns how
-/// many were applied. Creates an SQLite file that is missing. Runs of several hosts exclude each other (an advisory lock on PostgreSQL).
+/// many were applied. Creates an SQLite file that is missing. Runs of several hosts exclude each other (an advisory lock on PostgreSQL and
+/// MySQL). On MySQL a migration that fails half-way stays half-way: changes of tables commit by themselves.
 ///
 /// # Errors
 /// See [`MigrationError`]; the migrations before the one that failed stay applied.
@@ -63,7 +65,15 @@ pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize
             connection.close().await.map_err(connect)?;
             Ok(applied)
         }
-        Engine::Mysql => Err(MigrationError::Connect("this engine has no driver in this version".to_owned())),
+        Engine::Mysql => {
+            let options: MySqlConnectOptions = url.parse().map_err(connect)?;
+            // The server's own words name the user and the address that it comes from.
+            let refused = |error| MigrationError::Connect(mysql::why_not_connected(error));
+            let mut connection = options.pipes_as_concat(false).connect().await.map_err(refused)?;
+            let applied = run(&migrator, &mut connection).await?;
+            connection.close().await.map_err(connect)?;
+            Ok(applied)
+        }
     }
 }
 

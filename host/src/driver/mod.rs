@@ -6,6 +6,7 @@
 
 pub mod columns;
 pub mod migrations;
+pub mod mysql;
 pub mod postgres;
 pub mod settings;
 pub mod sql;

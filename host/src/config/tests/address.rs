@@ -62,7 +62,7 @@ url = "clinic.db"
 [databases.b]
 url = "http://host/clinic"
 [databases.c]
-url = "mysql://app:pw@host/clinic"
+url = "mysql://app:pw@host/clinic?ssl-mode=full"
 [databases.d]
 url = "mongodb+srv://host/clinic"
 [databases.e]
@@ -76,7 +76,7 @@ error: `url` is not the URL of a database
 3 | url = "*********"
   |       ^^^^^^^^^^^
   |
-  = help: begin with `sqlite://` or `postgres://`
+  = help: begin with `sqlite://`, `postgres://` or `mysql://`
 
 error: `url` is not the URL of a database
  --> wharf.toml:5:7
@@ -84,15 +84,15 @@ error: `url` is not the URL of a database
 5 | url = "http://host/clinic"
   |       ^^^^^^^^^^^^^^^^^^^^
   |
-  = help: begin with `sqlite://` or `postgres://`
+  = help: begin with `sqlite://`, `postgres://` or `mysql://`
 
-error: `url` names an engine that is not yet supported in this version: mysql
+error: `url` asks for an unknown `ssl-mode`
  --> wharf.toml:7:7
   |
-7 | url = "mysql://******@host/clinic"
-  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+7 | url = "mysql://******@host/clinic?ssl-mode=full"
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: begin with `sqlite://` or `postgres://`
+  = help: allowed: `DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`, `VERIFY_IDENTITY`
 
 error: `url` names an engine that is not yet supported in this version: mongodb+srv
  --> wharf.toml:9:7
@@ -100,7 +100,7 @@ error: `url` names an engine that is not yet supported in this version: mongodb+
 9 | url = "mongodb+srv://host/clinic"
   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: begin with `sqlite://` or `postgres://`
+  = help: begin with `sqlite://`, `postgres://` or `mysql://`
 
 error: `url` is empty
   --> wharf.toml:11:7

@@ -96,7 +96,7 @@ error: `control_url` is not the URL of a database
 2 | databases.a = { url = ["*******"], control_url = "*******", max_connections = 0 }
   |                                                  ^^^^^^^^^
   |
-  = help: begin with `sqlite://` or `postgres://`
+  = help: begin with `sqlite://`, `postgres://` or `mysql://`
 
 error: `max_connections` is out of range
  --> wharf.toml:2:79

@@ -1,0 +1,77 @@
+//! The control path: one session that ends the statements and the sessions of others.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use sqlx::{Connection as _, mysql::MySqlConnection};
+
+use super::{Shared, connect, error, host};
+use crate::driver::{Control, Failure, FailureKind, Session};
+
+/// The server's number for "there is no such thread".
+const NO_SUCH_THREAD: u16 = 1094;
+
+/// Opens the control path.
+pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
+    let link = connect::open_control(shared).await?;
+    Ok(ControlPath { link, may_cancel: shared.settings.server_cancel })
+}
+
+/// The one control session of a driver.
+pub(super) struct ControlPath {
+    link: MySqlConnection,
+    may_cancel: bool,
+}
+
+impl ControlPath {
+    async fn lists(&mut self, session: &Session) -> Result<bool, Failure> {
+        let mut sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {}", session.id);
+        if !session.started.is_empty() {
+            sql += &format!(" AND HOST = {}", host::literal(&session.started));
+        }
+        let rows = host::run(&mut self.link, sql).await.map_err(error::failure)?;
+        // In doubt it is still there.
+        Ok(host::cell(&rows, 0, 0) != Some("0"))
+    }
+
+    /// Kills what `what` says, if the session is the one that was read at connect. A server gives no number twice while it runs, and
+    /// this session would not outlive a restart, so nothing can come in between.
+    async fn kill(&mut self, what: &str, session: &Session) -> Result<(), Failure> {
+        if !self.lists(session).await? {
+            return Ok(());
+        }
+        match host::run(&mut self.link, format!("KILL {what} {}", session.id)).await {
+            Ok(_) => Ok(()),
+            Err(error) if host::number(&error) == Some(NO_SUCH_THREAD) => Ok(()),
+            Err(error) => Err(error::failure(error)),
+        }
+    }
+}
+
+impl Control for ControlPath {
+    fn cancel<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            if !self.may_cancel {
+                return Err(Failure::new(FailureKind::Denied, "cancelling on the server is switched off by `server_cancel`"));
+            }
+            self.kill("QUERY", session).await
+        })
+    }
+
+    fn terminate<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.kill("CONNECTION", session))
+    }
+
+    fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>> {
+        Box::pin(self.lists(session))
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move { self.link.ping().await.map_err(error::failure) })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        // Nobody waits for what it says: the server notices either way.
+        Box::pin(async move { _ = self.link.close().await })
+    }
+}

@@ -1,0 +1,82 @@
+//! Behaviour against a real server.
+
+mod connect;
+mod cursors;
+mod reset;
+mod server;
+mod statements;
+mod transactions;
+mod values;
+
+use self::server::Fixture;
+use super::Mysql;
+use crate::driver::{
+    Answer, Batch, Connection, Driver, Execution, Failure, FailureKind, Operation, ResultLimit, Rows, Statement,
+    TransactionOptions, Value, columns::is_null, settings::Settings, types::ColumnData,
+};
+
+const LIMIT: ResultLimit = ResultLimit { rows: 100_000, bytes: 64 << 20 };
+
+fn statement(sql: &str, params: Vec<Value>) -> Statement {
+    Statement { sql: sql.into(), params }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.into())
+}
+
+async fn query(connection: &mut dyn Connection, sql: &str, params: Vec<Value>) -> Result<Rows, Failure> {
+    match connection.run(Operation::Query(statement(sql, params), LIMIT)).await? {
+        Answer::Rows(rows) => Ok(rows),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn execute(connection: &mut dyn Connection, sql: &str, params: Vec<Value>) -> Result<Execution, Failure> {
+    match connection.run(Operation::Execute(statement(sql, params))).await? {
+        Answer::Executed(execution) => Ok(execution),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs statements that must succeed.
+async fn all(connection: &mut dyn Connection, statements: &[&str]) {
+    for sql in statements {
+        execute(connection, sql, vec![]).await.unwrap_or_else(|failure| panic!("{sql}: {failure:?}"));
+    }
+}
+
+async fn begin(connection: &mut dyn Connection) {
+    let options = TransactionOptions { isolation: None, read_only: false };
+    connection.run(Operation::Begin(options)).await.unwrap();
+}
+
+/// A cell; null where the bitmap says so.
+fn cell(batch: &Batch, column: usize, row: usize) -> Value {
+    let column = &batch.columns[column];
+    if is_null(&column.nulls, row) {
+        return Value::Null;
+    }
+    match &column.data {
+        ColumnData::Cells(cells) => cells.value(row),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first cell of a query.
+async fn one(connection: &mut dyn Connection, sql: &str, params: Vec<Value>) -> Value {
+    let rows = query(connection, sql, params).await.unwrap_or_else(|failure| panic!("{sql}: {failure:?}"));
+    cell(&rows.batch, 0, 0)
+}
+
+/// How a statement failed.
+async fn failure(connection: &mut dyn Connection, sql: &str, params: Vec<Value>) -> Failure {
+    match execute(connection, sql, params).await {
+        Err(failure) => failure,
+        Ok(done) => panic!("{sql}: {done:?}"),
+    }
+}
+
+async fn connected(fixture: &Fixture) -> Box<dyn Connection> {
+    Mysql::new(&fixture.url, Settings::default()).unwrap().connect().await.unwrap()
+}

@@ -1,0 +1,51 @@
+# Runs one MariaDB server in a folder of its own for as long as somebody holds the other end of stdin, then removes both.
+#
+# Arguments: a free port, further options of the server. Says "ready FOLDER PASSWORD" or "failed", the latter after the log.
+set -u
+port=$1
+shift
+PATH="$PATH:/usr/sbin:/sbin"
+# Whatever ends the tests must not end this before it has cleaned up.
+trap '' INT TERM HUP PIPE
+umask 077
+
+fail() {
+    cat setup.log server.log 2>/dev/null
+    cd / && rm -rf "$folder"
+    echo failed
+    exit 1
+}
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mariadb.XXXXXX") || { echo failed; exit 1; }
+cd "$folder" || fail
+password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$folder/data" \
+    >setup.log 2>&1 </dev/null || fail
+# One statement a line. Nobody else gets in, and nobody gets in without a password.
+{
+    echo "CREATE USER admin@'%' IDENTIFIED BY '$password';"
+    echo "GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;"
+    echo "DELETE FROM mysql.global_priv WHERE User IN ('', 'root', 'PUBLIC');"
+    echo "FLUSH PRIVILEGES;"
+} >init.sql
+
+# A child of this shell, and not of mariadbd-safe, so that somebody collects it where process 1 does not.
+mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" --init-file="$folder/init.sql" \
+    --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
+    --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 "$@" >server.log 2>&1 </dev/null &
+server=$!
+tries=0
+until grep -qs 'ready for connections' server.log; do
+    tries=$((tries + 1))
+    kill -0 "$server" 2>/dev/null && [ "$tries" -lt 1200 ] || { kill -KILL "$server" 2>/dev/null; wait "$server"; fail; }
+    sleep 0.05
+done
+rm -f init.sql
+
+echo "ready $folder $password"
+# Ends when the last holder of the pipe is gone, killed or not.
+read -r _ || :
+# There is nothing worth keeping.
+kill -KILL "$server"
+wait "$server" 2>/dev/null
+cd / && rm -rf "$folder"
