@@ -11,6 +11,7 @@ mod hygiene;
 mod layers;
 mod licences;
 mod load;
+mod outcome;
 mod readme;
 mod reclaim;
 mod residue;
