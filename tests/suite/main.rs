@@ -13,6 +13,7 @@ mod layers;
 mod licences;
 mod load;
 mod matrix;
+mod outcome;
 mod readme;
 mod reclaim;
 mod recovery;

@@ -2,6 +2,7 @@
 //! guests, a scripted driver.
 
 pub mod client;
+pub mod cut;
 pub mod guests;
 pub mod host;
 pub mod mariadb;

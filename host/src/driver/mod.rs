@@ -251,7 +251,7 @@ pub enum FailureKind {
     Busy,
     /// The connection is gone, or was never there.
     Disconnected,
-    /// Gone in the middle of COMMIT.
+    /// Gone in the middle of COMMIT, or of a statement that is a transaction by itself and may write.
     CommitUnknown,
     /// An earlier statement failed; only rolling back is left.
     TransactionAborted,

@@ -99,10 +99,7 @@ impl PostgresConnection {
     async fn commit(&mut self) -> Result<Answer, Failure> {
         match self.transaction {
             Transaction::None => return Err(Failure::new(FailureKind::Invalid, "there is no transaction")),
-            Transaction::Aborted => {
-                self.rollback().await?;
-                return Err(aborted());
-            }
+            Transaction::Aborted => return Err(self.not_committed(aborted()).await),
             Transaction::Open => {}
         }
         // The server answers ROLLBACK to the COMMIT of an aborted transaction, which sqlx takes for success; but in one it refuses the
@@ -114,12 +111,18 @@ impl PostgresConnection {
             }
             Err(error) => {
                 let failure = error::commit_failure(error);
-                if !failure.lost {
-                    // A deferred constraint has ended the transaction, an aborted one is still there.
-                    self.rollback().await?;
-                }
-                Err(if failure.kind == FailureKind::TransactionAborted { aborted() } else { failure })
+                let failure = if failure.kind == FailureKind::TransactionAborted { aborted() } else { failure };
+                // A deferred constraint has ended the transaction, an aborted one is still there.
+                Err(if failure.lost { failure } else { self.not_committed(failure).await })
             }
+        }
+    }
+
+    /// Rolls back what certainly did not commit, which stays certain when the connection is lost over it.
+    async fn not_committed(&mut self, failure: Failure) -> Failure {
+        match self.rollback().await {
+            Ok(_) => failure,
+            Err(_) => failure.lost(),
         }
     }
 

@@ -207,6 +207,19 @@ impl PostgresConnection {
         Ok(true)
     }
 
+    /// What a statement that was sent failed of. One that is a transaction by itself may have committed before its connection was lost.
+    fn failed(&self, sql: &Arc<str>, error: sqlx::Error) -> Failure {
+        let failure = error::failure(error);
+        let is_uncertain = failure.kind == FailureKind::Disconnected
+            && self.transaction == Transaction::None
+            && !self.shared.classifier.only_reads(sql);
+        if !is_uncertain {
+            return failure;
+        }
+        let message = "the connection was lost while the statement ran; outside a transaction it may have taken effect";
+        Failure { kind: FailureKind::CommitUnknown, message: message.to_owned(), ..failure }
+    }
+
     pub(super) async fn query(&mut self, statement: Statement, limit: ResultLimit) -> Result<Rows, Failure> {
         self.admit(&statement.sql)?;
         let mut retried = false;
@@ -217,7 +230,7 @@ impl PostgresConnection {
             match self.read(&prepared, arguments, &columns, limit).await {
                 Ok(result) => return result.map(|batch| Rows { columns: columns.infos, batch }),
                 Err(error) if !retried && self.forget_stale(&error).await? => retried = true,
-                Err(error) => return Err(error::failure(error)),
+                Err(error) => return Err(self.failed(&statement.sql, error)),
             }
         }
     }
@@ -268,7 +281,7 @@ impl PostgresConnection {
             match self.count(&prepared, arguments).await {
                 Ok(rows_affected) => return Ok(Execution { rows_affected, last_insert_id: None }),
                 Err(error) if !retried && self.forget_stale(&error).await? => retried = true,
-                Err(error) => return Err(error::failure(error)),
+                Err(error) => return Err(self.failed(&statement.sql, error)),
             }
         }
     }

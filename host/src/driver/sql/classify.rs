@@ -29,6 +29,20 @@ pub enum Class {
     Unknown,
 }
 
+impl Class {
+    /// Whether the text of the statement writes nothing and calls nothing that could.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        match self {
+            Self::Harmless => true,
+            Self::Conditional(found) => {
+                !found.writes && !found.moves_sequence && found.not_functions.iter().all(|name| is_syntax(name))
+            }
+            Self::Unknown => false,
+        }
+    }
+}
+
 /// What the catalog must confirm before a statement counts as harmless. All names consist of ASCII letters, digits and underscores.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions {
@@ -242,6 +256,18 @@ mod tests {
         assert!(conditional("WITH d AS (DELETE FROM t RETURNING a) SELECT * FROM d").writes);
         assert!(conditional("UPDATE t SET a = 1").writes);
         assert!(conditional("SELECT nextval('s')").moves_sequence);
+    }
+
+    #[test]
+    fn what_only_reads_is_told_from_what_may_write() {
+        for sql in ["SELECT 1", "SELECT count(*) FROM t WHERE id IN (1, 2) AND (name = 'a')", "TABLE t", "SHOW search_path"] {
+            assert!(classify(sql).only_reads(), "{sql}");
+        }
+        for sql in
+            ["INSERT INTO t VALUES (1)", "WITH d AS (DELETE FROM t) SELECT 1", "SELECT f()", "SELECT nextval('s')", "CALL p()"]
+        {
+            assert!(!classify(sql).only_reads(), "{sql}");
+        }
     }
 
     #[test]
