@@ -32,7 +32,7 @@ pub(super) async fn run(cell: Cell, ground: &Ground) -> Result<Duration, String>
     let call = at.reach().await?;
     at.fault().await;
     at.exit(call).await?;
-    let free_after = at.is_whole().await?;
+    let free_after = at.end().await?;
     ground.sweep().await?;
     Ok(free_after)
 }
@@ -56,7 +56,7 @@ impl Stage<'_> {
         let residues = self.cell.scheme().residue.lines().count() as u64;
         if state == State::Acquiring {
             self.hoard = Some(self.bed.hoard());
-            self.until("the hoarder has all", |bed| has_arrived(bed)).await?;
+            self.until("the hoarder has all", has_arrived).await?;
         }
         if state == State::BeginInFlight {
             match self.proxy {
@@ -167,7 +167,7 @@ impl Stage<'_> {
     }
 
     /// All that was promised, however the call ended. How long it took until all capacity was free.
-    async fn is_whole(mut self) -> Result<Duration, String> {
+    async fn end(mut self) -> Result<Duration, String> {
         let Cell { engine, peer, state, exit, .. } = self.cell;
         let may_have_committed = state == State::CommitInFlight;
         let started = Instant::now();
@@ -184,6 +184,12 @@ impl Stage<'_> {
             if peer != Peer::SilentToo && self.bed.counted(Counter::Unconfirmed) > 0 {
                 return Err("an alarm, although the server could be asked".to_owned());
             }
+        }
+        let interrupted = state.is_in_flight() && state != State::Acquiring;
+        if engine.is_a_server() && interrupted && self.bed.counted(Counter::Discarded) == 0 && exit != Exit::Shutdown {
+            return Err(
+                "a connection is used again although what it ran was interrupted: a late cancel would hit the next".to_owned()
+            );
         }
         let stopped = self.bed.stop().await?;
         if exit == Exit::Shutdown {
