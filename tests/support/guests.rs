@@ -16,6 +16,8 @@ macro_rules! for_each_guest {
         $call!(huge_result);
         $call!(invalid_response);
         $call!(leaks);
+        $call!(matrix);
+        $call!(matrix_async);
         $call!(overflows_stack);
         $call!(panics);
         $call!(prints);

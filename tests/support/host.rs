@@ -75,6 +75,9 @@ impl Setup {
     /// Adds settings to the table `[server]`, which [`Setup::new`] has begun.
     #[must_use]
     pub fn server(mut self, settings: &str) -> Self {
+        if settings.contains("drain_timeout") {
+            self.toml = self.toml.replacen("drain_timeout = \"2s\"\n", "", 1);
+        }
         self.toml = self.toml.replacen("[server]\n", &format!("[server]\n{settings}\n"), 1);
         self
     }
@@ -142,6 +145,12 @@ impl Setup {
             status = host.child.wait() => panic!("the host ended ({status:?}) before it listened:\n{}", host.said()),
         }
         host
+    }
+
+    /// `wharf up`, and nothing is waited for.
+    #[must_use]
+    pub fn begin(self) -> Host {
+        self.spawn()
     }
 
     /// `wharf up`, until it has given up.

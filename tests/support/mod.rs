@@ -1,10 +1,12 @@
-//! What the tests share: servers of PostgreSQL and MariaDB, the host as a child process, an HTTP client, the guests, a scripted driver.
+//! What the tests share: servers of PostgreSQL and MariaDB, the host as a child process, an HTTP client, a proxy that misbehaves, the
+//! guests, a scripted driver.
 
 pub mod client;
 pub mod guests;
 pub mod host;
 pub mod mariadb;
 pub mod postgres;
+pub mod proxy;
 pub mod random;
 pub mod scripted;
 pub mod wait;

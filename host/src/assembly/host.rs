@@ -88,6 +88,12 @@ impl Host {
         self.server.local_addr()
     }
 
+    /// The databases, in the order of the configuration.
+    #[must_use]
+    pub fn databases(&self) -> &[Database] {
+        &self.databases
+    }
+
     /// What came of the start, as a table.
     #[must_use]
     pub fn summary(&self, config: &Config) -> String {

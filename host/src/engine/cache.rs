@@ -3,6 +3,8 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a folder is not used for compiled components.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,9 @@ fn check(folder: &Path) -> Result<(), CacheFolderError> {
         return Err(CacheFolderError::OthersMayWrite { folder: folder.to_owned(), mode });
     }
     // The owner of a file made here is this process; no other way to ask without unsafe code. It also proves that we may write.
-    let probe = folder.join(format!(".owner-{}", std::process::id()));
+    // Hosts that start at once look at the same folder.
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let probe = folder.join(format!(".owner-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed)));
     let made = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|file| file.metadata());
     let removed = fs::remove_file(&probe);
     let us = made.map_err(fail)?.uid();

@@ -21,11 +21,6 @@ use super::{
 };
 use crate::driver::{Driver, Engine, Failure, Session};
 
-/// After a failed attempt to connect, how long until the next; doubled each time.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-/// Short, so that the first caller after the server's return is not the one that waits: one attempt a pool at a time costs little.
-const LAST_BACKOFF: Duration = Duration::from_millis(400);
-
 /// One pool of a database: a credential.
 #[derive(Debug)]
 pub struct PoolSpec {
@@ -273,10 +268,7 @@ impl Inner {
                 let hold = self.lend(&mut state, index, grant, borrower.clone());
                 return Ok(Taken::Hold(hold, idle));
             }
-            if let Some((failure, retry)) = &state.pools[quota.pool].down
-                && state.pools[quota.pool].open == 0
-                && (Instant::now() < *retry || state.pools[quota.pool].connecting > 0)
-            {
+            if let Some(failure) = state.circuit(quota.pool) {
                 return Err(AcquireError::Connect(failure.clone()));
             }
             if state.queue.len() >= self.settings.max_waiters as usize {
@@ -469,33 +461,34 @@ impl Inner {
         }
     }
 
-    /// An attempt to connect failed: who waits for this pool is told, unless it has other connections to wait for.
-    pub(super) fn connect_failed(self: &Arc<Self>, slot: &Slot, failure: Failure) {
+    /// An attempt to connect failed.
+    pub(super) fn connect_failed(self: &Arc<Self>, slot: &Slot, failure: &Failure) {
         self.counters.add(Counter::ConnectFailures);
-        let told = {
+        self.trip(slot.pool, failure, |state| state.remove(slot.index));
+        self.capacity.give_back();
+        self.dispatch();
+    }
+
+    /// The server of a pool cannot be reached, or not just now: who waits for the pool is told, unless it has sessions to wait for, and
+    /// until the next attempt may be made the rest is told at once.
+    pub(super) fn trip(&self, pool: usize, failure: &Failure, change: impl FnOnce(&mut State)) {
+        let (first, told) = {
             let mut state = self.state();
-            state.remove(slot.index);
-            let pool = &mut state.pools[slot.pool];
-            if pool.down.is_none() {
-                tracing::warn!(database = %self.name, %failure, "no connection could be opened");
-            }
-            // Attempts that were under way together count as one.
-            let now = Instant::now();
-            if pool.down.as_ref().is_none_or(|(_, retry)| *retry <= now) {
-                let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
-                pool.failures += 1;
-                pool.down = Some((failure.clone(), now + pause.mul_f64(rand::random_range(0.75..=1.25))));
-            }
-            let none_open = pool.open == 0 && pool.connecting == 0;
-            let of_pool = |grant: usize| none_open && self.quotas[grant].pool == slot.pool;
-            std::iter::from_fn(|| state.queue.pop(of_pool)).collect::<Vec<_>>()
+            change(&mut state);
+            let first = state.trip(pool, failure);
+            let told = state
+                .circuit(pool)
+                .is_some()
+                .then(|| std::iter::from_fn(|| state.queue.pop(|grant| self.quotas[grant].pool == pool)).collect::<Vec<_>>());
+            (first, told)
         };
-        for (_, waiter) in told {
+        if first {
+            tracing::warn!(database = %self.name, %failure, "the database cannot be reached");
+        }
+        for (_, waiter) in told.into_iter().flatten() {
             // Who gave up meanwhile does not hear it.
             let _ = waiter.answer.send(Err(AcquireError::Connect(failure.clone())));
         }
-        self.capacity.give_back();
-        self.dispatch();
     }
 
     /// Takes a slot out of the idle ones; fails when it has just been lent.

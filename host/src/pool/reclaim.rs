@@ -115,7 +115,11 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
     }
     database.counters.add(Counter::Killed);
     // Whether it took effect is what `confirm` finds out.
-    let _ = control.terminate(session, bounds.kill).await;
+    if let Err(failure) = control.terminate(session, bounds.kill).await
+        && failure.lost
+    {
+        database.trip(slot.pool, &failure, |_| ());
+    }
     if confirm(database, slot.pool, session).await {
         return;
     }

@@ -109,7 +109,7 @@ pub(super) async fn run(
     }
     let connection = match connection {
         Ok(connection) => connection,
-        Err(failure) => return database.connect_failed(&slot, failure),
+        Err(failure) => return database.connect_failed(&slot, &failure),
     };
     let session = connection.session().clone();
     database.connected(&slot, session.clone());
@@ -236,7 +236,7 @@ impl Owner {
     }
 
     async fn close(mut self, closing: Closing, session: &Session) {
-        self.database.move_to(self.slot.index, Phase::Reclaiming);
+        self.database.move_to(self.slot.index, Phase::Closing);
         if let Some(tenancy) = self.slot.tenancy()
             && let Closing::Kill(why) = closing
         {

@@ -12,6 +12,11 @@ use super::{
 };
 use crate::driver::{Failure, Session};
 
+/// After a failed attempt to connect, how long until the next; doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// Short, so that the first caller after the server's return is not the one that waits: one attempt a pool at a time costs little.
+const LAST_BACKOFF: Duration = Duration::from_millis(400);
+
 /// The state of one slot, as far as capacity goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -21,8 +26,10 @@ pub(super) enum Phase {
     Idle,
     /// Lent; becomes `Idle` or `Reclaiming`.
     Leased,
-    /// Being cleaned or closed; becomes `Idle`, `Unconfirmed`, or is removed.
+    /// Being cleaned; becomes `Idle` or `Closing`.
     Reclaiming,
+    /// Being closed, which counts as reclaiming; becomes `Unconfirmed`, or is removed.
+    Closing,
     /// Closed here, but the server may still have it; removed once the server confirms.
     Unconfirmed,
 }
@@ -54,7 +61,7 @@ impl Counts {
             Phase::Connecting => &mut self.connecting,
             Phase::Idle => &mut self.idle,
             Phase::Leased => &mut self.leased,
-            Phase::Reclaiming => &mut self.reclaiming,
+            Phase::Reclaiming | Phase::Closing => &mut self.reclaiming,
             Phase::Unconfirmed => &mut self.unconfirmed,
         }
     }
@@ -87,7 +94,7 @@ pub(super) struct PoolState {
     pub(super) connecting: u32,
     /// Places that are being made for it by closing another pool's connections.
     pub(super) claims: u32,
-    /// Sessions that exist, in whatever state but `Connecting`.
+    /// Sessions that are of use now or later: neither being opened nor being closed.
     pub(super) open: u32,
     /// Set while opening fails: the last failure, and when to try again.
     pub(super) down: Option<(Failure, Instant)>,
@@ -131,6 +138,27 @@ impl State {
         self.counts.total() >= self.max
     }
 
+    /// Notes that the server of a pool cannot be reached; whether that is news.
+    pub(super) fn trip(&mut self, pool: usize, failure: &Failure) -> bool {
+        let pool = &mut self.pools[pool];
+        let (now, first) = (Instant::now(), pool.down.is_none());
+        // Attempts that were under way together count as one.
+        if pool.down.as_ref().is_none_or(|(_, retry)| *retry <= now) {
+            let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
+            pool.failures += 1;
+            pool.down = Some((failure.clone(), now + pause.mul_f64(rand::random_range(0.75..=1.25))));
+        }
+        first
+    }
+
+    /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one
+    /// attempt is under way already, or the places are taken by sessions that the server does not confirm as gone.
+    pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
+        let it = &self.pools[pool];
+        let (failure, retry) = it.down.as_ref()?;
+        (it.open == 0 && (Instant::now() < *retry || it.connecting > 0 || self.is_full())).then_some(failure)
+    }
+
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().flatten()
     }
@@ -168,7 +196,7 @@ impl State {
             self.pools[pool].connecting -= 1;
             self.pools[pool].open += 1;
         }
-        if to == Phase::Unconfirmed {
+        if to == Phase::Closing {
             // Nobody can wait for it to come free.
             self.pools[pool].open -= 1;
         }
@@ -189,7 +217,7 @@ impl State {
         let pool = &mut self.pools[entry.slot.pool];
         match entry.phase {
             Phase::Connecting => pool.connecting -= 1,
-            Phase::Unconfirmed => {}
+            Phase::Closing | Phase::Unconfirmed => {}
             Phase::Idle | Phase::Leased | Phase::Reclaiming => pool.open -= 1,
         }
         pool.idle.retain(|(idle, _)| *idle != index);

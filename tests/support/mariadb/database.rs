@@ -114,7 +114,9 @@ impl Drop for MariadbDatabase {
                 let mut connection = administrator.connect().await?;
                 for statement in &statements {
                     // A session that a failed test left may hold a lock on a table.
-                    sqlx::raw_sql(AssertSqlSafe(format!("SET lock_wait_timeout = 10; {statement}"))).execute(&mut connection).await?;
+                    sqlx::raw_sql(AssertSqlSafe(format!("SET lock_wait_timeout = 10; {statement}")))
+                        .execute(&mut connection)
+                        .await?;
                 }
                 connection.close().await?;
                 anyhow::Ok(())

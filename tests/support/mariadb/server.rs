@@ -27,9 +27,7 @@ pub struct Server {
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var("WHARF_TEST_MYSQL_URL") {
-        Ok(url) => {
-            Server { options: url.parse().expect("WHARF_TEST_MYSQL_URL is a MySQL URL"), supervisor: None, folder: None }
-        }
+        Ok(url) => Server { options: url.parse().expect("WHARF_TEST_MYSQL_URL is a MySQL URL"), supervisor: None, folder: None },
         Err(_) => start(&[]),
     })
 }

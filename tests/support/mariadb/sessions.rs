@@ -49,7 +49,8 @@ impl MariadbDatabase {
         .fetch_all(&mut *admin)
         .await
         .expect("PROCESSLIST");
-        let text = |row: &sqlx::mysql::MySqlRow, column: &str| String::from_utf8_lossy(&row.get::<Vec<u8>, _>(column)).into_owned();
+        let text =
+            |row: &sqlx::mysql::MySqlRow, column: &str| String::from_utf8_lossy(&row.get::<Vec<u8>, _>(column)).into_owned();
         rows.iter()
             .map(|row| SessionRow {
                 id: row.get("id"),

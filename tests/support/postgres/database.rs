@@ -79,6 +79,18 @@ impl PostgresDatabase {
         format!("postgres://{}:{}@{}/{}", role.name, role.password, self.server.address(), self.name)
     }
 
+    /// The same through something that listens elsewhere and passes on what it hears, unencrypted.
+    #[must_use]
+    pub fn url_at(&self, role: &Role, address: std::net::SocketAddr) -> String {
+        format!("postgres://{}:{}@{address}/{}?sslmode=disable", role.name, role.password, self.name)
+    }
+
+    /// `127.0.0.1:5432`, or what takes its place.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.address()
+    }
+
     /// A connection of the owner.
     ///
     /// # Panics

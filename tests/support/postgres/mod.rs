@@ -7,7 +7,7 @@ mod tls;
 
 pub use self::{
     database::{PostgresDatabase, Role},
-    server::{Server, server},
+    server::{Server, server, start},
     sessions::SessionRow,
     tls::{TlsRole, TlsServer},
 };

@@ -1,6 +1,7 @@
 # Runs one PostgreSQL server in a folder of its own for as long as somebody holds the other end of stdin, then removes both.
 #
 # Arguments: the folder with the server's programs, a free port. Says "ready FOLDER PASSWORD" or "failed", the latter after the log.
+# Told "stop" on stdin it stops the server as if it had crashed and says "stopped"; told "start" it starts it again and says "started".
 set -u
 bin=$1
 port=$2
@@ -23,20 +24,34 @@ printf '%s' "$password" >password
 rm -f password
 
 # A child of this shell, and not of pg_ctl, so that somebody collects it where process 1 does not.
-"$bin/postgres" -D data -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB \
-    -c fsync=off -c synchronous_commit=off -c full_page_writes=off >server.log 2>&1 </dev/null &
-server=$!
-tries=0
-until grep -qs '^ready' data/postmaster.pid; do
-    tries=$((tries + 1))
-    kill -0 "$server" 2>/dev/null && [ "$tries" -lt 600 ] || { kill -KILL "$server" 2>/dev/null; wait "$server"; fail; }
-    sleep 0.05
-done
+start() {
+    "$bin/postgres" -D data -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB \
+        -c fsync=off -c synchronous_commit=off -c full_page_writes=off >>server.log 2>&1 </dev/null &
+    server=$!
+    tries=0
+    until grep -qs '^ready' data/postmaster.pid; do
+        tries=$((tries + 1))
+        kill -0 "$server" 2>/dev/null && [ "$tries" -lt 1200 ] || { kill -KILL "$server" 2>/dev/null; wait "$server"; fail; }
+        sleep 0.02
+    done
+}
 
+# Immediate shutdown: there is nothing worth keeping.
+stop() {
+    [ -n "$server" ] || return 0
+    kill -QUIT "$server"
+    wait "$server"
+    server=
+}
+
+start
 echo "ready $folder $password"
 # Ends when the last holder of the pipe is gone, killed or not.
-read -r _ || :
-# Immediate shutdown: there is nothing worth keeping.
-kill -QUIT "$server"
-wait "$server"
+while read -r order; do
+    case $order in
+        stop) stop && echo stopped ;;
+        start) start && echo started ;;
+    esac
+done
+stop
 cd / && rm -rf "$folder"

@@ -216,7 +216,8 @@ fn a_path_may_hold_any_character() {
     fs::write(folder.path().join(name), "-----BEGIN CERTIFICATE-----").unwrap();
     let url = "postgres://app@host/a?sslmode=verify-full&sslrootcert=a%20b+%C3%BC%25%26%3D%23.pem";
     let text = format!("[databases.a]\nurl = \"{url}\"\n{PLUGIN}");
-    let config = parse(&folder.path().join("wharf.toml"), "wharf.toml", &text, &|_| None).unwrap_or_else(|told| panic!("{told}"));
+    let (config, _) =
+        parse(&folder.path().join("wharf.toml"), "wharf.toml", &text, &|_| None).unwrap_or_else(|told| panic!("{told}"));
     let url = config.databases[0].url.expose();
     assert!(url.ends_with("/a%20b%2B%C3%BC%25%26%3D%23.pem"), "{url}");
 }

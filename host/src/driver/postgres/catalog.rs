@@ -36,9 +36,10 @@ pub(super) async fn confirm(link: &mut PgConnection, conditions: &Conditions) ->
         let text = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or("?");
         let holds = |column: usize| row.get(column).is_none_or(is_true);
         match text(0) {
-            // Named, but never read as a table: indexes, sequences, row types, out-of-line storage.
-            "i" | "I" | "S" | "c" | "t" => continue,
-            "r" | "p" | "m" => {}
+            // Named, but never read as a table: indexes, sequences, out-of-line storage.
+            "i" | "I" | "S" | "t" => continue,
+            // A row type is read as a value, and with it its columns.
+            "r" | "p" | "m" | "c" => {}
             _ => return Ok(Verdict::SchemaCode),
         }
         let (temporary, rules, row_security, user_types) = (text(1) == "t", holds(2), holds(3), holds(4));
@@ -67,7 +68,7 @@ pub(super) async fn confirm(link: &mut PgConnection, conditions: &Conditions) ->
 }
 
 /// Looks whether a name of the statement is a function, a type or an operator with code behind it that is not known: built in, as
-/// `set_config` is, or of the schema.
+/// `set_config` is, or of the schema. A cast names no function: if any between types that a statement may use has one, that will do.
 async fn code(link: &mut PgConnection, conditions: &Conditions) -> Result<Verdict, sqlx::Error> {
     let Conditions { functions, not_functions, names, operators, .. } = conditions;
     let sql = format!(
@@ -79,7 +80,11 @@ async fn code(link: &mut PgConnection, conditions: &Conditions) -> Result<Verdic
              OR EXISTS (SELECT FROM pg_catalog.pg_operator o \
                           LEFT JOIN pg_catalog.pg_type l ON l.oid = o.oprleft LEFT JOIN pg_catalog.pg_type r ON r.oid = o.oprright \
                          WHERE o.oid >= {FIRST_USER_OID} AND o.oprname IN ({operators}) \
-                           AND (o.oprleft < {FIRST_USER_OID} OR l.typtype = 'e') AND (o.oprright < {FIRST_USER_OID} OR r.typtype = 'e'))",
+                           AND (o.oprleft < {FIRST_USER_OID} OR l.typtype IN ('c', 'e')) \
+                           AND (o.oprright < {FIRST_USER_OID} OR r.typtype IN ('c', 'e'))) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_cast k \
+                          JOIN pg_catalog.pg_type s ON s.oid = k.castsource JOIN pg_catalog.pg_type t ON t.oid = k.casttarget \
+                         WHERE k.castfunc >= {FIRST_USER_OID} AND (s.typtype IN ('c', 'e') OR t.typtype IN ('c', 'e')))",
         functions = list(functions),
         not_functions = list(not_functions),
         names = list(names),

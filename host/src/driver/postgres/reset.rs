@@ -121,7 +121,10 @@ impl PostgresConnection {
     }
 
     async fn clear_wholly(&mut self) -> Result<(), Failure> {
-        simple::run(&mut self.link, CLEAR).await.map_err(error::failure)?;
+        // A seed cannot be taken back, only replaced by one that the borrower before does not know.
+        let seed: f64 = rand::random();
+        let sql = format!("{CLEAR}; SELECT pg_catalog.setseed({seed})");
+        simple::run(&mut self.link, sql).await.map_err(error::failure)?;
         self.transaction = Transaction::None;
         Ok(())
     }

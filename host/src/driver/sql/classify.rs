@@ -113,6 +113,8 @@ fn conditions(sql: &str) -> Option<Class> {
     let mut found = Conditions { operators: implied.map(str::to_owned).into(), ..Conditions::default() };
     // The parts of the dotted name that is being read.
     let mut chain: Vec<String> = Vec::new();
+    // It began at a value: `(x).name`, `x[1].name` and `$1.name` call a function `name(x)`, built in or not.
+    let mut of_a_value = false;
     for (index, token) in all[..end].iter().enumerate() {
         let after_dot = index > 0 && all[index - 1] == Token::Punctuation('.');
         match token {
@@ -136,7 +138,13 @@ fn conditions(sql: &str) -> Option<Class> {
                         _ => {}
                     }
                 }
-                if !after_dot {
+                let before_dot = after_dot.then(|| index.checked_sub(2).map(|at| all[at])).flatten();
+                of_a_value = match before_dot {
+                    Some(Token::Word(_) | Token::Quoted(_)) => of_a_value,
+                    Some(_) => true,
+                    None => false,
+                };
+                if before_dot.is_none() {
                     chain.clear();
                 }
                 chain.push(name.clone());
@@ -149,7 +157,7 @@ fn conditions(sql: &str) -> Option<Class> {
                     }
                     [] => {}
                 }
-                if all.get(index + 1) == Some(&Token::Punctuation('(')) {
+                if of_a_value || all.get(index + 1) == Some(&Token::Punctuation('(')) {
                     if moves_sequence(&name) {
                         found.moves_sequence = true;
                         found.functions.insert(name.clone());
@@ -164,12 +172,6 @@ fn conditions(sql: &str) -> Option<Class> {
         }
         if found.names.len() > MAX_NAMES || found.relations.len() > MAX_NAMES {
             return None;
-        }
-    }
-    // `(x).name`, where no chain tells that a point came before.
-    for pair in all[..end].windows(2) {
-        if let [Token::Punctuation('.'), name @ (Token::Word(_) | Token::Quoted(_))] = pair {
-            found.functions.insert(fold(*name)?);
         }
     }
     Some(Class::Conditional(found))
@@ -225,7 +227,11 @@ mod tests {
         assert!(!found.writes);
         // A carriage return ends the comment on the server, so here too.
         assert!(conditional("SELECT 1 --\r, set_config('a', 'b', false)").not_functions.contains("set_config"));
-        assert!(conditional("SELECT (t).evil FROM t").functions.contains("evil"));
+        for sql in ["SELECT (t).evil FROM t", "SELECT a[1].evil FROM t", "SELECT $1.evil", "SELECT (t).name.evil FROM t"] {
+            assert!(conditional(sql).not_functions.contains("evil"), "{sql}");
+        }
+        assert!(conditional("SELECT (42).pg_advisory_lock").not_functions.contains("pg_advisory_lock"));
+        assert!(conditional("SELECT t.name, (t).name FROM t").not_functions.is_empty());
         assert!(conditional("TABLE v").relations.contains("\"v\""));
         assert!(conditional("SELECT a +- b").operators.contains("+"));
     }

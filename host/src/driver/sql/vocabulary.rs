@@ -20,7 +20,7 @@ const FUNCTIONS: &[&str] = &[
     "jsonb_path_query_array", "jsonb_path_query_first", "jsonb_pretty", "jsonb_set", "jsonb_strip_nulls", "jsonb_typeof",
     "justify_days", "justify_hours", "justify_interval", "lag", "last_value", "lcm", "lead", "least", "left", "length", "like",
     "like_escape", "ln", "log", "log10", "lower", "lpad", "ltrim", "make_date", "make_interval", "make_time", "make_timestamp",
-    "make_timestamptz", "masklen", "max", "md5", "min", "mod", "mode", "network", "normalize", "notlike", "now", "nth_value",
+    "make_timestamptz", "masklen", "max", "md5", "min", "mod", "mode", "name", "network", "normalize", "notlike", "now", "nth_value",
     "ntile", "nullif", "num_nonnulls", "num_nulls", "numeric", "octet_length", "overlaps", "overlay", "percent_rank",
     "percentile_cont", "percentile_disc", "pg_sleep", "pg_typeof", "phraseto_tsquery", "pi", "plainto_tsquery", "position",
     "power", "quote_ident", "quote_literal", "quote_nullable", "radians", "random", "rank", "regexp_match", "regexp_matches",

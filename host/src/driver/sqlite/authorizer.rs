@@ -8,7 +8,7 @@
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_uint, c_void},
     ptr::{self, NonNull},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use libsqlite3_sys as ffi;
@@ -96,6 +96,15 @@ pub(super) fn guard(
             Some(forget),
         )
     };
+    for (name, count) in [(c"changes", changes as Function), (c"total_changes", total_changes as Function)] {
+        let flags = ffi::SQLITE_UTF8 | ffi::SQLITE_INNOCUOUS as c_int;
+        // SAFETY: as above; `shared` lives until `forget`, which comes after the last statement has ended.
+        let set = unsafe {
+            let shared = Arc::as_ptr(shared).cast_mut().cast();
+            ffi::sqlite3_create_function_v2(database, name.as_ptr(), 0, flags, shared, Some(count), None, None, None)
+        };
+        status = if status == ffi::SQLITE_OK { set } else { status };
+    }
     for &(limit, value) in LIMITS {
         // SAFETY: the handle is open and ours while it is locked.
         unsafe { ffi::sqlite3_limit(database, limit, value) };
@@ -162,10 +171,15 @@ pub(super) fn has_temporary_objects(handle: &mut LockedSqliteHandle<'_>) -> bool
     }
 }
 
-/// Makes `last_insert_rowid()` answer 0 again.
-pub(super) fn forget_last_key(handle: &mut LockedSqliteHandle<'_>) {
+/// Makes `last_insert_rowid()`, `changes()` and `total_changes()` answer 0 again.
+pub(super) fn forget_what_was_changed(handle: &mut LockedSqliteHandle<'_>, shared: &Shared) {
+    let database = handle.as_raw_handle().as_ptr();
     // SAFETY: the handle is open and ours while it is locked.
-    unsafe { ffi::sqlite3_set_last_insert_rowid(handle.as_raw_handle().as_ptr(), 0) };
+    let total = unsafe {
+        ffi::sqlite3_set_last_insert_rowid(database, 0);
+        ffi::sqlite3_total_changes64(database)
+    };
+    shared.changes_before.store(total, Ordering::Release);
 }
 
 /// Makes the session notice what others changed in the schema: the compiler believes what it knows, only a running statement looks.
@@ -329,6 +343,30 @@ unsafe extern "C" fn authorize(
         (&*data.cast::<Shared>(), action)
     };
     if shared.allows(&action) { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }
+}
+
+type Function = unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
+
+/// `changes()`, which the engine itself would answer with what an earlier borrower did.
+unsafe extern "C" fn changes(context: *mut ffi::sqlite3_context, _: c_int, _: *mut *mut ffi::sqlite3_value) {
+    // SAFETY: SQLite calls this with a context of its own while the handle is open; `guard` passed the address of a `Shared`.
+    unsafe {
+        let database = ffi::sqlite3_context_db_handle(context);
+        let shared = &*ffi::sqlite3_user_data(context).cast::<Shared>();
+        let own = ffi::sqlite3_total_changes64(database) != shared.changes_before.load(Ordering::Acquire);
+        // A statement of the borrower's own that changed nothing leaves the count at 0 too.
+        ffi::sqlite3_result_int64(context, if own { ffi::sqlite3_changes64(database) } else { 0 });
+    }
+}
+
+/// `total_changes()`, likewise.
+unsafe extern "C" fn total_changes(context: *mut ffi::sqlite3_context, _: c_int, _: *mut *mut ffi::sqlite3_value) {
+    // SAFETY: as above.
+    unsafe {
+        let total = ffi::sqlite3_total_changes64(ffi::sqlite3_context_db_handle(context));
+        let shared = &*ffi::sqlite3_user_data(context).cast::<Shared>();
+        ffi::sqlite3_result_int64(context, total.saturating_sub(shared.changes_before.load(Ordering::Acquire)));
+    }
 }
 
 /// The body of the function that only exists for its data's sake.

@@ -325,7 +325,7 @@ impl SqliteSession {
         if self.changed_schema && authorizer::has_temporary_objects(&mut handle) {
             return unclean("the session has temporary objects");
         }
-        authorizer::forget_last_key(&mut handle);
+        authorizer::forget_what_was_changed(&mut handle, &self.shared);
         drop(handle);
         (self.wrote, self.changed_schema) = (false, false);
         Ok(())

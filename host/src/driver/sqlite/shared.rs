@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) abandoned: AtomicBool,
     /// Raised whenever the engine compiles a statement to run it; the owner lowers it before it runs one that it believes is compiled.
     pub(super) compiled: AtomicBool,
+    /// What the engine had counted as changed rows when the borrower came: the counts that it is told begin at 0.
+    pub(super) changes_before: AtomicI64,
     /// Microseconds after `born` at which the running statement ends; 0 is never.
     deadline: AtomicU64,
     notes: Mutex<Notes>,
@@ -61,6 +63,7 @@ impl Shared {
             host: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             compiled: AtomicBool::new(false),
+            changes_before: AtomicI64::new(0),
             deadline: AtomicU64::new(0),
             notes: Mutex::default(),
         }

@@ -1,0 +1,279 @@
+//! One cell: a call is brought into a state, its database made to misbehave, the exit taken, and all that was promised looked at.
+
+use std::time::Duration;
+
+use support::proxy::Proxy;
+use tokio::time::Instant;
+use wharf::pool::Counter;
+
+use super::{
+    axes::{Cell, Exit, Peer, State},
+    bed::{Bed, Call},
+    ground::Ground,
+};
+
+/// Longer than reaching any state, or noticing any exit, takes on a busy machine; shorter than the deadline of calls that run into it.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How much later each chunk of a slow peer is.
+const LATE: Duration = Duration::from_millis(10);
+
+/// What a host needs, besides its bounds, to find out that a peer speaks again: the longest pause between two of its attempts.
+const ATTEMPTS: Duration = Duration::from_secs(2);
+
+/// How long it took until all capacity was free, or what was wrong.
+pub(super) async fn run(cell: Cell, ground: &Ground) -> Result<Duration, String> {
+    let proxy = ground.proxy().await;
+    if let (Some(proxy), Peer::Slow) = (&proxy, cell.peer) {
+        proxy.slow(LATE);
+    }
+    let bed = Bed::start(cell, ground, proxy.as_ref()).await?;
+    let mut at = Stage { cell, ground, proxy: proxy.as_ref(), bed, hoard: None, locked: false };
+    let call = at.reach().await?;
+    at.fault().await;
+    at.exit(call).await?;
+    let free_after = at.is_whole().await?;
+    ground.sweep().await?;
+    Ok(free_after)
+}
+
+/// What a cell plays on.
+struct Stage<'a> {
+    cell: Cell,
+    ground: &'a Ground,
+    proxy: Option<&'a Proxy>,
+    bed: Bed,
+    /// Has what an acquiring call waits for.
+    hoard: Option<Call>,
+    /// The test's own connection is the writer.
+    locked: bool,
+}
+
+impl Stage<'_> {
+    /// A call in the state of the cell, as the pool and the server see it.
+    async fn reach(&mut self) -> Result<Call, String> {
+        let Cell { engine, state, .. } = self.cell;
+        let residues = self.cell.scheme().residue.lines().count() as u64;
+        if state == State::Acquiring {
+            self.hoard = Some(self.bed.hoard());
+            self.until("the hoarder has all", |bed| has_arrived(bed)).await?;
+        }
+        if state == State::BeginInFlight {
+            match self.proxy {
+                Some(proxy) => proxy.hold_answer_to(self.cell.scheme().begin),
+                None => self.lock().await,
+            }
+        }
+        let call = self.bed.call();
+        let arrived = |bed: &Bed| match state {
+            _ if call.is_over() => Err("the call is over".to_owned()),
+            State::Acquiring => Ok(()),
+            state if state.is_in_flight() => has_begun(bed, residues + state.operations()),
+            _ => has_arrived(bed),
+        };
+        self.until("the guest is where it was to go", arrived).await?;
+        match state {
+            State::Acquiring => {
+                let waits = |bed: &Bed| if bed.database.waiters() == 1 { Ok(()) } else { Err(format!("{:?}", bed.counts()?)) };
+                self.until("a waiter", waits).await?;
+            }
+            State::BeginInFlight if engine.is_a_server() => {
+                if let Some(proxy) = self.proxy {
+                    proxy.held(SOON).await;
+                }
+            }
+            _ => {}
+        }
+        let started = Instant::now();
+        while let Err(seen) = self.ground.sees(state).await {
+            self.pulse(started, "the server sees the state", &seen).await?;
+        }
+        if call.is_over() {
+            return Err(format!("the call was over before its exit: {:?}", call.answer().await));
+        }
+        Ok(call)
+    }
+
+    /// Makes the database misbehave.
+    async fn fault(&mut self) {
+        match (self.cell.peer, self.proxy) {
+            (Peer::Healthy, _) | (Peer::Slow, Some(_)) => {}
+            (Peer::Slow, None) => self.lock().await,
+            (Peer::Silent, Some(proxy)) => proxy.silence_slots(),
+            (Peer::SilentToo, Some(proxy)) => proxy.silence_all(),
+            (Peer::Killed, _) => self.ground.kill().await,
+            (Peer::Silent | Peer::SilentToo, None) => panic!("there is no such cell"),
+        }
+    }
+
+    /// Takes the exit, and sees that it was this one.
+    async fn exit(&mut self, mut call: Call) -> Result<(), String> {
+        let exit = self.cell.exit;
+        if exit.is_of_the_guest() {
+            call.tell_to_leave();
+        }
+        match exit.answer() {
+            Some((status, code)) => {
+                let reply = call.answer().await?;
+                let (seen, problem) = if status == 200 { (reply.status.as_u16(), String::new()) } else { reply.problem() };
+                if (seen, problem.as_str()) != (status, code) {
+                    return Err(format!("the call was to end as {status} {code}, and was answered {reply:?}"));
+                }
+            }
+            None if exit == Exit::Shutdown => {
+                self.bed.tell_to_stop();
+                // Whatever is answered, or not, to a call that is cut off.
+                let cut = |_: &Bed| if call.is_over() { Ok(()) } else { Err("it runs".to_owned()) };
+                self.until("the call is cut off", cut).await?;
+            }
+            None => drop(call),
+        }
+        self.let_go().await
+    }
+
+    /// Once the host has noticed, takes away what kept the call in its state: a peer that is healthy answers then.
+    async fn let_go(&mut self) -> Result<(), String> {
+        let Cell { state, exit, .. } = self.cell;
+        if state == State::Acquiring {
+            let left = |bed: &Bed| if bed.database.waiters() == 0 { Ok(()) } else { Err("it waits".to_owned()) };
+            self.until("the waiter leaves", left).await?;
+            if let Some(mut hoard) = self.hoard.take() {
+                hoard.tell_to_leave();
+                if exit != Exit::Shutdown {
+                    hoard.answer().await?;
+                }
+            }
+        } else {
+            let taken = |bed: &Bed| match bed.counts()? {
+                counts if counts.leased > 0 => Err(format!("{counts:?}")),
+                _ => Ok(()),
+            };
+            self.until("the lease ends", taken).await?;
+        }
+        if let Some(proxy) = self.proxy {
+            proxy.let_go();
+        }
+        if self.locked && self.cell.peer == Peer::Slow {
+            let back = |bed: &Bed| match bed.counts()? {
+                counts if counts.reclaiming > 0 && !bed.has_stopped() => Err(format!("{counts:?}")),
+                _ => Ok(()),
+            };
+            self.until("the connection is back, or closed", back).await?;
+        }
+        if std::mem::take(&mut self.locked) {
+            self.ground.unlock().await;
+        }
+        Ok(())
+    }
+
+    /// All that was promised, however the call ended. How long it took until all capacity was free.
+    async fn is_whole(mut self) -> Result<Duration, String> {
+        let Cell { engine, peer, state, exit, .. } = self.cell;
+        let may_have_committed = state == State::CommitInFlight;
+        let started = Instant::now();
+        let mut free_after = Duration::ZERO;
+        if exit != Exit::Shutdown {
+            let patience = self.bed.patience();
+            if peer == Peer::SilentToo {
+                self.is_alarmed().await?;
+            }
+            let heard = if peer == Peer::SilentToo { ATTEMPTS } else { Duration::ZERO };
+            free_after = self.bed.free(patience + heard).await?;
+            // Whoever was asked to go may still be on its way.
+            self.until_confirmed(true, may_have_committed).await?;
+            if peer != Peer::SilentToo && self.bed.counted(Counter::Unconfirmed) > 0 {
+                return Err("an alarm, although the server could be asked".to_owned());
+            }
+        }
+        let stopped = self.bed.stop().await?;
+        if exit == Exit::Shutdown {
+            free_after = started.elapsed();
+        }
+        let left: u32 = stopped.left.iter().map(|(_, sessions)| *sessions).sum();
+        let silent = exit == Exit::Shutdown && peer == Peer::SilentToo;
+        match (left, silent) {
+            (0, false) => {}
+            (1.., true) if !stopped.is_clean() => {}
+            _ => return Err(format!("at the end the host said {stopped:?}")),
+        }
+        if let (Some(proxy), true) = (self.proxy, silent) {
+            proxy.speak();
+        } else if let (true, Some(sessions)) = (engine.is_a_server(), self.ground.sessions().await)
+            && sessions.pooled > 0
+        {
+            return Err(format!("the host said that nothing is left, and the server lists {sessions:?}"));
+        }
+        // The good-bye of the control connection is confirmed by nobody.
+        self.until_confirmed(false, may_have_committed).await?;
+        Ok(free_after)
+    }
+
+    /// While nobody can confirm anything an alarm is raised, and the place stays taken.
+    async fn is_alarmed(&mut self) -> Result<(), String> {
+        let started = Instant::now();
+        let alarmed = |bed: &Bed| match (bed.counted(Counter::Unconfirmed), bed.counts()?) {
+            (1.., counts) if counts.unconfirmed > 0 => Ok(()),
+            (_, counts) => Err(format!("{counts:?}")),
+        };
+        self.until("an alarm", alarmed).await?;
+        if started.elapsed() > self.bed.patience() {
+            return Err(format!("the alarm came after {:?} only", started.elapsed()));
+        }
+        if let Some(proxy) = self.proxy {
+            proxy.speak();
+        }
+        Ok(())
+    }
+
+    async fn until_confirmed(&self, open: bool, may_have_committed: bool) -> Result<(), String> {
+        let started = Instant::now();
+        while let Err(why) = self.ground.confirms(open, may_have_committed).await {
+            self.pulse(started, "the server confirms it", &why).await?;
+        }
+        Ok(())
+    }
+
+    async fn lock(&mut self) {
+        if !std::mem::replace(&mut self.locked, true) {
+            self.ground.lock().await;
+        }
+    }
+
+    async fn until(&self, what: &str, mut holds: impl FnMut(&Bed) -> Result<(), String>) -> Result<(), String> {
+        let started = Instant::now();
+        while let Err(why) = holds(&self.bed) {
+            self.pulse(started, what, &why).await?;
+        }
+        Ok(())
+    }
+
+    async fn pulse(&self, started: Instant, what: &str, why: &str) -> Result<(), String> {
+        self.bed.counts()?;
+        if let Some(sessions) = self.ground.sessions().await
+            && sessions.pooled > i64::from(super::bed::MAX)
+        {
+            return Err(format!("the server lists more sessions than there may be: {sessions:?}"));
+        }
+        if started.elapsed() > SOON {
+            return Err(format!("waited {SOON:?} for: {what}; {why}"));
+        }
+        self.ground.pulse().await;
+        Ok(())
+    }
+}
+
+/// Whether a guest says that it is where it was to go.
+fn has_arrived(bed: &Bed) -> Result<(), String> {
+    match bed.arrived() {
+        0 => Err(format!("it is on its way, {:?}", bed.counts()?)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether so many operations have begun.
+fn has_begun(bed: &Bed, operations: u64) -> Result<(), String> {
+    match bed.counted(Counter::Operations) {
+        begun if begun >= operations => Ok(()),
+        begun => Err(format!("{begun} of {operations} operations have begun, {:?}", bed.counts()?)),
+    }
+}
