@@ -47,6 +47,45 @@ const POSTGRES: &[&str] = &[
     "VACUUM notes",
 ];
 
+const MYSQL: &[&str] = &[
+    "INSERT INTO notes (note) VALUES ('trespass')",
+    "REPLACE INTO notes (note) VALUES ('trespass')",
+    "UPDATE notes SET note = 'trespass'",
+    "DELETE FROM notes",
+    "DELETE FROM notes RETURNING note",
+    "TRUNCATE notes",
+    "CREATE TABLE trespass (note text)",
+    "CREATE TEMPORARY TABLE trespass (note text)",
+    "CREATE VIEW trespass AS SELECT 1",
+    "CREATE FUNCTION trespass() RETURNS INT RETURN 1",
+    "CREATE PROCEDURE trespass() DELETE FROM notes",
+    "CREATE TRIGGER trespass BEFORE INSERT ON notes FOR EACH ROW SET @a = 1",
+    "CREATE EVENT trespass ON SCHEDULE EVERY 1 SECOND DO DELETE FROM notes",
+    "CREATE DATABASE trespass",
+    "DROP TABLE notes",
+    "ALTER TABLE notes ADD COLUMN trespass text",
+    "CREATE INDEX trespass ON notes (note(5))",
+    "LOCK TABLES notes WRITE",
+    "SELECT * FROM notes INTO OUTFILE '/tmp/trespass'",
+    "SELECT 'trespass' INTO DUMPFILE '/tmp/trespass'",
+    "LOAD DATA INFILE '/etc/passwd' INTO TABLE notes",
+    "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE notes",
+    "SET SESSION TRANSACTION READ WRITE",
+    "SET @@tx_read_only = 0",
+    "SET GLOBAL read_only = 0",
+    "SET PASSWORD = PASSWORD('trespass')",
+    "ALTER USER CURRENT_USER() IDENTIFIED BY 'trespass'",
+    "GRANT ALL ON *.* TO CURRENT_USER()",
+    "BEGIN NOT ATOMIC INSERT INTO notes (note) VALUES ('trespass'); END",
+    "IF 1 THEN INSERT INTO notes (note) VALUES ('trespass'); END IF",
+    "EXECUTE IMMEDIATE 'DELETE FROM notes'",
+    "/*! DELETE FROM notes */",
+    "SET STATEMENT tx_read_only = 0 FOR DELETE FROM notes",
+    "FLUSH TABLES",
+    "SHUTDOWN",
+    "INSTALL SONAME 'trespass'",
+];
+
 const SQLITE: &[&str] = &[
     "INSERT INTO notes (note) VALUES ('trespass')",
     "REPLACE INTO notes (note) VALUES ('trespass')",
@@ -89,7 +128,8 @@ fn answer(request: Request) -> Answer {
     let database = request.database();
     let writes = match database.engine() {
         Engine::Postgres => POSTGRES,
-        _ => SQLITE,
+        Engine::Mysql => MYSQL,
+        Engine::Sqlite => SQLITE,
     };
     let reads = json::outcome(database.query("SELECT count(*) FROM notes", &[]), json::rows_to_json);
     let mut tried = Map::new();

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, sqlite::
 use support::{
     client::{Client, Reply},
     host::{Host, Setup},
+    mariadb::MariadbDatabase,
     postgres::PostgresDatabase,
 };
 
@@ -15,6 +16,7 @@ use support::{
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
+    Mariadb,
 }
 
 /// Sessions of the pool, at most.
@@ -27,9 +29,10 @@ pub(crate) const GRANT: usize = 2;
 pub(crate) const RECLAIM: Duration = Duration::from_secs(11);
 
 /// The table that misdeeds are seen in.
-const NOTES: [&str; 2] = [
+const NOTES: [&str; 3] = [
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, note text NOT NULL); INSERT INTO notes (note) VALUES ('one'), ('two'), ('three')",
     "CREATE TABLE notes (id bigserial PRIMARY KEY, note text NOT NULL); INSERT INTO notes (note) VALUES ('one'), ('two'), ('three')",
+    "CREATE TABLE notes (id BIGINT AUTO_INCREMENT PRIMARY KEY, note TEXT NOT NULL); INSERT INTO notes (note) VALUES ('one'), ('two'), ('three')",
 ];
 
 /// What a bed is made with.
@@ -57,6 +60,7 @@ pub(crate) struct Bed {
 pub(crate) enum Database {
     Sqlite(SqliteConnectOptions),
     Postgres(PostgresDatabase),
+    Mariadb(MariadbDatabase),
 }
 
 /// A bed on this engine.
@@ -109,6 +113,12 @@ impl Making {
                 let url = database.url(&database.owner);
                 let grant = format!(", url = {:?}", database.url(&database.reader));
                 (Database::Postgres(database), url, grant)
+            }
+            Engine::Mariadb => {
+                let database = MariadbDatabase::create().await;
+                let url = database.url(&database.owner);
+                let grant = format!(", url = {:?}", database.url(&database.reader));
+                (Database::Mariadb(database), url, grant)
             }
         };
         database.execute(NOTES[self.engine as usize]).await;
@@ -168,7 +178,7 @@ impl Bed {
     }
 
     /// What must hold after every misdeed: the host lives, all capacity is free, a fresh acquire works, nothing was written, and
-    /// PostgreSQL lists no session of ours but idle ones.
+    /// the server lists no session of ours but idle ones.
     pub(crate) async fn recovers(&mut self) {
         self.recovers_but_for_notes().await;
         self.notes_are_untouched().await;
@@ -178,8 +188,10 @@ impl Bed {
     pub(crate) async fn recovers_but_for_notes(&mut self) {
         self.host.assert_alive();
         self.all_capacity_is_free().await;
-        if let Database::Postgres(database) = &self.database {
-            database.until_quiet(POOL + self.controls, RECLAIM).await;
+        match &self.database {
+            Database::Postgres(database) => database.until_quiet(POOL + self.controls, RECLAIM).await,
+            Database::Mariadb(database) => database.until_quiet(POOL + self.controls, RECLAIM).await,
+            Database::Sqlite(_) => {}
         }
     }
 
@@ -211,8 +223,11 @@ impl Bed {
         assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
         let said = format!("{}{}", ended.stdout, ended.stderr);
         assert!(said.contains("0 connections left"), "{said}");
-        if let Database::Postgres(database) = &self.database {
-            database.nothing_left().await;
+        match &self.database {
+            Database::Postgres(database) => database.nothing_left().await,
+            // A session has no name there, so that of the control path, whose good-bye nobody confirms, looks like the others.
+            Database::Mariadb(database) => database.until_quiet(0, Duration::from_secs(5)).await,
+            Database::Sqlite(_) => {}
         }
     }
 
@@ -220,7 +235,15 @@ impl Bed {
     pub(crate) fn postgres(&self) -> &PostgresDatabase {
         match &self.database {
             Database::Postgres(database) => database,
-            Database::Sqlite(_) => panic!("this test is for PostgreSQL"),
+            Database::Sqlite(_) | Database::Mariadb(_) => panic!("this test is for PostgreSQL"),
+        }
+    }
+
+    /// The database on MariaDB.
+    pub(crate) fn mariadb(&self) -> &MariadbDatabase {
+        match &self.database {
+            Database::Mariadb(database) => database,
+            Database::Sqlite(_) | Database::Postgres(_) => panic!("this test is for MariaDB"),
         }
     }
 }
@@ -230,6 +253,7 @@ impl Database {
     pub(crate) async fn execute(&self, statements: &str) {
         match self {
             Self::Postgres(database) => database.execute(statements).await,
+            Self::Mariadb(database) => database.execute(statements).await,
             Self::Sqlite(file) => {
                 let mut connection = file.connect().await.unwrap();
                 sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
@@ -243,6 +267,12 @@ impl Database {
         let query = "SELECT note FROM notes ORDER BY id";
         match self {
             Self::Postgres(database) => {
+                let mut connection = database.connect().await;
+                let notes = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                notes
+            }
+            Self::Mariadb(database) => {
                 let mut connection = database.connect().await;
                 let notes = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
                 connection.close().await.unwrap();

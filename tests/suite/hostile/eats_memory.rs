@@ -1,8 +1,8 @@
 //! Handlers that take more memory than they may have, their own and the host's.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn memory_ends_at_its_limit(engine) {
         let mut bed = on(engine).start("eats_memory").await;
         assert_eq!(bed.call("").await.problem(), (500, "memory-exhausted".into()));

@@ -3,9 +3,9 @@
 use http::Request;
 use support::client;
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn an_endless_answer_is_cut_off_at_the_deadline(engine) {
         let limits = "fuel = 9_000_000_000_000_000_000, deadline = \"1s\", memory = \"32MiB\"";
         let mut bed = on(engine).limits(limits).start("endless_body").await;

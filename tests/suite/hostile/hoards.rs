@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::{
     bed::{GRANT, on},
-    on_both_engines,
+    on_every_engine,
 };
 
-on_both_engines! {
+on_every_engine! {
     async fn a_hoarder_gets_its_grant_and_a_typed_refusal(engine) {
         let mut bed = on(engine).start("hoards").await;
         for variant in ["", "/transactions"] {

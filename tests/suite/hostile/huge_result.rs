@@ -1,8 +1,8 @@
 //! Handlers that ask for more than anybody should hold.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn a_huge_result_ends_at_the_limit_of_the_grant(engine) {
         let mut bed = on(engine).limits("deadline = \"10s\"").start("huge_result").await;
         for variant in ["", "/cell?bytes=67108864", "/wide"] {

@@ -3,9 +3,9 @@
 use http::Request;
 use support::client;
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn an_error_instead_of_an_answer_is_answered_for_without_its_words(engine) {
         let mut bed = on(engine).start("invalid_response").await;
         for variant in ["/error", "/refused"] {

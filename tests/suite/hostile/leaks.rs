@@ -1,8 +1,8 @@
 //! Handlers that return with everything still open.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn what_a_handler_still_holds_is_taken_back(engine) {
         let mut bed = on(engine).start("leaks").await;
         for variant in ["/transaction", "/cursor", "/connections?count=2", "/all"] {

@@ -26,8 +26,8 @@ mod waits;
 // Their test is the matrix of faults.
 use crate::{matrix, matrix as matrix_async};
 
-/// Runs each test on SQLite and on PostgreSQL.
-macro_rules! on_both_engines {
+/// Runs each test on SQLite, on PostgreSQL and on MariaDB.
+macro_rules! on_every_engine {
     ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)*) => {
         $($(#[$attribute])* async fn $name($engine: $crate::hostile::bed::Engine) $body)*
 
@@ -38,9 +38,13 @@ macro_rules! on_both_engines {
         mod postgres {
             $(#[tokio::test] async fn $name() { super::$name($crate::hostile::bed::Engine::Postgres).await })*
         }
+
+        mod mariadb {
+            $(#[tokio::test] async fn $name() { super::$name($crate::hostile::bed::Engine::Mariadb).await })*
+        }
     };
 }
-use on_both_engines;
+use on_every_engine;
 
 /// A guest without a module of its name here does not compile.
 macro_rules! is_tested {

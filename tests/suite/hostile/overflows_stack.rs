@@ -1,8 +1,8 @@
 //! A handler that calls itself without end.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn an_overflowing_stack_is_contained(engine) {
         let mut bed = on(engine).start("overflows_stack").await;
         for _ in 0..3 {

@@ -1,8 +1,8 @@
 //! Handlers that panic or exit.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn a_panic_is_answered_for_and_its_words_stay_in_the_log(engine) {
         let mut bed = on(engine).start("panics").await;
         let reply = bed.call("").await;

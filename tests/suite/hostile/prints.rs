@@ -1,8 +1,8 @@
 //! Handlers that print more than anybody wants to read, or what is not meant to be read.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn endless_output_is_bounded(engine) {
         let mut bed = on(engine).start("prints").await;
         for variant in ["", "/stderr", "/line"] {

@@ -4,9 +4,9 @@ use http::Request;
 use serde_json::json;
 use support::client;
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn rows_transactions_and_cursors_work(engine) {
         let mut bed = on(engine).start("probe").await;
         let outcomes = bed.run(json!([

@@ -4,19 +4,20 @@ use serde_json::json;
 
 use super::{
     bed::{Engine, GRANT, on},
-    on_both_engines,
+    on_every_engine,
 };
 
 fn slow(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT+pg_sleep(30)",
+        Engine::Mariadb => "SELECT+sleep(30)",
         Engine::Sqlite => {
             "WITH+RECURSIVE+n(i)+AS+(SELECT+1+UNION+ALL+SELECT+i%2B1+FROM+n+LIMIT+1000000000000)+SELECT+count(*)+FROM+n"
         }
     }
 }
 
-on_both_engines! {
+on_every_engine! {
     async fn statements_run_at_the_same_time_within_the_grant(engine) {
         let mut bed = on(engine).start("probe_async").await;
         assert_eq!(bed.call("/hello").await.text(), "hello");

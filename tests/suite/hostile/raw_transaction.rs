@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn transaction_control_as_sql_is_refused_and_leaves_nothing(engine) {
         let mut bed = on(engine).limits("deadline = \"15s\"").start("raw_transaction").await;
         let reply = bed.call("").await;

@@ -1,8 +1,8 @@
 //! Handlers that return without an answer.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn no_answer_is_answered_for(engine) {
         let mut bed = on(engine).start("silent").await;
         for variant in ["", "/keeps"] {

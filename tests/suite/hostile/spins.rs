@@ -1,10 +1,10 @@
 //! Handlers that compute for ever.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
 const UNLIMITED: &str = "fuel = 9_000_000_000_000_000_000, deadline = \"1s\", memory = \"32MiB\"";
 
-on_both_engines! {
+on_every_engine! {
     async fn spinning_ends_with_the_fuel(engine) {
         let mut bed = on(engine).start("spins").await;
         assert_eq!(bed.call("").await.problem(), (500, "fuel-exhausted".into()));

@@ -1,8 +1,8 @@
 //! Handlers that trap while the database has work of theirs.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn trap_in_transaction_leaves_no_session_behind(engine) {
         let mut bed = on(engine).start("traps").await;
         for variant in ["", "/savepoint", "/cursor", "/aborted", "/connection"] {

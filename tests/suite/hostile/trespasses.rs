@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{
     bed::{Database, Engine, on},
-    on_both_engines,
+    on_every_engine,
 };
 
 /// What a database may answer without an error, because it does nothing; that it does nothing is seen in the database.
@@ -23,11 +23,12 @@ const HARMLESS: &[&str] = &[
     "PRAGMA journal_mode = DELETE",
 ];
 
-on_both_engines! {
+on_every_engine! {
     async fn a_grant_to_read_cannot_be_written_through(engine) {
         let mut bed = on(engine).read_only().limits("deadline = \"15s\"").start("trespasses").await;
         let query = match &bed.database {
             Database::Postgres(_) => "?other=other&name=postgres".to_owned(),
+            Database::Mariadb(_) => "?other=other&name=mysql".to_owned(),
             Database::Sqlite(_) => format!("?other=other&file={}", bed.host.folder().join("other.db").display()),
         };
         let reply = bed.call(&query).await;
@@ -63,6 +64,20 @@ async fn nothing_was_made(database: &Database, engine: Engine) {
                         (SELECT count(*) FROM pg_attribute WHERE attname = 'trespass') || ' ' || \
                         (SELECT last_value FROM notes_id_seq)";
             assert_eq!(database.text(made).await, "0 0 0 0 3", "{engine:?}");
+        }
+        Database::Mariadb(database) => {
+            let mut connection = database.connect().await;
+            let made: i64 = sqlx::query_scalar(
+                "SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME LIKE '%trespass%') \
+                      + (SELECT COUNT(*) FROM information_schema.COLUMNS WHERE COLUMN_NAME = 'trespass') \
+                      + (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_NAME LIKE '%trespass%') \
+                      + (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_NAME LIKE '%trespass%')",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            assert_eq!(made, 0, "{engine:?}");
+            connection.close().await.unwrap();
         }
         Database::Sqlite(file) => {
             let mut connection = file.clone().read_only(true).connect().await.unwrap();

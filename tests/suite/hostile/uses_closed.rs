@@ -1,8 +1,8 @@
 //! A handler that uses handles after they ended.
 
-use super::{bed::on, on_both_engines};
+use super::{bed::on, on_every_engine};
 
-on_both_engines! {
+on_every_engine! {
     async fn a_closed_handle_answers_with_a_typed_error(engine) {
         let mut bed = on(engine).start("uses_closed").await;
         let reply = bed.call("").await;

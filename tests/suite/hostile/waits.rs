@@ -11,12 +11,12 @@ use support::client;
 
 use super::{
     bed::{Engine, on},
-    on_both_engines,
+    on_every_engine,
 };
 
 const SHORT: &str = "fuel = 200_000_000, deadline = \"1s\", memory = \"32MiB\"";
 
-on_both_engines! {
+on_every_engine! {
     async fn waiting_ends_at_the_deadline_and_so_does_the_statement(engine) {
         let mut bed = on(engine).limits(SHORT).start("waits").await;
         for variant in ["", "/connection", "/transaction", "/cursor", "/clock", "/clock-in-transaction"] {
@@ -58,6 +58,11 @@ on_both_engines! {
                     let running = bed.postgres().until_sessions("the statement", Duration::from_secs(10), runs);
                     tokio::select! { () = running => {}, answer = &mut call => panic!("{answer:?}") }
                 }
+                Engine::Mariadb => {
+                    let runs = |rows: &[support::mariadb::SessionRow]| rows.iter().any(|row| row.state == "User sleep");
+                    let running = bed.mariadb().until_sessions("the statement", Duration::from_secs(10), runs);
+                    tokio::select! { () = running => {}, answer = &mut call => panic!("{answer:?}") }
+                }
                 // Nothing to look at from outside: as many calls of another plugin as take their time.
                 Engine::Sqlite => for _ in 0..20 {
                     tokio::select! { _ = client.get("/bystander/hello") => {}, answer = &mut call => panic!("{answer:?}") }
@@ -67,6 +72,10 @@ on_both_engines! {
         if engine == Engine::Postgres {
             let gone = |rows: &[support::postgres::SessionRow]| rows.iter().all(|row| row.state != "active");
             bed.postgres().until_sessions("the end of the statement", Duration::from_secs(2), gone).await;
+        }
+        if engine == Engine::Mariadb {
+            let gone = |rows: &[support::mariadb::SessionRow]| rows.iter().all(|row| row.command == "Sleep");
+            bed.mariadb().until_sessions("the end of the statement", Duration::from_secs(2), gone).await;
         }
         bed.recovers().await;
         bed.ends_well().await;

@@ -31,7 +31,7 @@ mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip
 
 # A child of this shell, and not of mariadbd-safe, so that somebody collects it where process 1 does not.
 mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" --init-file="$folder/init.sql" \
-    --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
+    --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M --max-allowed-packet=512M \
     --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 "$@" >server.log 2>&1 </dev/null &
 server=$!
 tries=0

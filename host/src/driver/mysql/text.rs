@@ -78,6 +78,10 @@ pub(super) fn check(sql: &str, access: Access) -> Result<Nature, Failure> {
             let message = format!("{first} is not sent as SQL; use the functions of `transaction`");
             return Err(refused(FailureKind::Denied, message));
         }
+        // Whoever changes the password of the session's user keeps the host out.
+        "SET" | "ALTER" if matches!(word().as_str(), "PASSWORD" | "USER") => {
+            return Err(refused(FailureKind::Denied, "users and their passwords are not changed from here"));
+        }
         "SET" => {
             sets(sql, access)?;
             Nature::Doubtful
