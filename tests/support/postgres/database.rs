@@ -73,12 +73,6 @@ impl PostgresDatabase {
         Self { name, owner, reader, control, admin: Mutex::new(admin), server }
     }
 
-    /// Where the server listens.
-    #[must_use]
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
     /// The URL for one of the roles, password and all.
     #[must_use]
     pub fn url(&self, role: &Role) -> String {
