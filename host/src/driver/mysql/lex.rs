@@ -51,7 +51,7 @@ impl<'a> Tokens<'a> {
         Token::Malformed
     }
 
-    fn to_end_of_line(&mut self) {
+    fn skip_line(&mut self) {
         let rest = self.rest();
         self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     }
@@ -82,10 +82,10 @@ impl<'a> Tokens<'a> {
         loop {
             match self.rest() {
                 [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => self.at += 1,
-                [b'#', ..] => self.to_end_of_line(),
+                [b'#', ..] => self.skip_line(),
                 // Only with white space behind it; `1--1` is arithmetic.
                 [b'-', b'-'] => self.at += 2,
-                [b'-', b'-', space, ..] if *space <= b' ' => self.to_end_of_line(),
+                [b'-', b'-', space, ..] if *space <= b' ' => self.skip_line(),
                 [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
                     // Whether it runs depends on the version that it names, and where it ends on what is in it.
                     self.at = self.sql.len();
