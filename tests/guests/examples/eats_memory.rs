@@ -18,6 +18,8 @@ fn answer(request: Request) -> Answer {
         "asks" => {
             let mut bytes: Vec<u8> = Vec::new();
             let refused = bytes.try_reserve_exact(1 << 30).is_err();
+            // Or the compiler finds that nobody needs them, and takes them for granted.
+            std::hint::black_box(&mut bytes);
             Answer::text(if refused { "refused" } else { "granted" })
         }
         // Makes the host hold the bytes: a header field of megabytes.

@@ -1,4 +1,5 @@
 //! TLS to databases: every mode against every server that it is for or against.
 
 mod certificates;
+mod mariadb;
 mod postgres;
