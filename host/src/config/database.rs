@@ -64,8 +64,8 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
             },
         );
     }
-    let (settings, cancel) = read_settings(&mut table, max_connections.value, min_connections.value);
-    let driver = read_driver(&mut table, &settings, &cancel);
+    let (settings, settle) = read_settings(&mut table, max_connections.value, min_connections.value);
+    let driver = read_driver(&mut table, &settings, &settle);
     table.finish();
 
     let database = url.zip(address.clone()).map(|(url, address)| Database {
@@ -88,7 +88,7 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
 
 fn read_settings(table: &mut Table<'_>, max_connections: u32, min_connections: u32) -> (Settings, Field<Duration>) {
     let default = Settings::default();
-    let (bounds, cancel) = read_bounds(table);
+    let (bounds, settle) = read_bounds(table);
     let settings = Settings {
         max_connections,
         min_connections,
@@ -105,18 +105,18 @@ fn read_settings(table: &mut Table<'_>, max_connections: u32, min_connections: u
         leak_warning: table.duration("leak_warning", default.leak_warning, LEAST, HOUR).value,
         bounds,
     };
-    (settings, cancel)
+    (settings, settle)
 }
 
 fn read_bounds(table: &mut Table<'_>) -> (Bounds, Field<Duration>) {
     let default = Bounds::default();
     let context = table.context;
     let mut table = table.table("bounds").unwrap_or_else(|| Table::empty(context));
-    let cancel = table.duration("cancel", default.cancel, LEAST, MINUTE);
+    let settle = table.duration("settle", default.settle, LEAST, MINUTE);
     let mut bound = |key, default| table.duration(key, default, LEAST, MINUTE).value;
     let bounds = Bounds {
-        cancel: cancel.value,
-        settle: bound("settle", default.settle),
+        cancel: bound("cancel", default.cancel),
+        settle: settle.value,
         rollback: bound("rollback", default.rollback),
         reset: bound("reset", default.reset),
         close: bound("close", default.close),
@@ -124,21 +124,21 @@ fn read_bounds(table: &mut Table<'_>) -> (Bounds, Field<Duration>) {
         confirm: bound("confirm", default.confirm),
     };
     table.finish();
-    (bounds, cancel)
+    (bounds, settle)
 }
 
-fn read_driver(table: &mut Table<'_>, settings: &Settings, cancel: &Field<Duration>) -> driver::settings::Settings {
+fn read_driver(table: &mut Table<'_>, settings: &Settings, settle: &Field<Duration>) -> driver::settings::Settings {
     let default = driver::settings::Settings::default();
     let allow_superuser = table.boolean("allow_superuser", default.allow_superuser).value;
     let server_cancel = table.boolean("server_cancel", default.server_cancel).value;
     let busy_timeout = table.duration("busy_timeout", default.busy_timeout, Duration::ZERO, MINUTE);
-    // SQLite cannot be interrupted while it waits for another writer: a cancel that gave up sooner would always fail.
-    if busy_timeout.sound && cancel.sound && busy_timeout.value >= cancel.value {
-        let (busy, bound) = (humantime::format_duration(busy_timeout.value), humantime::format_duration(cancel.value));
-        let message = format!("`busy_timeout` ({busy}) must be below `bounds.cancel` ({bound})");
+    // SQLite cannot be interrupted while it waits for another writer: a cancelled statement that had less time to end would be killed.
+    if busy_timeout.sound && settle.sound && busy_timeout.value >= settle.value {
+        let (busy, bound) = (humantime::format_duration(busy_timeout.value), humantime::format_duration(settle.value));
+        let message = format!("`busy_timeout` ({busy}) must be below `bounds.settle` ({bound})");
         let hint =
             "a statement that waits for another writer cannot be cancelled sooner; lower `busy_timeout` or raise the bound";
-        let (at, other) = if busy_timeout.given { (&busy_timeout, cancel) } else { (cancel, &busy_timeout) };
+        let (at, other) = if busy_timeout.given { (&busy_timeout, settle) } else { (settle, &busy_timeout) };
         table.context.error_with(at.at, message, hint, |error| {
             if other.given {
                 error.also(other.at, "the other one");

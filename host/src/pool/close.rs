@@ -65,6 +65,7 @@ impl Database {
             _ = timeout_at(deadline, self.0.tasks.wait()) => {}
             () = self.0.hurry.cancelled().then(|()| sleep(HURRY)) => {}
         }
+        self.0.closed.cancel();
         let controls = join_all(self.0.pools.iter().map(|pool| pool.control.close(GOODBYE))).await;
         for (sessions, control) in sessions.iter_mut().zip(controls) {
             sessions.extend(control);

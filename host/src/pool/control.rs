@@ -63,24 +63,34 @@ impl ControlPath {
         session
     }
 
-    /// A control session that fails or is interrupted half-way is not used again.
+    /// A control session that fails or is interrupted half-way is not used again. One that was open and turns out to be lost is replaced
+    /// once: every question may be asked twice, and only a new session tells whether the server can be reached.
     async fn ask(&self, request: Request<'_>, bound: Duration) -> Result<bool, Failure> {
         let attempt = async {
             let mut open = self.open.lock().await;
-            let mut control = match open.take() {
-                Some(control) => control,
-                None => self.driver.control().await?,
-            };
-            let answer = match request {
-                Request::Cancel(session) => control.cancel(session).await.map(|()| true),
-                Request::Terminate(session) => control.terminate(session).await.map(|()| true),
-                Request::IsListed(session) => control.is_listed(session).await,
-                Request::Ping => timeout(self.patience, control.ping()).await.unwrap_or_else(|_| Err(silent())).map(|()| true),
-            };
-            if !answer.as_ref().is_err_and(|failure| failure.lost) {
-                *open = Some(control);
+            let mut known = open.take();
+            loop {
+                let was_open = known.is_some();
+                let mut control = match known.take() {
+                    Some(control) => control,
+                    None => self.driver.control().await?,
+                };
+                let answer = match request {
+                    Request::Cancel(session) => control.cancel(session).await.map(|()| true),
+                    Request::Terminate(session) => control.terminate(session).await.map(|()| true),
+                    Request::IsListed(session) => control.is_listed(session).await,
+                    Request::Ping => {
+                        timeout(self.patience, control.ping()).await.unwrap_or_else(|_| Err(silent())).map(|()| true)
+                    }
+                };
+                if !answer.as_ref().is_err_and(|failure| failure.lost) {
+                    *open = Some(control);
+                    return answer;
+                }
+                if !was_open {
+                    return answer;
+                }
             }
-            answer
         };
         // A panic of a driver must not end the task of the slot that asks: its place would be lost.
         match timeout(bound, AssertUnwindSafe(attempt).catch_unwind()).await {
@@ -96,6 +106,7 @@ fn silent() -> Failure {
 }
 
 /// What the control session is asked.
+#[derive(Clone, Copy)]
 enum Request<'a> {
     Cancel(&'a Session),
     Terminate(&'a Session),

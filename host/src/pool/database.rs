@@ -80,6 +80,8 @@ pub(super) struct Inner {
     /// Fires when the pools are closed.
     pub(super) closing: CancellationToken,
     pub(super) hurry: CancellationToken,
+    /// Fires when they have been: nothing more is asked of the server.
+    pub(super) closed: CancellationToken,
 }
 
 impl Database {
@@ -117,6 +119,7 @@ impl Database {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             hurry: CancellationToken::new(),
+            closed: CancellationToken::new(),
         });
         inner.capacity.register(Arc::downgrade(&inner));
         (Self(inner), grants)

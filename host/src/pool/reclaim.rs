@@ -94,8 +94,15 @@ impl Owner {
     }
 }
 
-/// Closes a connection and waits until the server no longer lists its session, however long that takes.
-pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Connection>, closing: Closing, session: &Session) {
+/// Closes a connection and waits until the server no longer lists its session, however long that takes, but no longer than its database
+/// is there. Whether the session is gone.
+pub(super) async fn close(
+    database: &Inner,
+    slot: &Slot,
+    connection: Box<dyn Connection>,
+    closing: Closing,
+    session: &Session,
+) -> bool {
     let bounds = &database.settings.bounds;
     let said = match closing {
         // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
@@ -111,7 +118,7 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
     };
     let control = &database.pools[slot.pool].control;
     if said && confirm(database, slot.pool, session).await {
-        return;
+        return true;
     }
     database.counters.add(Counter::Killed);
     // Whether it took effect is what `confirm` finds out.
@@ -121,7 +128,7 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
         database.trip(slot.pool, &failure, |_| ());
     }
     if confirm(database, slot.pool, session).await {
-        return;
+        return true;
     }
     database.counters.add(Counter::Unconfirmed);
     database.move_to(slot.index, Phase::Unconfirmed);
@@ -132,12 +139,15 @@ pub(super) async fn close(database: &Inner, slot: &Slot, connection: Box<dyn Con
     );
     let mut pause = FIRST_RETRY;
     loop {
-        sleep(pause.mul_f64(rand::random_range(0.75..=1.25))).await;
+        tokio::select! {
+            () = sleep(pause.mul_f64(rand::random_range(0.75..=1.25))) => {}
+            () = database.closed.cancelled() => return false,
+        }
         pause = (pause * 2).min(LAST_RETRY);
         let _ = control.terminate(session, bounds.kill).await;
         if confirm(database, slot.pool, session).await {
             tracing::info!(database = %database.name, session = session.id, "the server has confirmed that the session is gone");
-            return;
+            return true;
         }
     }
 }

@@ -248,8 +248,9 @@ impl Owner {
             refuse(command);
         }
         let Self { database, slot, connection, .. } = self;
-        reclaim::close(&database, &slot, connection, closing, session).await;
-        database.gone(slot.index);
+        if reclaim::close(&database, &slot, connection, closing, session).await {
+            database.gone(slot.index);
+        }
     }
 }
 

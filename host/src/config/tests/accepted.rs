@@ -41,7 +41,7 @@ migrations = "migrations"                   # migrations/{sqlite,postgres,mysql}
 seed = "migrations"
 max_connections = 4
 statement_timeout = "3s"
-bounds = { cancel = "2s" }
+bounds = { settle = "2s" }
 busy_timeout = "1500ms"
 statement_cache = { count = 7, text_size = "0B", max_age = "1m" }
 connect = "lazy"
@@ -55,7 +55,7 @@ databases.clinic = { access = "read-only", url = "${CLINIC_READER_URL:-sqlite://
     );
     let database = &config.databases[0];
     assert_eq!(database.migrations_folder(), Some(folder.path().join("migrations/sqlite")));
-    assert_eq!(database.settings.bounds.cancel, Duration::from_secs(2));
+    assert_eq!(database.settings.bounds.settle, Duration::from_secs(2));
     assert_eq!(database.settings.statement_timeout, Duration::from_secs(3));
     assert_eq!(database.driver.statement_timeout, Duration::from_secs(3));
     assert_eq!(database.driver.statement_cache.text_bytes, 0);

@@ -144,11 +144,11 @@ url = "sqlite://a.db"
 busy_timeout = "1s"
 [databases.b]
 url = "sqlite://b.db"
-bounds = { cancel = "400ms" }
+bounds = { settle = "400ms" }
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
-error: `busy_timeout` (1s) must be below `bounds.cancel` (1s)
+error: `busy_timeout` (1s) must be below `bounds.settle` (1s)
  --> wharf.toml:4:16
   |
 4 | busy_timeout = "1s"
@@ -156,10 +156,10 @@ error: `busy_timeout` (1s) must be below `bounds.cancel` (1s)
   |
   = help: a statement that waits for another writer cannot be cancelled sooner; lower `busy_timeout` or raise the bound
 
-error: `busy_timeout` (500ms) must be below `bounds.cancel` (400ms)
+error: `busy_timeout` (500ms) must be below `bounds.settle` (400ms)
  --> wharf.toml:7:21
   |
-7 | bounds = { cancel = "400ms" }
+7 | bounds = { settle = "400ms" }
   |                     ^^^^^^^
   |
   = help: a statement that waits for another writer cannot be cancelled sooner; lower `busy_timeout` or raise the bound
