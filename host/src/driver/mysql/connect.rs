@@ -93,14 +93,16 @@ fn identity(row: &MySqlRow) -> Result<(Session, ParameterTypes), Failure> {
     Ok((Session { id, started }, ParameterTypes { date, datetime, decimal }))
 }
 
-/// Opens a session for the control path, which must see the sessions of others when its user is another.
-pub(super) async fn open_control(shared: &Shared) -> Result<MySqlConnection, Failure> {
+/// Opens a session for the control path, which must see the sessions of others when its user is another; and who it is itself.
+pub(super) async fn open_control(shared: &Shared) -> Result<(MySqlConnection, Session), Failure> {
     let options = shared.control.as_ref().unwrap_or(&shared.options);
     let mut link = plain(options).connect().await.map_err(error::connect_failure)?;
-    let version = host::run(&mut link, "SET NAMES utf8mb4; SELECT VERSION()").await.map_err(error::failure)?;
+    host::run(&mut link, "SET NAMES utf8mb4").await.map_err(error::failure)?;
+    let row = sqlx::raw_sql(AssertSqlSafe(IDENTITY)).fetch_one(&mut link).await.map_err(error::failure)?;
+    let (session, _) = identity(&row)?;
     if options.get_username() != shared.options.get_username() {
-        let mariadb = is_mariadb(host::cell(&version, 0, 0).unwrap_or_default());
+        let mariadb = is_mariadb(&text(&row, 0).unwrap_or_default());
         role::read(&mut link, mariadb).await?.require_process()?;
     }
-    Ok(link)
+    Ok((link, session))
 }

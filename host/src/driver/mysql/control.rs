@@ -13,13 +13,14 @@ const NO_SUCH_THREAD: u16 = 1094;
 
 /// Opens the control path.
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
-    let link = connect::open_control(shared).await?;
-    Ok(ControlPath { link, may_cancel: shared.settings.server_cancel })
+    let (link, session) = connect::open_control(shared).await?;
+    Ok(ControlPath { link, session, may_cancel: shared.settings.server_cancel })
 }
 
 /// The one control session of a driver.
 pub(super) struct ControlPath {
     link: MySqlConnection,
+    session: Session,
     may_cancel: bool,
 }
 
@@ -64,6 +65,10 @@ impl Control for ControlPath {
 
     fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>> {
         Box::pin(self.lists(session))
+    }
+
+    fn session(&self) -> Option<&Session> {
+        Some(&self.session)
     }
 
     fn ping(&mut self) -> BoxFuture<'_, Result<(), Failure>> {

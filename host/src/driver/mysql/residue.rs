@@ -62,6 +62,13 @@ impl Classifier {
         })
     }
 
+    /// Whether a statement writes nothing, as far as is known of it.
+    pub(super) fn only_reads(&self, sql: &Arc<str>) -> bool {
+        let Known { class, confirmed } = self.class(sql);
+        let reads = matches!(&*class, Class::Conditional(conditions) if !conditions.writes);
+        reads && confirmed.is_none_or(|(verdict, _)| verdict == Verdict::Harmless)
+    }
+
     /// Keeps what the catalog said.
     pub(super) fn confirm(&self, pending: &Pending, verdict: Verdict) {
         let known = Known { class: Arc::clone(&pending.class), confirmed: Some((verdict, Instant::now())) };

@@ -37,6 +37,15 @@ pub(super) fn second_result() -> Failure {
     Failure::new(FailureKind::Invalid, "the statement returns more than one result")
 }
 
+/// What a statement that was sent failed of. One that is a transaction by itself may have committed before its connection was lost.
+fn lost_halfway(failure: Failure, uncertain: bool) -> Failure {
+    if !uncertain || failure.kind != FailureKind::Disconnected {
+        return failure;
+    }
+    let message = "the connection was lost while the statement ran; outside a transaction it may have taken effect";
+    Failure { kind: FailureKind::CommitUnknown, message: message.to_owned(), ..failure }
+}
+
 fn count(statement: &MySqlStatement) -> usize {
     match statement.parameters() {
         Some(Either::Right(count)) => count,
@@ -60,6 +69,11 @@ impl MysqlConnection {
         Ok(nature)
     }
 
+    /// Whether a statement whose answer is lost may have taken effect for good.
+    fn is_uncertain(&self, sql: &Arc<str>) -> bool {
+        self.transaction.state == State::None && !self.shared.classifier.only_reads(sql)
+    }
+
     /// Looks at the transaction after a statement that may have ended or begun one, whatever the statement came to.
     async fn after<T>(&mut self, nature: Nature, result: Result<T, Failure>) -> Result<T, Failure> {
         // A failure is remembered by the session too.
@@ -67,7 +81,8 @@ impl MysqlConnection {
         if nature != Nature::Doubtful || result.as_ref().is_err_and(|failure| failure.lost) {
             return result;
         }
-        match (result, self.look_after_doubt().await) {
+        let alone = self.transaction.state == State::None;
+        match (result, self.look_after_doubt().await.map_err(|found| lost_halfway(found, alone))) {
             (Err(failure), Err(found)) if found.lost => Err(failure.lost()),
             (Err(failure), _) => Err(failure),
             (Ok(_), Err(found)) => Err(found),
@@ -99,12 +114,13 @@ impl MysqlConnection {
         let prepared = self.prepare(&statement.sql).await?;
         let arguments = arguments(&statement.params, count(&prepared), &self.types)?;
         let mut filling = Filling::new(Columns::new(prepared.columns()));
+        let uncertain = self.is_uncertain(&statement.sql);
         let query = sqlx::query_with(AssertSqlSafe(statement.sql), arguments);
         let mut stream = self.line.connection()?.fetch_many(query);
         let mut failed: Option<Failure> = None;
         let mut drained = 0;
         let mut ended = false;
-        while let Some(item) = stream.try_next().await.map_err(error::failure)? {
+        while let Some(item) = stream.try_next().await.map_err(|error| lost_halfway(error::failure(error), uncertain))? {
             let Either::Right(row) = item else {
                 ended = filling.rows() > 0;
                 continue;
@@ -169,10 +185,11 @@ impl MysqlConnection {
 
     /// Runs a prepared statement and counts; rows are read and thrown away.
     async fn run_through(&mut self, sql: &Arc<str>, arguments: MySqlArguments) -> Result<Execution, Failure> {
+        let uncertain = self.is_uncertain(sql);
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments);
         let mut stream = self.line.connection()?.fetch_many(query);
         let mut sum = Execution { rows_affected: 0, last_insert_id: None };
-        while let Some(item) = stream.try_next().await.map_err(error::failure)? {
+        while let Some(item) = stream.try_next().await.map_err(|error| lost_halfway(error::failure(error), uncertain))? {
             let Either::Left(result) = item else { continue };
             sum.rows_affected = sum.rows_affected.saturating_add(result.rows_affected());
             let key = i64::try_from(result.last_insert_id()).ok().filter(|key| *key != 0);

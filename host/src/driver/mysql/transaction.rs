@@ -101,10 +101,7 @@ impl MysqlConnection {
     pub(super) async fn commit(&mut self) -> Result<Answer, Failure> {
         match self.transaction.state {
             State::None => return Err(none()),
-            State::Aborted => {
-                self.rollback().await?;
-                return Err(aborted());
-            }
+            State::Aborted => return Err(self.not_committed(aborted()).await),
             State::Open => {}
         }
         self.end_cursor().await?;
@@ -115,10 +112,16 @@ impl MysqlConnection {
         };
         let gone = host::number(&error) == Some(NO_SUCH_SAVEPOINT);
         let failure = error::commit_failure(error);
-        if !failure.lost {
-            self.rollback().await?;
+        let failure = if gone { aborted() } else { failure };
+        Err(if failure.lost { failure } else { self.not_committed(failure).await })
+    }
+
+    /// Rolls back what certainly did not commit, which stays certain when the connection is lost over it.
+    async fn not_committed(&mut self, failure: Failure) -> Failure {
+        match self.rollback().await {
+            Ok(_) => failure,
+            Err(_) => failure.lost(),
         }
-        Err(if gone { aborted() } else { failure })
     }
 
     pub(super) async fn rollback(&mut self) -> Result<Answer, Failure> {

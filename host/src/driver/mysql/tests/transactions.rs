@@ -182,6 +182,28 @@ async fn a_commit_whose_answer_is_lost_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_statement_whose_answer_is_lost_may_have_taken_effect_unless_it_only_reads() {
+    let fixture = Fixture::new().await;
+    fixture.run("CREATE TABLE t (a INT)").await;
+    let mut control = Mysql::new(&fixture.url, Settings::default()).unwrap().control().await.unwrap();
+    for (sql, expected) in
+        [("INSERT INTO t VALUES (1)", FailureKind::CommitUnknown), ("SELECT COUNT(*) FROM t", FailureKind::Disconnected)]
+    {
+        let mut connection = connected(&fixture).await;
+        // So that nothing is left to be prepared.
+        all(&mut *connection, &[sql]).await;
+        let session = connection.session().clone();
+        control.terminate(&session).await.unwrap();
+        fixture.until(&format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {}", session.id), 0).await;
+        let failure = failure(&mut *connection, sql, vec![]).await;
+        assert_eq!((failure.kind, failure.lost), (expected, true), "{sql}");
+    }
+    // The control path knows itself, so that nobody takes it for one that was left.
+    let own = control.session().unwrap().clone();
+    assert!(control.is_listed(&own).await.unwrap());
+}
+
+#[tokio::test]
 async fn an_idle_transaction_is_ended_by_the_server() {
     let fixture = Fixture::new().await;
     fixture.run("CREATE TABLE t (a INT)").await;
