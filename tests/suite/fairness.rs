@@ -3,7 +3,7 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use support::scripted::Script;
+use support::scripted::{Behaviour, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{Operation, ResultLimit, Statement},
@@ -172,4 +172,38 @@ async fn a_saturated_database_does_not_keep_another_out_of_a_full_host() {
         done = timeout(PATIENCE, others) => done.unwrap(),
     }
     assert!(script.peak() <= MAX as usize, "{}", script.peak());
+}
+
+#[tokio::test]
+async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again() {
+    let script = Script::new();
+    let pool = || PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None };
+    let settings = settings();
+    let (pools, quotas) = (vec![pool(), pool()], vec![quota(0), quota(1)]);
+    let (database, grants) = Database::new("two", settings, pools, quotas, Arc::new(HostCapacity::new(MAX)));
+    let all_idle = async || {
+        drop([acquire(&database, grants[0]).await.unwrap(), acquire(&database, grants[0]).await.unwrap()]);
+        let idle = async {
+            while database.counts().idle < MAX {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, idle).await.unwrap();
+    };
+    all_idle().await;
+    // A connection of the first credential is closed for the second, and nobody wants its place any more.
+    script.once(Step::Close, Behaviour::Slow);
+    let mut waiting = Box::pin(acquire(&database, grants[1]));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    timeout(PATIENCE, script.began(Step::Close, 1)).await.unwrap();
+    drop(waiting);
+    script.release(Step::Close);
+    let gone = async {
+        while database.counts().total() == MAX {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    all_idle().await;
+    timeout(PATIENCE, acquire(&database, grants[1])).await.unwrap().unwrap();
 }

@@ -15,6 +15,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+/// How many calls were answered, and how many failed, by the kind of error.
+type Outcomes = (u64, BTreeMap<String, u64>);
+
 const MAX: i64 = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,8 +30,7 @@ async fn a_server_that_restarts_under_load_is_used_again_within_a_second() {
         .plugin("probe", "probe", "databases.main = { access = \"read-write\" }")
         .start()
         .await;
-    // How many calls were answered, and how many failed, by the kind of error.
-    let outcomes = watch::Sender::new((0_u64, BTreeMap::<String, u64>::new()));
+    let outcomes = watch::Sender::new(Outcomes::default());
     let over = AtomicBool::new(false);
     let client = host.client();
     let load = join_all((0..16).map(|_| async {
@@ -45,9 +47,9 @@ async fn a_server_that_restarts_under_load_is_used_again_within_a_second() {
             });
         }
     }));
-    let answered = |outcomes: &(u64, BTreeMap<String, u64>)| outcomes.0;
-    let failed = |outcomes: &(u64, BTreeMap<String, u64>)| outcomes.1.values().sum::<u64>();
-    let more = async |count: &dyn Fn(&(u64, BTreeMap<String, u64>)) -> u64, than: u64| {
+    let answered = |outcomes: &Outcomes| outcomes.0;
+    let failed = |outcomes: &Outcomes| outcomes.1.values().sum::<u64>();
+    let more = async |count: &dyn Fn(&Outcomes) -> u64, than: u64| {
         let mut receiver = outcomes.subscribe();
         let before = count(&receiver.borrow());
         timeout(PATIENCE, receiver.wait_for(|now| count(now) > before + than)).await.unwrap().unwrap();

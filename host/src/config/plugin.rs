@@ -35,7 +35,7 @@ fn check_reserves(context: &Context<'_>, plugins: &[Plugin], draft: &Draft<'_>) 
     let reserved: u32 = grants().map(|grant| grant.reserved_connections).fold(0, u32::saturating_add);
     let needed = reserved.saturating_add(u32::from(grants().any(|grant| grant.reserved_connections == 0)));
     let most = &draft.max_connections;
-    if let Some(last) = grants().filter(|grant| grant.reserved_connections > 0).last()
+    if let Some(last) = grants().rfind(|grant| grant.reserved_connections > 0)
         && needed > most.value
     {
         let message = format!(

@@ -340,8 +340,10 @@ impl Inner {
             return Room::Enough;
         }
         for pool in 0..self.pools.len() {
-            // Whoever wanted room may have given up, or been served otherwise.
-            state.pools[pool].claims = state.pools[pool].claims.min(state.demand(pool, &self.quotas));
+            // Whoever wanted room may have given up, or been served otherwise; and somebody else may have taken the room. A claim that
+            // nothing on its way stands for would keep the next from asking.
+            let most = state.demand(pool, &self.quotas).min(state.coming());
+            state.pools[pool].claims = state.pools[pool].claims.min(most);
         }
         // Those for which room was made come first.
         let mut order: Vec<usize> = (0..self.pools.len()).collect();
@@ -356,6 +358,11 @@ impl Inner {
                     state.pools[pool].claims = state.pools[pool].claims.saturating_sub(1);
                     missing -= 1;
                     continue;
+                }
+                if !state.is_full() {
+                    // The host has given the place to another database: only what is on its way still stands for a claim.
+                    let on_their_way = state.counts().reclaiming;
+                    state.pools[pool].claims = state.pools[pool].claims.min(on_their_way);
                 }
                 // Another credential's idle connection makes room, here before elsewhere: one for each that is missing.
                 let spare = (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| state.stalest(other));

@@ -138,6 +138,11 @@ impl State {
         self.counts.total() >= self.max
     }
 
+    /// Places that are free, or that may come free without being asked for.
+    pub(super) fn coming(&self) -> u32 {
+        self.max - self.counts.total() + self.counts.reclaiming
+    }
+
     /// Notes that the server of a pool cannot be reached; whether that is news.
     pub(super) fn trip(&mut self, pool: usize, failure: &Failure) -> bool {
         let pool = &mut self.pools[pool];
