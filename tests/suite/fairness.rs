@@ -207,3 +207,23 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again() {
     all_idle().await;
     timeout(PATIENCE, acquire(&database, grants[1])).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn two_databases_that_both_want_the_only_place_take_turns() {
+    let script = Script::new();
+    let capacity = Arc::new(HostCapacity::new(1));
+    let make = |name: &'static str| {
+        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+        Database::new(name, settings(), pools, vec![quota(0)], Arc::clone(&capacity))
+    };
+    let databases = [make("one"), make("other")];
+    let callers =
+        databases.iter().flat_map(|(database, grants)| [(database, grants[0]); 3]).map(|(database, grant)| async move {
+            for _ in 0..20 {
+                let hold = acquire(database, grant).await.unwrap();
+                hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
+            }
+        });
+    timeout(PATIENCE, futures::future::join_all(callers)).await.unwrap();
+    assert_eq!(script.peak(), 1);
+}

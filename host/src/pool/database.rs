@@ -441,9 +441,10 @@ impl Inner {
     /// Puts a clean connection into its pool's list, or hands it on; `false` when it has to be closed: the pool is, or a database that
     /// has none gets its place.
     pub(super) fn publish(self: &Arc<Self>, index: usize) -> bool {
-        let spare = self.capacity.take_starving();
         let published = self.change(|state| {
-            if spare || state.closed {
+            // A new one serves somebody first: two that both starve would otherwise pass the place to and fro for ever.
+            let new = state.phase(index) == Some(Phase::Connecting);
+            if state.closed || (!new && self.capacity.take_starving()) {
                 return false;
             }
             state.end_tenancy(index);

@@ -59,7 +59,7 @@ impl<'a> Open<'a> {
             test_before_acquire: PATIENCE,
             ..Settings::default()
         };
-        let quota = Quota { pool: 0, max_connections: MAX, max_transaction_time: PATIENCE };
+        let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE };
         let pools = vec![PoolSpec { driver, shares_control_of: None }];
         let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
         Self { bed, database, grant: grants[0], meter }
