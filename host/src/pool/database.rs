@@ -350,7 +350,7 @@ impl Inner {
         order.sort_by_key(|pool| state.pools[*pool].claims == 0);
         for pool in order {
             let mut missing = state.demand(pool, &self.quotas).saturating_sub(state.pools[pool].connecting);
-            if missing > 0 && state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry) {
+            if missing > 0 && !state.pools[pool].may_open() {
                 continue;
             }
             while missing > 0 {
@@ -365,8 +365,7 @@ impl Inner {
                     state.pools[pool].claims = state.pools[pool].claims.min(on_their_way);
                 }
                 // Another credential's idle connection makes room, here before elsewhere: one for each that is missing.
-                let spare = (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| state.stalest(other));
-                match spare {
+                match state.spare(pool, &self.quotas) {
                     Some(index) if state.pools[pool].claims < missing => {
                         state.pools[pool].claims += 1;
                         self.retire(state, index);
@@ -411,9 +410,7 @@ impl Inner {
     pub(super) fn fill(self: &Arc<Self>, pool: usize, min: u32) {
         let mut state = self.state();
         while !state.closed && !state.is_full() && state.pools[pool].open + state.pools[pool].connecting < min {
-            if state.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry)
-                || !self.open(&mut state, pool, None)
-            {
+            if !state.pools[pool].may_open() || !self.open(&mut state, pool, None) {
                 break;
             }
         }

@@ -76,6 +76,8 @@ pub(super) struct Entry {
     pub(super) session: Option<Session>,
     /// Who has it, from the hand-over until it is idle again or gone.
     pub(super) tenancy: Option<Arc<Tenancy>>,
+    /// Whether anybody ever had it.
+    served: bool,
 }
 
 /// What to do with an idle connection.
@@ -100,6 +102,13 @@ pub(super) struct PoolState {
     pub(super) down: Option<(Failure, Instant)>,
     /// How many attempts have failed in a row.
     pub(super) failures: u32,
+}
+
+impl PoolState {
+    /// Whether an attempt to connect may be made now.
+    pub(super) fn may_open(&self) -> bool {
+        self.down.as_ref().is_none_or(|(_, retry)| *retry <= Instant::now())
+    }
 }
 
 /// Everything that is decided under the lock of a database.
@@ -148,7 +157,7 @@ impl State {
         let pool = &mut self.pools[pool];
         let (now, first) = (Instant::now(), pool.down.is_none());
         // Attempts that were under way together count as one.
-        if pool.down.as_ref().is_none_or(|(_, retry)| *retry <= now) {
+        if pool.may_open() {
             let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
             pool.failures += 1;
             pool.down = Some((failure.clone(), now + pause.mul_f64(rand::random_range(0.75..=1.25))));
@@ -157,11 +166,13 @@ impl State {
     }
 
     /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one
-    /// attempt is under way already, or the places are taken by sessions that the server does not confirm as gone.
+    /// attempt is under way already, or the places are taken by sessions that the server does not confirm as gone. Those of another pool
+    /// can be waited for: one of them makes room.
     pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
         let it = &self.pools[pool];
-        let (failure, retry) = it.down.as_ref()?;
-        (it.open == 0 && (Instant::now() < *retry || it.connecting > 0 || self.is_full())).then_some(failure)
+        let (failure, _) = it.down.as_ref()?;
+        let no_place = || self.is_full() && self.pools.iter().all(|pool| pool.open == 0);
+        (it.open == 0 && (!it.may_open() || it.connecting > 0 || no_place())).then_some(failure)
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
@@ -172,7 +183,7 @@ impl State {
     pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let slot = make(index);
-        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None };
+        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None, served: false };
         if index == self.slots.len() {
             self.slots.push(Some(entry));
         } else {
@@ -242,6 +253,16 @@ impl State {
         self.pools[pool].idle.first().map(|(index, _)| *index)
     }
 
+    /// The idle connection that another pool than this one can do without. A new one serves somebody first: two pools that both wait for
+    /// the only place would otherwise pass it to and fro for ever.
+    pub(super) fn spare(&self, pool: usize, quotas: &[Quota]) -> Option<usize> {
+        let served = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.served);
+        (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| {
+            let wanted = self.demand(other, quotas) > 0;
+            self.pools[other].idle.iter().map(|(index, _)| *index).find(|index| !wanted || served(*index))
+        })
+    }
+
     pub(super) fn idle_since(&self, slot: &Slot) -> Option<Instant> {
         self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
@@ -269,24 +290,22 @@ impl State {
     pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
         let demand: Vec<u32> = (0..self.pools.len()).map(|pool| self.demand(pool, quotas)).collect();
         let allowed: Vec<bool> = (0..quotas.len()).map(|grant| self.allowance(grant, quotas) > 0).collect();
+        let spare: Vec<Option<usize>> = (0..self.pools.len()).map(|pool| self.spare(pool, quotas)).collect();
         let full = self.is_full();
         let Self { queue, pools, .. } = self;
-        let spare =
-            |pool: usize| pools.iter().enumerate().find_map(|(other, it)| (other != pool).then(|| it.idle.first()).flatten());
         let may = |grant: usize| {
             let pool = quotas[grant].pool;
-            let PoolState { idle, connecting, claims, down, .. } = &pools[pool];
-            let wants_room = full && down.is_none() && connecting + claims < demand[pool] && spare(pool).is_some();
-            allowed[grant] && (!idle.is_empty() || wants_room)
+            let it = &pools[pool];
+            let wants_room = full && it.may_open() && it.connecting + it.claims < demand[pool] && spare[pool].is_some();
+            allowed[grant] && (!it.idle.is_empty() || wants_room)
         };
         let grant = queue.choose(may)?;
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
             Some((index, _)) => Some(Match::Lend(grant, self.queue.take(grant)?, index)),
             None => {
-                let index = (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| self.stalest(other))?;
                 self.pools[pool].claims += 1;
-                Some(Match::Close(index))
+                Some(Match::Close(spare[pool]?))
             }
         }
     }
@@ -299,6 +318,7 @@ impl State {
         let tenancy = Arc::new(make(self.generation));
         let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} was idle") };
         entry.tenancy = Some(Arc::clone(&tenancy));
+        entry.served = true;
         entry.slot.lend(&tenancy);
         (Arc::clone(&entry.slot), tenancy)
     }
