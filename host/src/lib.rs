@@ -12,4 +12,5 @@ pub mod plugin;
 pub mod pool;
 pub mod router;
 pub mod server;
+mod sync;
 pub mod telemetry;

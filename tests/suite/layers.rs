@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tree;
 
 /// From top to bottom, as in ARCHITECTURE.md.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "main",
     "cli",
     "assembly",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 15] = [
     "pool",
     "driver",
     "telemetry",
+    "sync",
 ];
 
 fn rank(module: &str) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! The scope of one call: its budgets, and the leases that end with it.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError, Weak,
+    Arc, OnceLock, PoisonError, Weak,
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     driver::Operation,
     pool::{Borrower, Ended, Limit, Until},
+    sync::{Mutex, MutexGuard},
 };
 
 /// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
@@ -205,7 +206,7 @@ impl Scope {
         Error::CallEnded(self.ended.get().copied().unwrap_or(End::ShuttingDown))
     }
 
-    fn leases(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Lease>>> {
+    fn leases(&self) -> MutexGuard<'_, Vec<Weak<Lease>>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,12 @@
 //! The host-wide limit on connections, over all databases together.
 
-use std::sync::{
-    Mutex, PoisonError, Weak,
-    atomic::{AtomicBool, AtomicU32, Ordering},
-};
+use std::sync::{PoisonError, Weak};
 
 use super::database::Inner;
+use crate::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
 /// Counts the connections of all databases of the host.
 ///

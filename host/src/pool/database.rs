@@ -1,7 +1,7 @@
 //! One database: its limit, its pools, its queue, and who gets the next free connection.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +19,10 @@ use super::{
     state::{Match, Phase, State},
     tenancy::Tenancy,
 };
-use crate::driver::{Driver, Engine, Failure, Session};
+use crate::{
+    driver::{Driver, Engine, Failure, Session},
+    sync::{Mutex, MutexGuard},
+};
 
 /// One pool of a database: a credential.
 #[derive(Debug)]

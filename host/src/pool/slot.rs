@@ -6,7 +6,7 @@
 use std::{
     fmt,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use futures::FutureExt;
@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::{Counter, Ended, OperationError, Until, Via, database::Inner, reclaim, serve::Left, state::Phase, tenancy::Tenancy};
-use crate::driver::{Answer, Connection, Failure, FailureKind, Operation, Session};
+use crate::{
+    driver::{Answer, Connection, Failure, FailureKind, Operation, Session},
+    sync::Mutex,
+};
 
 /// Commands that may wait for a slot; a holder that sends more waits.
 const COMMANDS: usize = 8;

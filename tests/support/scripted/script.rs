@@ -180,6 +180,8 @@ pub(super) struct State {
     pub(super) lingering: bool,
     pub(super) immortal: bool,
     pub(super) needs_reset: bool,
+    refusing: bool,
+    calm: bool,
     pub(super) batches: u32,
 }
 
@@ -197,6 +199,8 @@ impl Default for State {
             lingering: false,
             immortal: false,
             needs_reset: true,
+            refusing: false,
+            calm: false,
             batches: 2,
         }
     }
@@ -249,6 +253,27 @@ impl Script {
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.0.events.borrow().clone()
+    }
+
+    /// What happened since the first `seen` events, once that is something.
+    ///
+    /// # Cancellation
+    /// As [`Script::until`].
+    pub async fn since(&self, seen: usize) -> Vec<Event> {
+        let mut events = self.0.events.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        events.wait_for(|events| events.len() > seen).await.map(|events| events[seen..].to_vec()).unwrap_or_default()
+    }
+
+    /// From now on everything goes well at once, whatever was or will be said, and what is slow goes on.
+    pub fn calm(&self) {
+        self.state().calm = true;
+        self.wake();
+    }
+
+    /// Refuses to open sessions and control paths, and loses those that are asked for anything, as a server that is down. Default no.
+    pub fn refuse(&self, refusing: bool) {
+        self.state().refusing = refusing;
     }
 
     /// How often an event happened.
@@ -310,6 +335,12 @@ impl Script {
 
     pub(super) fn behaviour(&self, step: Step) -> Behaviour {
         let mut state = self.state();
+        if state.calm {
+            return Behaviour::Ok;
+        }
+        if state.refusing {
+            return Behaviour::Lost(FailureKind::Disconnected);
+        }
         let once = state.once.get_mut(&step).and_then(VecDeque::pop_front);
         once.or_else(|| state.always.get(&step).copied()).unwrap_or_default()
     }
@@ -322,6 +353,9 @@ impl Script {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
+                if state.calm {
+                    return true;
+                }
                 if let Some(left) = state.released.get_mut(&step).filter(|left| **left > 0) {
                     *left -= 1;
                     return true;

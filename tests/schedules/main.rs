@@ -1,0 +1,46 @@
+//! Pools and leases under many orders of events, chosen at random and repeatable by their seeds.
+//!
+//! `pool` and `lease` are compiled here as they are, over `stand_in` instead of tokio and over locks of `shuttle`: whoever takes a lock, sends a
+//! message or waits may be made to let any other go first. The driver is the scripted one. `WHARF_SCHEDULES` says how many schedules of
+//! each scenario are tried; the seed of one that fails is printed with the command that tries it again, and `WHARF_SCHEDULES_LOG=debug` shows
+//! what the pool logs meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
+
+extern crate stand_in as rand;
+extern crate stand_in as tokio;
+extern crate stand_in as tokio_util;
+
+#[path = "../../host/src/lease/mod.rs"]
+#[allow(
+    clippy::all,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "it is looked at where it belongs; the host uses more of it"
+)]
+mod lease;
+#[path = "../../host/src/pool/mod.rs"]
+#[allow(
+    clippy::all,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "it is looked at where it belongs; the host uses more of it"
+)]
+mod pool;
+
+mod driver {
+    //! The traits and types of the host's own.
+    pub(crate) use wharf::driver::*;
+}
+
+mod sync {
+    //! What takes the place of the module of this name in the host.
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
+}
+
+mod bed;
+mod borrower;
+mod explore;
+mod scenarios;

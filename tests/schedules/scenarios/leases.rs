@@ -1,0 +1,107 @@
+//! Calls that hold several things, and end at any moment.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::{BoxFuture, FutureExt, join_all};
+use tokio::time::Instant;
+use wharf::driver::{ResultLimit, Statement, TransactionOptions};
+
+use crate::{
+    bed::{Bed, PATIENCE, Server, draw, left_nothing, turns},
+    borrower::{perhaps, task},
+    explore::{Patience, explore},
+    lease::{CallInfo, Connection, Cursor, End, Grant, Grants, Scope, Transaction},
+    pool::{Quota, Settings},
+};
+
+/// What a guest has in hand.
+enum Handle {
+    Connection(Connection),
+    Transaction(Transaction),
+    Cursor(Cursor),
+}
+
+fn statement() -> Statement {
+    Statement { sql: Arc::from("SELECT 1"), params: Vec::new() }
+}
+
+/// Takes and drops handles by chance; what it has in the end.
+async fn guest(scope: Arc<Scope>) -> Vec<Handle> {
+    const WRITE: TransactionOptions = TransactionOptions { isolation: None, read_only: false };
+    let mut held: Vec<Handle> = Vec::new();
+    let database = scope.open("db").unwrap();
+    for _ in 0..6 {
+        let place = draw(held.len() + 1);
+        // Whatever it comes to: the call may have ended, or hold all it may.
+        match (draw(5), held.get(place)) {
+            (0, None) => held.extend(database.connect().await.ok().map(Handle::Connection)),
+            (1, None) => held.extend(database.begin(WRITE).await.ok().map(Handle::Transaction)),
+            (2, None) => held.extend(database.cursor(statement()).await.ok().map(Handle::Cursor)),
+            (_, None) => drop(perhaps(database.query(statement())).await),
+            (0, Some(_)) => drop(held.swap_remove(place)),
+            (1, Some(Handle::Connection(connection))) => {
+                let begun = connection.begin(WRITE).await;
+                held.extend(begun.ok().map(Handle::Transaction));
+            }
+            (2, Some(Handle::Transaction(transaction))) => {
+                let opened = transaction.cursor(statement()).await;
+                held.extend(opened.ok().map(Handle::Cursor));
+            }
+            (_, Some(Handle::Connection(connection))) => drop(perhaps(connection.query(statement())).await),
+            (3, Some(Handle::Transaction(transaction))) => drop(transaction.commit().await),
+            (_, Some(Handle::Transaction(transaction))) => drop(perhaps(transaction.execute(statement())).await),
+            (_, Some(Handle::Cursor(cursor))) => drop(perhaps(cursor.next(1)).await),
+        }
+    }
+    held
+}
+
+fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
+    async move {
+        let settings = Settings { max_connections: 2, min_connections: 0, ..Settings::default() };
+        let quotas = vec![Quota { pool: 0, max_connections: 2, reserved_connections: 0, max_transaction_time: PATIENCE }];
+        let server = if draw(2) == 0 { Server::HEALTHY } else { Server::SICK };
+        let bed = Bed::new(settings, quotas, server);
+        drop(bed.database.start(false).await);
+        let calls = (0..3).map(|_| {
+            let grant = Grant {
+                database: bed.database.clone(),
+                id: bed.grants[0],
+                max_connections: 2,
+                max_result: ResultLimit { rows: 100, bytes: 100_000 },
+                max_statements: 100,
+            };
+            let grants = Arc::new(Grants::new(BTreeMap::from([(Arc::from("db"), grant)])));
+            let deadline = Instant::now() + Duration::from_secs(15);
+            let scope = Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline }, grants);
+            let ending = Arc::clone(&scope);
+            task(async move {
+                let guest = task(guest(scope));
+                turns(draw(150)).await;
+                ending.end(End::Trapped);
+                // It goes on until it has had enough, or is dropped where it stands.
+                if draw(2) == 0 {
+                    guest.abort();
+                }
+                guest.await.unwrap_or_default()
+            })
+        });
+        let mut held: Vec<Handle> = join_all(calls).await.into_iter().flat_map(Result::unwrap).collect();
+        // Whatever they have in hand, nothing is lent any more.
+        bed.script.calm();
+        bed.is_quiet().await;
+        // A Store that is dropped drops what is in it, in any order.
+        while !held.is_empty() {
+            drop(held.swap_remove(draw(held.len())));
+        }
+        let script = bed.script.clone();
+        bed.settles().await;
+        left_nothing(&script, 2);
+    }
+    .boxed()
+}
+
+#[test]
+fn a_call_that_ends_at_any_moment_holds_nothing() {
+    explore("a_call_that_ends_at_any_moment_holds_nothing", calls);
+}

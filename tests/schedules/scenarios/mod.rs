@@ -1,0 +1,5 @@
+//! What happens at once, a file for each kind.
+
+mod leases;
+mod pools;
+mod stops;
