@@ -207,8 +207,10 @@ impl Cell {
 
     /// What the call leaves in its session, a line each.
     pub(super) fn residue(self) -> &'static str {
-        let Scheme { residue, residue_before_interruption, .. } = self.scheme();
-        if self.state.is_interrupted() { residue_before_interruption } else { residue }
+        match self.state {
+            State::Acquiring | State::Ready => self.scheme().residue,
+            _ => self.scheme().light_residue,
+        }
     }
 
     /// How long a statement may take, where bounds are scaled down.

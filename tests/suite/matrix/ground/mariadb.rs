@@ -28,7 +28,7 @@ pub(super) const SCHEME: Scheme = Scheme {
 SELECT GET_LOCK(CONCAT('residue ', CONNECTION_ID()), 0)
 SET @residue = 7, sql_mode = '', lock_wait_timeout = 7",
     // What `LAST_INSERT_ID()` tells.
-    residue_before_interruption: "INSERT INTO counted VALUES ()",
+    light_residue: "INSERT INTO counted VALUES ()",
     slow: "SELECT SLEEP(60)",
     insert: "INSERT INTO notes (note) VALUES ('one'), ('other')",
     insert_slow: "INSERT INTO slow_notes (note) VALUES ('one'), ('other')",

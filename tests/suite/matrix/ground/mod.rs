@@ -23,9 +23,9 @@ pub(super) struct Scheme {
     schema: &'static str,
     /// Leaves something in a session, a line each.
     pub(super) residue: &'static str,
-    /// The same for a session whose statement is interrupted. It is nothing that a session is discarded for by itself, so that it shows
-    /// whether one is because of the interruption.
-    pub(super) residue_before_interruption: &'static str,
+    /// The same of a kind that no session is discarded for, so that a call in the middle of something shows what becomes of its session
+    /// for that.
+    pub(super) light_residue: &'static str,
     /// Takes a minute.
     pub(super) slow: &'static str,
     /// Writes two rows, wholly or not at all.

@@ -22,7 +22,7 @@ pub(super) const SCHEME: Scheme = Scheme {
                  FOR EACH ROW EXECUTE FUNCTION takes_its_time()",
     residue: RESIDUE,
     // All of it can be cleared.
-    residue_before_interruption: RESIDUE,
+    light_residue: RESIDUE,
     slow: "SELECT pg_sleep(60)",
     insert: "INSERT INTO public.notes (note) VALUES ('one'), ('other')",
     insert_slow: "INSERT INTO public.notes (note) VALUES ('slow'), ('slow')",

@@ -15,7 +15,7 @@ const RESIDUE: &str = "CREATE TEMPORARY TABLE residue (i integer)";
 pub(super) const SCHEME: Scheme = Scheme {
     schema: "PRAGMA journal_mode = WAL; CREATE TABLE notes (note text NOT NULL)",
     residue: RESIDUE,
-    residue_before_interruption: RESIDUE,
+    light_residue: RESIDUE,
     slow: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000000) SELECT count(*) FROM n",
     insert: "INSERT INTO main.notes (note) VALUES ('one'), ('other')",
     insert_slow: "",
