@@ -21,6 +21,7 @@ mod recovery;
 mod residue;
 mod start;
 mod stop;
+mod support_mariadb;
 mod support_postgres;
 mod tls;
 mod tree;

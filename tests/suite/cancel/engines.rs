@@ -6,11 +6,12 @@ use futures::future::{BoxFuture, FutureExt};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, sqlite::SqliteConnectOptions};
 use support::{
+    mariadb::MariadbDatabase,
     postgres::PostgresDatabase,
     scripted::{Behaviour, Event, Script, Step},
 };
 use tokio::task::AbortHandle;
-use wharf::driver::{Driver, postgres::Postgres, settings::Settings, sqlite::Sqlite};
+use wharf::driver::{Driver, mysql::Mysql, postgres::Postgres, settings::Settings, sqlite::Sqlite};
 
 /// The rows that cursors read, and the table that traces are seen in.
 const TABLES: &str = "CREATE TABLE numbers (n BIGINT NOT NULL); CREATE TABLE marks (n BIGINT NOT NULL);
@@ -19,10 +20,11 @@ const TABLES: &str = "CREATE TABLE numbers (n BIGINT NOT NULL); CREATE TABLE mar
 type Make = fn() -> BoxFuture<'static, Box<dyn Bed>>;
 
 /// All of them. A new engine needs a line here and a [`Bed`].
-pub(crate) const ENGINES: [(&str, Make); 3] = [
+pub(crate) const ENGINES: [(&str, Make); 4] = [
     ("scripted", || async { Box::new(Scripted::new()) as Box<dyn Bed> }.boxed()),
     ("sqlite", || async { Box::new(File::create().await) as Box<dyn Bed> }.boxed()),
     ("postgres", || async { Box::new(PostgresDatabase::create_with_tables().await) as Box<dyn Bed> }.boxed()),
+    ("mariadb", || async { Box::new(MariadbDatabase::create_with_tables().await) as Box<dyn Bed> }.boxed()),
 ];
 
 /// A database that pools are opened on, one after the other.
@@ -155,7 +157,7 @@ impl Bed for File {
     }
 }
 
-/// A database on PostgreSQL.
+/// A database on a server.
 trait WithTables {
     async fn create_with_tables() -> Self;
 }
@@ -208,6 +210,32 @@ impl Bed for PostgresDatabase {
     fn residue(&self) -> &'static str {
         "SELECT (SELECT count(*) FROM pg_cursors WHERE name <> '') + count(pg_current_xact_id_if_assigned())
              + (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')"
+    }
+
+    fn quiet(&self, most: usize, bound: Duration) -> BoxFuture<'_, ()> {
+        // And the control path.
+        self.until_quiet(most + 1, bound).boxed()
+    }
+}
+
+impl WithTables for MariadbDatabase {
+    async fn create_with_tables() -> Self {
+        let database = Self::create().await;
+        // A key that `LAST_INSERT_ID()` tells, in a column that nobody has to name.
+        database.execute(TABLES).await;
+        database.execute("ALTER TABLE marks ADD id BIGINT INVISIBLE AUTO_INCREMENT PRIMARY KEY").await;
+        database
+    }
+}
+
+impl Bed for MariadbDatabase {
+    fn driver(&self) -> Arc<dyn Driver> {
+        let driver = Mysql::new(&self.url(&self.owner), Settings::default()).unwrap();
+        Arc::new(driver.control_with(&self.url(&self.control)).unwrap())
+    }
+
+    fn residue(&self) -> &'static str {
+        "SELECT CAST(@@in_transaction + LAST_INSERT_ID() AS SIGNED)"
     }
 
     fn quiet(&self, most: usize, bound: Duration) -> BoxFuture<'_, ()> {

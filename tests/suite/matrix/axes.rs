@@ -1,6 +1,6 @@
 //! What is tried: exits, states, peers and engines, and which of their combinations there cannot be.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::ground::Scheme;
 
@@ -73,6 +73,7 @@ axis! {
     Engine {
         Sqlite = "sqlite",
         Postgres = "postgres",
+        Mariadb = "mariadb",
     }
 }
 
@@ -139,6 +140,11 @@ impl State {
         matches!(self, Self::Acquiring | Self::StatementRunning | Self::BeginInFlight | Self::CommitInFlight)
     }
 
+    /// Whether leaving interrupts what a connection runs.
+    pub(super) fn is_interrupted(self) -> bool {
+        self.is_in_flight() && self != Self::Acquiring
+    }
+
     /// Operations that have begun when the one that is to be in flight has, those that leave a residue not among them.
     pub(super) fn operations(self) -> u64 {
         match self {
@@ -197,6 +203,23 @@ impl Cell {
             (Peer::Slow, State::InTransaction) => Some(1),
             (Peer::Healthy | Peer::Slow, _) => None,
         }
+    }
+
+    /// What the call leaves in its session, a line each.
+    pub(super) fn residue(self) -> &'static str {
+        match self.state {
+            State::Acquiring | State::Ready => self.scheme().residue,
+            _ => self.scheme().light_residue,
+        }
+    }
+
+    /// How long a statement may take, where bounds are scaled down.
+    pub(super) fn statement_timeout(self) -> Duration {
+        // MariaDB does not look whether a client is still there while its COMMIT waits (its SLEEP does). With nobody left who could
+        // say KILL, the statement timeout that it was told at connect is what ends it; nothing else here runs into one.
+        let call = (self.engine, self.peer, self.state, self.exit);
+        let is_backstop = call == (Engine::Mariadb, Peer::SilentToo, State::CommitInFlight, Exit::Shutdown);
+        Duration::from_secs(if is_backstop { 20 } else { 60 })
     }
 
     /// The texts of the engine.

@@ -138,7 +138,7 @@ impl Bed {
         let scheme = self.cell.scheme();
         let insert = if state == "commit-in-flight" { scheme.insert_slow } else { scheme.insert };
         let mut path = format!("/{plugin}/{state}?exit={exit}&connections={connections}");
-        for (name, sql) in [("residue", scheme.residue), ("slow", scheme.slow), ("insert", insert), ("rows", scheme.rows)] {
+        for (name, sql) in [("residue", self.cell.residue()), ("slow", scheme.slow), ("insert", insert), ("rows", scheme.rows)] {
             let _ = write!(path, "&{name}={}", percent_encoded(sql));
         }
         let (leave, told) = oneshot::channel::<()>();
@@ -150,13 +150,12 @@ impl Bed {
         Call { leave: Some(leave), answer }
     }
 
-    /// Waits until all connections can be had at once and each is as new; for how long.
-    pub(super) async fn free(&self, within: Duration) -> Result<Duration, String> {
-        let started = Instant::now();
+    /// Waits until all connections can be had at once and each is as new; how long after `since` that was.
+    pub(super) async fn free(&self, since: Instant, within: Duration) -> Result<Duration, String> {
         loop {
             match self.try_all().await? {
-                None => return Ok(started.elapsed()),
-                Some(refused) if started.elapsed() > within => {
+                None => return Ok(since.elapsed()),
+                Some(refused) if since.elapsed() > within => {
                     return Err(format!("not all capacity is free after {within:?}: {refused}, {:?}", self.counts()?));
                 }
                 Some(_) => {}
@@ -262,12 +261,13 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         let _ = writeln!(toml, "control_url = {control:?}");
     }
     if cell.scale == Scale::Small {
-        let minute = "statement_timeout = \"60s\"\nidle_in_transaction_timeout = \"60s\"";
+        let statement = ms(cell.statement_timeout());
         let bounds = ["cancel", "settle", "rollback", "reset", "close", "kill", "confirm"];
         let bounds: Vec<String> = bounds.iter().map(|name| format!("{name} = {:?}", ms(STEP))).collect();
         let _ = writeln!(
             toml,
-            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\nbusy_timeout = \"200ms\"\n{minute}\nbounds = {{ {} }}",
+            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\nbusy_timeout = \"200ms\"\nstatement_timeout = {statement:?}\n\
+             idle_in_transaction_timeout = \"60s\"\nbounds = {{ {} }}",
             ms(STEP * 7 + GRACE),
             bounds.join(", ")
         );

@@ -53,7 +53,7 @@ impl Stage<'_> {
     /// A call in the state of the cell, as the pool and the server see it.
     async fn reach(&mut self) -> Result<Call, String> {
         let Cell { engine, state, .. } = self.cell;
-        let residues = self.cell.scheme().residue.lines().count() as u64;
+        let residues = self.cell.residue().lines().count() as u64;
         if state == State::Acquiring {
             self.hoard = Some(self.bed.hoard());
             self.until("the hoarder has all", has_arrived).await?;
@@ -154,11 +154,7 @@ impl Stage<'_> {
             proxy.let_go();
         }
         if self.locked && self.cell.peer == Peer::Slow {
-            let back = |bed: &Bed| match bed.counts()? {
-                counts if counts.reclaiming > 0 && !bed.has_stopped() => Err(format!("{counts:?}")),
-                _ => Ok(()),
-            };
-            self.until("the connection is back, or closed", back).await?;
+            self.until("the connection is back, or closed", is_back).await?;
         }
         if std::mem::take(&mut self.locked) {
             self.ground.unlock().await;
@@ -173,23 +169,24 @@ impl Stage<'_> {
         let started = Instant::now();
         let mut free_after = Duration::ZERO;
         if exit != Exit::Shutdown {
-            let patience = self.bed.patience();
+            let (mut since, mut within) = (started, self.bed.patience());
             if peer == Peer::SilentToo {
                 self.is_alarmed().await?;
+                (since, within) = (Instant::now(), within + ATTEMPTS);
+            } else {
+                self.is_taken_back(since, within).await?;
             }
-            let heard = if peer == Peer::SilentToo { ATTEMPTS } else { Duration::ZERO };
-            free_after = self.bed.free(patience + heard).await?;
+            // Before the next borrowers are let in, whose sessions may be discarded for what they ask.
+            if engine.is_a_server() && state.is_interrupted() && self.bed.counted(Counter::Discarded) == 0 {
+                return Err("a connection is used again although what it ran was interrupted: a late cancel would hit the next"
+                    .to_owned());
+            }
+            free_after = self.bed.free(since, within).await?;
             // Whoever was asked to go may still be on its way.
             self.until_confirmed(true, may_have_committed).await?;
             if peer != Peer::SilentToo && self.bed.counted(Counter::Unconfirmed) > 0 {
                 return Err("an alarm, although the server could be asked".to_owned());
             }
-        }
-        let interrupted = state.is_in_flight() && state != State::Acquiring;
-        if engine.is_a_server() && interrupted && self.bed.counted(Counter::Discarded) == 0 && exit != Exit::Shutdown {
-            return Err(
-                "a connection is used again although what it ran was interrupted: a late cancel would hit the next".to_owned()
-            );
         }
         let stopped = self.bed.stop().await?;
         if exit == Exit::Shutdown {
@@ -212,6 +209,15 @@ impl Stage<'_> {
         // The good-bye of the control connection is confirmed by nobody.
         self.until_confirmed(false, may_have_committed).await?;
         Ok(free_after)
+    }
+
+    /// Nothing is on its way back any more.
+    async fn is_taken_back(&self, since: Instant, within: Duration) -> Result<(), String> {
+        self.until("all connections are back, or closed", is_back).await?;
+        if since.elapsed() > within {
+            return Err(format!("reclaim took {:?}", since.elapsed()));
+        }
+        Ok(())
     }
 
     /// While nobody can confirm anything an alarm is raised, and the place stays taken.
@@ -265,6 +271,14 @@ impl Stage<'_> {
         }
         self.ground.pulse().await;
         Ok(())
+    }
+}
+
+/// Whether nothing is on its way back, of a host that still takes anything back.
+fn is_back(bed: &Bed) -> Result<(), String> {
+    match bed.counts()? {
+        counts if counts.reclaiming > 0 && !bed.has_stopped() => Err(format!("{counts:?}")),
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,10 @@
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, mysql::MySqlConnectOptions};
 use tokio::sync::Mutex;
 
-use super::server::{Server, server};
+use super::{
+    server::{Server, server},
+    sessions,
+};
 use crate::random::token;
 
 /// A database and its users; all are dropped with it.
@@ -35,13 +38,14 @@ impl MariadbDatabase {
     /// Makes a database of a name that nobody else has.
     ///
     /// # Panics
-    /// When there is no server (see [`server`]) or it refuses.
+    /// When there is no server (see [`server`]), it refuses, or it does not tell of its sessions what [`Self::sessions`] asks.
     pub async fn create() -> Self {
         let server = server();
         let name = format!("wharf_{}", token());
         let user = |what: &str| User { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
         let (owner, reader, control) = (user("owner"), user("reader"), user("control"));
         let mut admin = server.connect("mysql").await;
+        sessions::must_tell(&mut admin).await;
         execute(&mut admin, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")).await;
         for user in [&owner, &reader, &control] {
             execute(&mut admin, &format!("CREATE USER {} IDENTIFIED BY '{}'", user.name, user.password)).await;
@@ -57,6 +61,18 @@ impl MariadbDatabase {
     #[must_use]
     pub fn url(&self, user: &User) -> String {
         format!("mysql://{}:{}@{}/{}", user.name, user.password, self.server.address(), self.name)
+    }
+
+    /// The same through something that listens elsewhere and passes on what it hears, unencrypted.
+    #[must_use]
+    pub fn url_at(&self, user: &User, address: std::net::SocketAddr) -> String {
+        format!("mysql://{}:{}@{address}/{}?ssl-mode=DISABLED", user.name, user.password, self.name)
+    }
+
+    /// `127.0.0.1:3306`, or what takes its place.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.address()
     }
 
     /// A connection of the owner.

@@ -18,6 +18,9 @@ fail() {
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mariadb.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
+# A server that starts deletes the temporary tables of every other one that has them in the same folder.
+export TMPDIR="$folder/tmp"
+mkdir tmp || fail
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$folder/data" \
     >setup.log 2>&1 </dev/null || fail
@@ -29,10 +32,12 @@ mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip
     echo "FLUSH PRIVILEGES;"
 } >init.sql
 
-# A child of this shell, and not of mariadbd-safe, so that somebody collects it where process 1 does not.
+# A child of this shell, and not of mariadbd-safe, so that somebody collects it where process 1 does not. Only the performance schema
+# tells of every transaction and of every lock.
 mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" --init-file="$folder/init.sql" \
     --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M --max-allowed-packet=512M \
-    --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 "$@" >server.log 2>&1 </dev/null &
+    --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 --performance-schema=ON --performance-schema-instrument=transaction=ON \
+    --performance-schema-instrument=wait/lock/metadata/sql/mdl=ON --performance-schema-consumer-events-transactions-current=ON "$@" >server.log 2>&1 </dev/null &
 server=$!
 tries=0
 until grep -qs 'ready for connections' server.log; do

@@ -96,7 +96,9 @@ fn identity(row: &MySqlRow) -> Result<(Session, ParameterTypes), Failure> {
 /// Opens a session for the control path, which must see the sessions of others when its user is another; and who it is itself.
 pub(super) async fn open_control(shared: &Shared) -> Result<(MySqlConnection, Session), Failure> {
     let options = shared.control.as_ref().unwrap_or(&shared.options);
-    let mut link = plain(options).connect().await.map_err(error::connect_failure)?;
+    // Everybody may use this one: a user who ends sessions has no business in the database of the guests.
+    let options = options.clone().database("information_schema");
+    let mut link = plain(&options).connect().await.map_err(error::connect_failure)?;
     host::run(&mut link, "SET NAMES utf8mb4").await.map_err(error::failure)?;
     let row = sqlx::raw_sql(AssertSqlSafe(IDENTITY)).fetch_one(&mut link).await.map_err(error::failure)?;
     let (session, _) = identity(&row)?;

@@ -37,8 +37,8 @@ pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
     Some(error.number())
 }
 
-/// A string literal, whatever it holds and whatever `sql_mode` says of quotes.
+/// A string literal, whatever it holds and whatever `sql_mode` says of quotes. The catalog looks up by a literal, and by no function.
 pub(super) fn literal(text: &str) -> String {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("CONVERT(X'{hex}' USING utf8mb4)")
+    format!("_utf8mb4 X'{hex}'")
 }

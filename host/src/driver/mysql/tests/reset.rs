@@ -1,6 +1,11 @@
 //! What a borrower leaves never reaches the next one: harmless statements leave nothing, everything else costs the session.
 
-use super::*;
+use sqlx::{Connection as _, MySqlConnection};
+
+use super::{
+    super::{catalog, host},
+    *,
+};
 
 /// Whether the session may be used again after these statements, and whether that took a reset.
 async fn kept(fixture: &Fixture, statements: &[&str]) -> (bool, bool) {
@@ -146,4 +151,15 @@ async fn a_view_is_no_table_though_it_has_the_name_of_one() {
     let mut connection = driver.connect().await.unwrap();
     all(&mut *connection, &["SELECT * FROM looks"]).await;
     assert!(connection.needs_reset() && connection.reset().await.is_err());
+}
+
+#[tokio::test]
+async fn the_catalog_is_asked_for_the_tables_of_a_statement_and_no_others() {
+    let fixture = with_schema().await;
+    let mut link = MySqlConnection::connect(&fixture.url).await.unwrap();
+    let asked = catalog::runs(&[(host::literal(&fixture.name), host::literal("t"))], true);
+    for sql in asked.split("; ") {
+        let plan = host::run(&mut link, format!("EXPLAIN {sql}")).await.unwrap();
+        assert!(format!("{plan:?}").contains("Scanned 0 databases"), "{sql}: {plan:?}");
+    }
 }

@@ -18,6 +18,8 @@ set -u
 port=$1
 trap '' INT TERM HUP PIPE
 dir=$(mktemp -d --suffix=-wharf-mariadb) || exit 1
+# A server that starts deletes the temporary tables of every other one that has them in the same folder.
+export TMPDIR="$dir"
 fail() { cat "$dir/log" >&2; rm -rf "$dir"; exit 1; }
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$dir/data" > "$dir/log" 2>&1 < /dev/null || fail
 echo "CREATE USER admin@'%' IDENTIFIED BY 'secret';" > "$dir/init"
