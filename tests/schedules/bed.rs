@@ -72,8 +72,7 @@ impl Bed {
 
     /// Waits until nothing is lent, has every connection at once, and closes.
     pub(crate) async fn settles(self) {
-        self.script.calm();
-        be_patient();
+        self.calms();
         self.is_quiet().await;
         let max = self.database.settings().max_connections;
         drop(futures::future::join_all((0..max).map(|_| self.acquire())).await);
@@ -84,8 +83,7 @@ impl Bed {
 
     /// Closes, and asks the pool what is left.
     pub(crate) async fn closes(self) {
-        self.script.calm();
-        be_patient();
+        self.calms();
         let left = self.database.close(Instant::now() + PATIENCE).await;
         assert_eq!((left.sessions, left.unasked), (0, None), "{:?}", self.database.counts());
         assert_eq!(self.database.counts(), Counts::default());
@@ -101,6 +99,12 @@ impl Bed {
                 Err(error) => panic!("{error:?} after {:?}", since.elapsed()),
             }
         }
+    }
+
+    /// Everything goes well from now on, and nobody is in a hurry.
+    pub(crate) fn calms(&self) {
+        self.script.calm();
+        be_patient();
     }
 
     /// Waits until nothing is lent, and nothing under way.

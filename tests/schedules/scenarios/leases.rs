@@ -88,7 +88,7 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
         });
         let mut held: Vec<Handle> = join_all(calls).await.into_iter().flat_map(Result::unwrap).collect();
         // Whatever they have in hand, nothing is lent any more.
-        bed.script.calm();
+        bed.calms();
         bed.is_quiet().await;
         // A Store that is dropped drops what is in it, in any order.
         while !held.is_empty() {
