@@ -18,6 +18,9 @@ fail() {
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mariadb.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
+# A server that starts removes every temporary table that it finds where those are, even another server's, which crashes of that.
+mkdir tmp || fail
+export TMPDIR="$folder/tmp"
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$folder/data" \
     >setup.log 2>&1 </dev/null || fail
