@@ -50,6 +50,8 @@ pub(crate) fn check(expected: &Expected, sent: &[u8], heard: &Heard) -> Verdict 
 fn is_expected(expected: &Expected, sent: &[u8], heard: &Heard) -> bool {
     match (expected, heard) {
         (Expected::Text(text), Heard::Whole { status: 200, body }) => body == text.as_bytes(),
+        (Expected::TextInTime(text), Heard::Whole { status: 200, body }) => body == text.as_bytes(),
+        (Expected::TextInTime(_), Heard::Whole { status: 504, body }) => code(body).as_deref() == Some("deadline-exceeded"),
         (Expected::Json(satisfied), Heard::Whole { status: 200, body }) => {
             serde_json::from_slice(body).is_ok_and(|json: Json| satisfied(&json))
         }
@@ -105,6 +107,8 @@ mod tests {
         for (expected, heard) in [
             (Expected::Text("leaked"), whole(200, "leaked")),
             (Expected::Json(satisfied), whole(200, "{\"held\":3}")),
+            (Expected::TextInTime("abandoned"), whole(200, "abandoned")),
+            (Expected::TextInTime("abandoned"), whole(504, "{\"code\":\"deadline-exceeded\"}")),
             (Expected::Echo, whole(200, "sent")),
             (Expected::Problem(500, "handler-trapped"), whole(500, "{\"code\":\"handler-trapped\"}")),
             (Expected::Cut, Heard::Cut { status: 200, why: "reset".to_owned() }),
@@ -125,6 +129,8 @@ mod tests {
             (Expected::Text("leaked"), Heard::Lost("reset".to_owned())),
             (Expected::Json(satisfied), whole(200, "{\"held\":2}")),
             (Expected::Json(satisfied), whole(200, "no JSON")),
+            (Expected::TextInTime("abandoned"), whole(500, "{\"code\":\"deadline-exceeded\"}")),
+            (Expected::TextInTime("abandoned"), whole(504, "{\"code\":\"overloaded\"}")),
             (Expected::Echo, whole(200, "sen")),
             (Expected::Problem(500, "handler-trapped"), whole(200, "{\"code\":\"handler-trapped\"}")),
             (Expected::Problem(500, "handler-trapped"), whole(500, "{\"code\":\"host-panicked\"}")),

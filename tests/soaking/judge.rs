@@ -146,7 +146,7 @@ mod tests {
         Measured {
             wanted: 100_000,
             calls: 100_000,
-            refused: 100,
+            refused: 90,
             seen: Seen { looks: 1000, postgres: MOST_SESSIONS, mariadb: MOST_SESSIONS, busy: 3, files: 8 },
             left: vec![0, 0, 0],
             exit: Some(0),
