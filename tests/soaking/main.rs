@@ -52,8 +52,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let databases = Arc::new(Databases::create().await?);
     let host = bed::start(&databases, arguments.at_once * 3 / 4).await;
     let planted = if arguments.plant_leak { Some(databases.plant().await?) } else { None };
-    let load = Load::new(host.address(), kinds, seed, arguments.at_once);
-    let load = Arc::new(if arguments.calls >= judge::LEAST_CALLS { load.with_bursts() } else { load });
+    let warm_up = judge::schedule(arguments.calls)[0];
+    let load = Arc::new(Load::new(host.address(), kinds, seed, arguments.at_once).with_bursts(warm_up));
 
     let at_start = Memory::of(host.pid())?;
     let started = Instant::now();
