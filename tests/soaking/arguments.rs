@@ -35,7 +35,7 @@ Exit codes: 0 fine, 1 something of the above is wrong, 2 bad arguments.";
 
 /// Calls good and hostile handlers for a long time, and looks for what the host does not give back.
 #[derive(Debug, Parser)]
-#[command(name = "tests/soak", after_help = EXAMPLES)]
+#[command(name = "tests/soak", bin_name = "tests/soak", after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// How many calls to make
     #[arg(default_value_t = 100_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000_000))]

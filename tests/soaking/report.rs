@@ -121,9 +121,8 @@ fn memory(text: &mut String, run: &Run<'_>, marks: &[Mark]) -> std::fmt::Result 
         )?;
     }
     writeln!(text, "; at most {:.1} MiB", mib(run.at_end.peak_kib))?;
-    let readings: Vec<String> =
-        marks.iter().map(|mark| format!("{}k {:.1}", mark.calls / 1000, mib(mark.memory.resident_kib))).collect();
-    writeln!(text, "           at rest, after thousands of calls: {}", readings.join(", "))?;
+    let readings: Vec<String> = marks.iter().map(|mark| format!("{} {:.1}", mark.calls, mib(mark.memory.resident_kib))).collect();
+    writeln!(text, "           at rest, after so many calls: {}", readings.join(", "))?;
     writeln!(
         text,
         "           threads {} at start, {} at the end; open files and sockets {}, {}",
