@@ -19,6 +19,7 @@ mod readme;
 mod reclaim;
 mod recovery;
 mod residue;
+mod soak;
 mod start;
 mod stop;
 mod support_mariadb;

@@ -1,6 +1,6 @@
 //! The handlers of `tests/guests`, as components.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Calls a macro with the name of each guest, one at a time.
 ///
@@ -59,12 +59,14 @@ pub fn component(name: &str) -> PathBuf {
     path
 }
 
-/// Cargo's target folder: the tests' own executable lies in its `release/deps`.
+/// Cargo's target folder: a program of the tests lies in its `release`, the tests themselves lie in its `release/deps`.
 ///
 /// # Panics
 /// When the executable lies somewhere else.
 #[must_use]
 pub fn target_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("the path of this executable");
-    executable.ancestors().nth(3).expect("target/release/deps/suite").to_owned()
+    let folder = executable.parent().expect("target/release/soak or target/release/deps/suite");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    profile.and_then(Path::parent).expect("the folder above target/release").to_owned()
 }

@@ -52,6 +52,22 @@ impl PostgresDatabase {
         self.sessions().await.into_iter().filter(open).collect()
     }
 
+    /// What the sessions in this database have locked, one line a lock, such as `session 7 holds ExclusiveLock on advisory 4711`.
+    ///
+    /// # Panics
+    /// When the server refuses to say.
+    pub async fn locks(&self) -> Vec<String> {
+        let mut admin = self.admin.lock().await;
+        sqlx::query_scalar(
+            "SELECT format('session %s holds %s on %s %s', l.pid, l.mode, l.locktype, coalesce(l.relation::regclass::text, l.objid::text, ''))
+             FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE a.datname = $1 AND l.granted ORDER BY l.pid",
+        )
+        .bind(&self.name)
+        .fetch_all(&mut *admin)
+        .await
+        .expect("pg_locks")
+    }
+
     /// Waits until `expected` holds of the sessions.
     ///
     /// # Panics
