@@ -59,6 +59,18 @@ impl MariadbDatabase {
         format!("mysql://{}:{}@{}/{}", user.name, user.password, self.server.address(), self.name)
     }
 
+    /// The same through something that listens elsewhere and passes on what it hears, unencrypted.
+    #[must_use]
+    pub fn url_at(&self, user: &User, address: std::net::SocketAddr) -> String {
+        format!("mysql://{}:{}@{address}/{}?ssl-mode=DISABLED", user.name, user.password, self.name)
+    }
+
+    /// `127.0.0.1:3306`, or what takes its place.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.address()
+    }
+
     /// A connection of the owner.
     ///
     /// # Panics
@@ -76,6 +88,17 @@ impl MariadbDatabase {
         let mut connection = self.connect().await;
         execute(&mut connection, statements).await;
         connection.close().await.expect("closed");
+    }
+
+    /// The only cell of a query's only row, as text, seen by the owner.
+    ///
+    /// # Panics
+    /// When the query fails or the cell is no text.
+    pub async fn text(&self, query: &str) -> String {
+        let mut connection = self.connect().await;
+        let text = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("one text");
+        connection.close().await.expect("closed");
+        text
     }
 
     /// Ends every session in this database, as a restart of the server would.
