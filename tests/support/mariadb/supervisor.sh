@@ -20,6 +20,7 @@ fail() {
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mariadb.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
+mkdir tmp
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$folder/data" \
     >setup.log 2>&1 </dev/null || fail
@@ -32,8 +33,9 @@ mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip
 } >init.sql
 
 # A child of this shell, and not of mariadbd-safe, so that somebody collects it where process 1 does not.
+# A server that starts deletes what looks like a temporary table of an earlier one, so the folder of those must be its own.
 start() {
-    mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" "$@" \
+    mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" --tmpdir="$folder/tmp" "$@" \
         --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
         --max-allowed-packet=512M --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 >server.log 2>&1 </dev/null &
     server=$!
