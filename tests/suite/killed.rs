@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 const GRANT: &str = "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\" }";
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What a server takes to act on a limit that was reached, and this test to see it.
-const SLACK: Duration = Duration::from_secs(4);
+/// What a server takes to act on a limit that was reached, and this test to see it: milliseconds, but for a machine that is busy with
+/// other tests. Far from what it takes without a limit.
+const SLACK: Duration = Duration::from_secs(15);
 /// How often PostgreSQL looks whether the client of a running statement is still there.
 const LOOKED_FOR: Duration = Duration::from_secs(1);
 
@@ -129,12 +130,13 @@ async fn dies(engine: Engine, death: Death, state: State, limits: Limits) {
 async fn a_host_that_dies_leaves_no_transaction_on_a_server_for_longer_than_promised() {
     let limits = |statement, idle| Limits { statement, idle };
     let rows = [
-        (Death::Killed, State::Running, limits(2, LONG)),
+        // Long enough for the host to be dead before it acts on them itself.
+        (Death::Killed, State::Running, limits(4, LONG)),
         (Death::Killed, State::Idle, limits(LONG, LONG)),
-        (Death::Vanished, State::Running, limits(2, 2)),
-        (Death::Vanished, State::Idle, limits(LONG, 2)),
+        (Death::Vanished, State::Running, limits(4, 2)),
+        (Death::Vanished, State::Idle, limits(LONG, 4)),
         // The limits are what ends them, and not something shorter.
-        (Death::Vanished, State::Idle, limits(LONG, 5)),
+        (Death::Vanished, State::Idle, limits(LONG, 7)),
     ];
     let all = rows.into_iter().flat_map(|(death, state, limits)| Engine::ALL.map(|engine| dies(engine, death, state, limits)));
     stream::iter(all).buffer_unordered(3).collect::<Vec<()>>().await;
