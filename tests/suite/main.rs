@@ -10,6 +10,7 @@ mod frozen;
 mod guests;
 mod hostile;
 mod hygiene;
+mod killed;
 mod layers;
 mod licences;
 mod load;

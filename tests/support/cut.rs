@@ -1,4 +1,4 @@
-//! A proxy before a PostgreSQL server that cuts a connection at one message of its client's.
+//! A proxy before a database server that cuts a connection at one request of its client's.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,12 +11,21 @@ use tokio::{
 /// Where the connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// The server never gets the message.
+    /// The server never gets the request.
     Sending,
-    /// The server gets the message, the client no answer.
+    /// The server gets the request, the client no answer.
     Sent,
     /// The server has answered, and the client does not get it.
     Answered,
+}
+
+/// Whose messages the proxy understands. Nothing may be encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// PostgreSQL's: a type and a length, but for the first ones of a client, which have only the length.
+    Postgres,
+    /// That of MariaDB and MySQL: a length and a number.
+    Mysql,
 }
 
 /// Listens until it is dropped; connections that are open then go on.
@@ -30,31 +39,33 @@ pub struct Cut {
 const LONGEST: usize = 1 << 20;
 /// A client that wants TLS asks so first.
 const SSL_REQUEST: &[u8] = &80_877_103_u32.to_be_bytes();
+/// Of MySQL's status flags: another answer follows.
+const MORE_RESULTS: u8 = 0x08;
 /// How long a server may take to notice that its client has gone.
 const NOTICED: Duration = Duration::from_secs(30);
 
 impl Cut {
-    /// Passes on to `server` what comes, until a message contains `marker`.
+    /// Passes on to `server` what comes, until a request contains `marker`.
     ///
     /// # Panics
     /// When no port is free.
-    pub async fn new(server: String, marker: &'static str, at: At) -> Self {
+    pub async fn new(server: String, wire: Wire, marker: &'static str, at: At) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = server.clone();
                 // An error is a side that has gone, which is the end of the connection.
-                tokio::spawn(async move { drop(pass(client, &server, marker.as_bytes(), at).await) });
+                tokio::spawn(async move { drop(pass(client, &server, wire, marker.as_bytes(), at).await) });
             }
         });
         Self { address, task }
     }
 
-    /// What takes the place of the server's address in a URL.
+    /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> String {
-        self.address.to_string()
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -64,10 +75,12 @@ impl Drop for Cut {
     }
 }
 
-async fn pass(mut client: TcpStream, server: &str, marker: &[u8], at: At) -> io::Result<()> {
+async fn pass(mut client: TcpStream, server: &str, wire: Wire, marker: &[u8], at: At) -> io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let (mut from_server, mut from_client) = (Vec::new(), Vec::new());
     let mut started = false;
+    // From the message with the marker on.
+    let mut request: Vec<u8> = Vec::new();
     loop {
         tokio::select! {
             read = server.read_buf(&mut from_server) => {
@@ -81,26 +94,29 @@ async fn pass(mut client: TcpStream, server: &str, marker: &[u8], at: At) -> io:
                 if read? == 0 {
                     return Ok(());
                 }
-                while let Some(message) = take_message(&mut from_client, &mut started)? {
-                    if !contains(&message, marker) {
+                while let Some(message) = wire.take_message(&mut from_client, &mut started)? {
+                    if request.is_empty() && !contains(&message, marker) {
                         server.write_all(&message).await?;
                         continue;
                     }
-                    return cut(client, server, &message, at).await;
+                    let is_last = wire.ends_request(&message);
+                    request.extend(message);
+                    if is_last {
+                        return cut(client, server, wire, &request, at).await;
+                    }
                 }
             }
         }
     }
 }
 
-async fn cut(client: TcpStream, mut server: TcpStream, message: &[u8], at: At) -> io::Result<()> {
+async fn cut(client: TcpStream, mut server: TcpStream, wire: Wire, request: &[u8], at: At) -> io::Result<()> {
     if at == At::Sending {
         return Ok(());
     }
-    server.write_all(message).await?;
+    server.write_all(request).await?;
     let mut answer = Vec::new();
-    // The first bytes of an answer to a COMMIT come when it is done.
-    while at == At::Answered && !contains(&answer, b"COMMIT\0") {
+    while at == At::Answered && !wire.is_answered(&answer) {
         if server.read_buf(&mut answer).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -116,18 +132,87 @@ fn contains(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|window| window == marker)
 }
 
-/// The next whole message of a client. The first ones have no type, only a length.
-fn take_message(bytes: &mut Vec<u8>, started: &mut bool) -> io::Result<Option<Vec<u8>>> {
-    let type_bytes = usize::from(*started);
-    let Some(length) = bytes.get(type_bytes..type_bytes + 4) else { return Ok(None) };
-    let length = length.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte)) + type_bytes;
-    if length > LONGEST {
-        return Err(io::ErrorKind::InvalidData.into());
+impl Wire {
+    /// The next whole message of a client.
+    fn take_message(self, bytes: &mut Vec<u8>, started: &mut bool) -> io::Result<Option<Vec<u8>>> {
+        let whole = match self {
+            Self::Postgres => {
+                let at = usize::from(*started);
+                let Some(length) = bytes.get(at..at + 4) else { return Ok(None) };
+                at + length.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte))
+            }
+            Self::Mysql => {
+                let Some(length) = bytes.get(..4) else { return Ok(None) };
+                4 + length[..3].iter().rfold(0_usize, |length, byte| length << 8 | usize::from(*byte))
+            }
+        };
+        if whole > LONGEST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if bytes.len() < whole {
+            return Ok(None);
+        }
+        let message: Vec<u8> = bytes.drain(..whole).collect();
+        *started |= message.get(4..8) != Some(SSL_REQUEST);
+        Ok(Some(message))
     }
-    if bytes.len() < length {
-        return Ok(None);
+
+    /// Whether the server answers now: PostgreSQL runs a prepared statement only once it hears that nothing more comes.
+    fn ends_request(self, message: &[u8]) -> bool {
+        match self {
+            Self::Postgres => matches!(message.first(), Some(b'Q' | b'S')),
+            Self::Mysql => true,
+        }
     }
-    let message: Vec<u8> = bytes.drain(..length).collect();
-    *started |= message.get(4..8) != Some(SSL_REQUEST);
-    Ok(Some(message))
+
+    /// Whether this is the whole answer to a request that returns no rows.
+    fn is_answered(self, mut answer: &[u8]) -> bool {
+        match self {
+            // It is ready for the next one, and no transaction is open.
+            Self::Postgres => contains(answer, b"Z\0\0\0\x05I"),
+            Self::Mysql => {
+                while let [low, middle, high, _number, rest @ ..] = answer {
+                    let length = usize::from(*low) | usize::from(*middle) << 8 | usize::from(*high) << 16;
+                    let Some((packet, after)) = rest.split_at_checked(length) else { return false };
+                    match packet {
+                        // Counts of less than 251 take a byte; then come the flags.
+                        [0, 0..=250, 0..=250, flags, ..] if flags & MORE_RESULTS == 0 => return true,
+                        [0xff, ..] => return true,
+                        _ => answer = after,
+                    }
+                }
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_taken_whole() {
+        for (wire, one, other) in [
+            (Wire::Postgres, b"Q\0\0\0\x06ab".as_slice(), b"S\0\0\0\x04".as_slice()),
+            (Wire::Mysql, b"\x02\0\0\0ab".as_slice(), b"\0\0\0\x01".as_slice()),
+        ] {
+            let mut bytes = [one, other, &one[..5]].concat();
+            let mut started = true;
+            let mut next = || wire.take_message(&mut bytes, &mut started).expect("short");
+            assert_eq!([next().as_deref(), next().as_deref(), next().as_deref()], [Some(one), Some(other), None]);
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_with_the_last_of_its_parts() {
+        let more = b"\x07\0\0\x01\0\0\0\x0a\0\0\0";
+        let last = b"\x07\0\0\x02\0\0\0\x02\0\0\0";
+        let is_answered = |answer: &[u8]| Wire::Mysql.is_answered(answer);
+        assert!(!is_answered(more) && !is_answered(&last[..9]) && is_answered(last));
+        assert!(is_answered(&[more.as_slice(), last].concat()) && is_answered(b"\x03\0\0\x01\xff\0\0"));
+        assert!(
+            Wire::Postgres.is_answered(b"C\0\0\0\x0bCOMMIT\0Z\0\0\0\x05I") && !Wire::Postgres.is_answered(b"C\0\0\0\x0bCOMMIT\0")
+        );
+    }
 }

@@ -10,4 +10,5 @@ pub mod postgres;
 pub mod proxy;
 pub mod random;
 pub mod scripted;
+pub mod servers;
 pub mod wait;

@@ -176,8 +176,11 @@ impl Link {
         loop {
             self.until_heard().await;
             chunk.clear();
-            if client.read_buf(&mut chunk).await? == 0 {
-                return Ok(());
+            let read = client.read_buf(&mut chunk).await;
+            if !matches!(read, Ok(1..)) {
+                // That a client has gone is heard of no sooner than what it says.
+                self.until_heard().await;
+                return read.map(drop);
             }
             let has = |text: &str| chunk.windows(text.len()).any(|part| part == text.as_bytes());
             if std::mem::take(&mut first) {

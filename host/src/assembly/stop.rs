@@ -66,7 +66,8 @@ impl fmt::Display for Closed {
             (Some(failure), _) => write!(f, "; it could not be asked: {failure}"),
             (None, Engine::Sqlite) => write!(f, ", says SQLite"),
             (None, Engine::Postgres) => write!(f, ", says PostgreSQL"),
-            (None, Engine::Mysql) => write!(f, ", says MySQL"),
+            // Which of the two it is, only a session would know.
+            (None, Engine::Mysql) => write!(f, ", says MariaDB or MySQL"),
         }
     }
 }

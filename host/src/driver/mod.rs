@@ -81,6 +81,10 @@ pub trait Connection: Send {
     /// [`Control::cancel`] and go on awaiting.
     fn run(&mut self, operation: Operation) -> BoxFuture<'_, Result<Answer, Failure>>;
 
+    /// Tells that what runs from here on is another borrower's. For drivers whose sessions tell of the statement before, of which
+    /// nothing is known to the pool.
+    fn lent(&mut self) {}
+
     /// Whether [`Connection::reset`] would have to talk to the database.
     fn needs_reset(&self) -> bool;
 

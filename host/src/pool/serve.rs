@@ -88,6 +88,7 @@ enum Next {
 impl Owner {
     /// Serves a lease until it ends, whoever ends it.
     pub(super) async fn serve(&mut self, tenancy: &Tenancy, first: Command) -> Left {
+        self.connection.lent();
         let mut lease = Lease { tenancy, transaction: None, pending: VecDeque::new() };
         let mut next = Next::Command(first);
         loop {

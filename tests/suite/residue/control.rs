@@ -1,4 +1,4 @@
-//! SQL that tries to control what the host controls: transactions and time limits.
+//! SQL that tries to control what the host controls, on PostgreSQL: transactions and time limits.
 
 use std::time::Duration;
 

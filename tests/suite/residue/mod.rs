@@ -4,6 +4,7 @@
 //! committed, in one that is left open). Each row says whether the connection should come back, so that a needless discard shows.
 
 mod control;
+mod mariadb;
 mod postgres;
 mod sqlite;
 

@@ -94,6 +94,17 @@ impl MariadbDatabase {
         connection.close().await.expect("closed");
     }
 
+    /// The only cell of a query's only row, as text, seen by the owner.
+    ///
+    /// # Panics
+    /// When the query fails or the cell is no text.
+    pub async fn text(&self, query: &str) -> String {
+        let mut connection = self.connect().await;
+        let text = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("one text");
+        connection.close().await.expect("closed");
+        text
+    }
+
     /// Ends every session in this database, as a restart of the server would.
     ///
     /// # Panics

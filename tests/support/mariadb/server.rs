@@ -1,12 +1,12 @@
 //! One MariaDB server a test process, in a temporary folder, which goes away with the process however that ends.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines, Write},
     net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Mutex, OnceLock},
 };
 
 use sqlx::{ConnectOptions, MySqlConnection, mysql::MySqlConnectOptions};
@@ -17,7 +17,11 @@ pub struct Server {
     options: MySqlConnectOptions,
     // Its stdin, when closed, tells it to stop the server. A static is never dropped: the kernel closes it with the process.
     supervisor: Option<Child>,
+    /// What the supervisor says.
+    said: Option<Mutex<Lines<BufReader<ChildStdout>>>>,
     folder: Option<PathBuf>,
+    /// The administrator's, of a server that was started here.
+    password: String,
 }
 
 /// The server of this process, started when first asked for; `WHARF_TEST_MYSQL_URL` (an administrator's) is used instead when set.
@@ -27,7 +31,10 @@ pub struct Server {
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var("WHARF_TEST_MYSQL_URL") {
-        Ok(url) => Server { options: url.parse().expect("WHARF_TEST_MYSQL_URL is a MySQL URL"), supervisor: None, folder: None },
+        Ok(url) => {
+            let options = url.parse().expect("WHARF_TEST_MYSQL_URL is a MySQL URL");
+            Server { options, supervisor: None, said: None, folder: None, password: String::new() }
+        }
         Err(_) => start(&[]),
     })
 }
@@ -45,6 +52,45 @@ impl Server {
     /// When the server refuses it.
     pub async fn connect(&self, database: &str) -> MySqlConnection {
         self.administrator(database).connect().await.expect("the server of the tests takes a connection")
+    }
+
+    /// The administrator's URL for a database of a server that was started here.
+    #[must_use]
+    pub fn administrator_url(&self, database: &str) -> String {
+        format!("mysql://admin:{}@{}/{database}", self.password, self.address())
+    }
+
+    /// Stops the server as a crash would; it comes back with [`Server::resume`]. Blocks until it is gone. Only for a server that was
+    /// started here.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub fn halt(&self) {
+        self.order("stop", "stopped");
+    }
+
+    /// Has the server shut down as an operator would, which tells its sessions; it comes back with [`Server::resume`]. Blocks until it is
+    /// gone. Only for a server that was started here.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub fn shut_down(&self) {
+        self.order("end", "ended");
+    }
+
+    /// Starts a halted server again, with its data and at its old port. Blocks until it takes connections.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn resume(&self) {
+        self.order("start", "started");
+    }
+
+    fn order(&self, order: &str, answer: &str) {
+        let mut stdin = self.supervisor.as_ref().and_then(|child| child.stdin.as_ref()).expect("a server that was started here");
+        writeln!(stdin, "{order}").expect("the supervisor listens");
+        let mut said = self.said.as_ref().expect("a server that was started here").lock().expect("one order at a time");
+        assert_eq!(said.next().expect("an answer").expect("an answer"), answer);
     }
 
     /// `127.0.0.1:3306`, or what takes its place.
@@ -105,12 +151,20 @@ fn try_start(options: &[&str]) -> Result<Server, String> {
         .spawn()
         .unwrap_or_else(|error| panic!("no shell to start MariaDB with (as root, setpriv of util-linux is needed): {error}"));
     let mut said = String::new();
-    for line in BufReader::new(supervisor.stdout.take().expect("piped")).lines() {
+    let mut lines = BufReader::new(supervisor.stdout.take().expect("piped")).lines();
+    for line in lines.by_ref() {
         let line = line.expect("the supervisor speaks UTF-8");
         if let Some(("ready", rest)) = line.split_once(' ') {
             let (folder, password) = rest.split_once(' ').expect("a folder and a password");
             let options = MySqlConnectOptions::new().host("127.0.0.1").port(port).username("admin").password(password);
-            return Ok(Server { options, supervisor: Some(supervisor), folder: Some(folder.into()) });
+            let password = password.to_owned();
+            return Ok(Server {
+                options,
+                password,
+                supervisor: Some(supervisor),
+                said: Some(Mutex::new(lines)),
+                folder: Some(folder.into()),
+            });
         }
         said.push_str(&line);
         said.push('\n');

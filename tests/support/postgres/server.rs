@@ -96,7 +96,6 @@ impl Server {
     }
 }
 
-/// A server of somebody's own.
 /// A server of the caller's own, which it may halt and resume. It ends when it is dropped.
 ///
 /// # Panics

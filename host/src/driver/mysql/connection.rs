@@ -16,6 +16,9 @@ use super::{
 };
 use crate::driver::{Answer, Batch, Connection, Failure, FailureKind, Operation, ResultLimit, Session};
 
+/// Sets the last key to 0, ROW_COUNT() and FOUND_ROWS() to what is nobody's, and clears warnings, which only a statement with a table does.
+pub(super) const FORGET: &str = "SELECT LAST_INSERT_ID(0) FROM (SELECT 1) AS anything";
+
 /// Who has the connection.
 pub(super) enum Line {
     /// Nobody; the next statement may be sent.
@@ -58,6 +61,8 @@ pub(super) struct MysqlConnection {
     sees_triggers: bool,
     pub(super) transaction: Transaction,
     pub(super) residue: Residue,
+    /// Warnings and counts are those of an earlier borrower's last statement.
+    pub(super) tells_of_another: bool,
     /// Since when sqlx caches statements.
     cached_since: Instant,
     /// Forget them with the next reset.
@@ -94,6 +99,7 @@ impl MysqlConnection {
             sees_triggers,
             transaction: Transaction::default(),
             residue: Residue::default(),
+            tells_of_another: false,
             cached_since: Instant::now(),
             forget_statements: false,
             described_before: false,
@@ -194,8 +200,7 @@ impl MysqlConnection {
             return Err(unclean("the session may hold what its borrower has left"));
         }
         if self.residue.wrote {
-            // Sets the last key to 0; having run at all, it clears warnings, ROW_COUNT() and FOUND_ROWS().
-            self.say("SELECT LAST_INSERT_ID(0)").await?;
+            self.say(FORGET).await?;
         }
         if self.cache_is_due() {
             self.line.connection()?.clear_cached_statements().await.map_err(error::failure)?;
@@ -227,6 +232,10 @@ impl Connection for MysqlConnection {
             }
             result
         })
+    }
+
+    fn lent(&mut self) {
+        self.tells_of_another = true;
     }
 
     fn needs_reset(&self) -> bool {

@@ -69,6 +69,14 @@ impl Classifier {
         reads && confirmed.is_none_or(|(verdict, _)| verdict == Verdict::Harmless)
     }
 
+    /// Whether a statement may see what the one before it has left.
+    pub(super) fn may_look(&self, sql: &Arc<str>) -> bool {
+        match &*self.class(sql).class {
+            Class::Conditional(conditions) => conditions.looks,
+            Class::Unknown => true,
+        }
+    }
+
     /// Keeps what the catalog said.
     pub(super) fn confirm(&self, pending: &Pending, verdict: Verdict) {
         let known = Known { class: Arc::clone(&pending.class), confirmed: Some((verdict, Instant::now())) };

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use super::{
-    connection::MysqlConnection,
+    connection::{FORGET, MysqlConnection},
     cursor::Cursor,
     decode::Filling,
     encode::arguments,
@@ -92,6 +92,11 @@ impl MysqlConnection {
 
     /// Lets the server parse and describe a statement, unless it is cached.
     async fn prepare(&mut self, sql: &Arc<str>) -> Result<MySqlStatement, Failure> {
+        // A statement that is harmless still leaves its warnings, with data in them, and how many rows it found. To clear them after each
+        // one would cost every borrower; so they are cleared for the first statement of the next that could look at them.
+        if std::mem::take(&mut self.tells_of_another) && self.shared.classifier.may_look(sql) {
+            self.say(FORGET).await?;
+        }
         if sql.len() > self.shared.settings.statement_cache.text_bytes {
             // sqlx caches whatever it prepares; it is forgotten when the session is taken back.
             self.forget_statements = true;

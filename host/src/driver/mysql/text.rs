@@ -42,6 +42,8 @@ pub(super) struct Conditions {
     pub(super) qualified: BTreeSet<(String, String)>,
     /// Rows are written, which runs triggers and is remembered by `LAST_INSERT_ID()`.
     pub(super) writes: bool,
+    /// It may show what the statement before it has left, such as warnings.
+    pub(super) looks: bool,
 }
 
 fn refused(kind: FailureKind, message: impl Into<String>) -> Failure {
@@ -155,8 +157,11 @@ fn conditions(sql: &str) -> Option<Conditions> {
         "select" | "with" | "values" | "table" | "insert" | "replace" | "update" | "delete" | "show" => {}
         _ => return None,
     }
-    let mut found =
-        Conditions { writes: matches!(word(start).as_str(), "insert" | "replace" | "update" | "delete"), ..Default::default() };
+    let mut found = Conditions {
+        writes: matches!(word(start).as_str(), "insert" | "replace" | "update" | "delete"),
+        looks: word(start) == "show",
+        ..Default::default()
+    };
     // The parts of the dotted name that is being read, and whether it may be a table with a list of its columns behind it.
     let mut chain: Vec<String> = Vec::new();
     let mut table = false;
@@ -164,7 +169,8 @@ fn conditions(sql: &str) -> Option<Conditions> {
         let before = |steps: usize| index.checked_sub(steps).and_then(|at| all.get(at));
         match token {
             Token::Doubt | Token::Malformed | Token::UserVariable | Token::Other(';') => return None,
-            Token::Text | Token::Number | Token::Parameter | Token::SystemVariable | Token::Other(_) => {}
+            Token::SystemVariable => found.looks = true,
+            Token::Text | Token::Number | Token::Parameter | Token::Other(_) => {}
             Token::Word(name) | Token::Quoted(name) => {
                 let bare = matches!(token, Token::Word(_));
                 let name = fold(name)?;

@@ -1,5 +1,6 @@
 //! Behaviour against a real server.
 
+mod classifier;
 mod connect;
 mod cursors;
 mod reset;

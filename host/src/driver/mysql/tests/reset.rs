@@ -119,6 +119,45 @@ async fn the_next_borrower_finds_no_key_and_no_warning() {
 }
 
 #[tokio::test]
+async fn the_next_borrower_finds_no_warning_and_no_count_of_a_harmless_statement() {
+    let fixture = with_schema().await;
+    fixture.run("INSERT INTO numbered VALUES (1), (2), (3)").await;
+    let mut connection = connected(&fixture).await;
+    let leave = "SELECT CAST('a secret' AS INT) FROM numbered";
+    all(&mut *connection, &[leave]).await;
+    connection.reset().await.unwrap();
+    let looks = [
+        ("SHOW WARNINGS", None),
+        ("SHOW COUNT(*) WARNINGS", Some(Value::Unsigned(3))),
+        ("SELECT @@warning_count", Some(Value::Unsigned(3))),
+        ("SELECT FOUND_ROWS()", Some(Value::Signed(3))),
+    ];
+    for (look, own) in looks {
+        let mut connection = connected(&fixture).await;
+        for _ in 0..2 {
+            all(&mut *connection, &[leave]).await;
+            if connection.needs_reset() {
+                connection.reset().await.unwrap();
+            }
+        }
+        // To its own borrower it is told.
+        all(&mut *connection, &[leave]).await;
+        let rows = query(&mut *connection, look, vec![]).await.unwrap();
+        match &own {
+            Some(own) => assert_eq!(cell(&rows.batch, 0, 0), *own, "{look}"),
+            None => assert_eq!(rows.batch.row_count, 3, "{look}"),
+        }
+        all(&mut *connection, &[leave]).await;
+        connection.lent();
+        let rows = query(&mut *connection, look, vec![]).await.unwrap();
+        match &own {
+            Some(own) => assert_ne!(cell(&rows.batch, 0, 0), *own, "{look}"),
+            None => assert_eq!(rows.batch.row_count, 0, "{look}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_open_transaction_is_rolled_back() {
     let fixture = with_schema().await;
     let mut connection = connected(&fixture).await;

@@ -25,7 +25,7 @@ mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip
 echo "CREATE USER admin@'%' IDENTIFIED BY 'secret';" > "$dir/init"
 echo "GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;" >> "$dir/init"
 PATH="$PATH:/usr/sbin:/sbin"
-mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/s" --pid-file="$dir/pid" --bind-address=127.0.0.1 --skip-name-resolve --port="$port" \
+mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/s" --pid-file="$dir/pid" --tmpdir="$dir" --bind-address=127.0.0.1 --skip-name-resolve --port="$port" \
     --init-file="$dir/init" --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 --max-connections=200 >> "$dir/log" 2>&1 < /dev/null &
 server=$!
 tries=0
