@@ -66,10 +66,10 @@ impl Databases {
         Ok(restless)
     }
 
-    /// A writer keeps others from beginning to write, a reader keeps the log from being emptied.
+    /// A writer keeps others from beginning to write, a reader keeps the log from being emptied, in which there is something for that.
     async fn sqlite_restless(&self) -> anyhow::Result<Option<String>> {
         let mut connection = self.sqlite.clone().busy_timeout(Duration::from_millis(100)).connect().await?;
-        let begun = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+        let begun = sqlx::raw_sql("BEGIN IMMEDIATE; PRAGMA user_version = 1; COMMIT").execute(&mut connection).await;
         let restless = match begun {
             Err(error) => Some(format!("SQLite: somebody writes ({error})")),
             Ok(_) => {

@@ -69,10 +69,10 @@ impl Classifier {
         reads && confirmed.is_none_or(|(verdict, _)| verdict == Verdict::Harmless)
     }
 
-    /// Whether a statement may see what the one before it has left.
-    pub(super) fn may_look(&self, sql: &Arc<str>) -> bool {
+    /// Whether a statement may see what the one before it has left, or leave it for the next to see.
+    pub(super) fn may_show(&self, sql: &Arc<str>) -> bool {
         match &*self.class(sql).class {
-            Class::Conditional(conditions) => conditions.looks,
+            Class::Conditional(conditions) => conditions.looks || !conditions.uses_table,
             Class::Unknown => true,
         }
     }

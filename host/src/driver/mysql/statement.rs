@@ -93,8 +93,9 @@ impl MysqlConnection {
     /// Lets the server parse and describe a statement, unless it is cached.
     async fn prepare(&mut self, sql: &Arc<str>) -> Result<MySqlStatement, Failure> {
         // A statement that is harmless still leaves its warnings, with data in them, and how many rows it found. To clear them after each
-        // one would cost every borrower; so they are cleared for the first statement of the next that could look at them.
-        if std::mem::take(&mut self.tells_of_another) && self.shared.classifier.may_look(sql) {
+        // one would cost every borrower; so they are cleared before the first statement of the next, if that could show them or would not
+        // make the server forget them.
+        if std::mem::take(&mut self.tells_of_another) && self.shared.classifier.may_show(sql) {
             self.say(FORGET).await?;
         }
         if sql.len() > self.shared.settings.statement_cache.text_bytes {

@@ -44,6 +44,8 @@ pub(super) struct Conditions {
     pub(super) writes: bool,
     /// It may show what the statement before it has left, such as warnings.
     pub(super) looks: bool,
+    /// It certainly uses a table, derived or not: then the server first forgets the warnings of the statement before.
+    pub(super) uses_table: bool,
 }
 
 fn refused(kind: FailureKind, message: impl Into<String>) -> Failure {
@@ -160,8 +162,11 @@ fn conditions(sql: &str) -> Option<Conditions> {
     let mut found = Conditions {
         writes: matches!(word(start).as_str(), "insert" | "replace" | "update" | "delete"),
         looks: word(start) == "show",
+        uses_table: word(start) == "table",
         ..Default::default()
     };
+    // In parentheses FROM may be part of an expression, such as `TRIM('a' FROM b)`.
+    let mut depth = 0_usize;
     // The parts of the dotted name that is being read, and whether it may be a table with a list of its columns behind it.
     let mut chain: Vec<String> = Vec::new();
     let mut table = false;
@@ -170,6 +175,8 @@ fn conditions(sql: &str) -> Option<Conditions> {
         match token {
             Token::Doubt | Token::Malformed | Token::UserVariable | Token::Other(';') => return None,
             Token::SystemVariable => found.looks = true,
+            Token::Other('(') => depth += 1,
+            Token::Other(')') => depth = depth.saturating_sub(1),
             Token::Text | Token::Number | Token::Parameter | Token::Other(_) => {}
             Token::Word(name) | Token::Quoted(name) => {
                 let bare = matches!(token, Token::Word(_));
@@ -186,6 +193,7 @@ fn conditions(sql: &str) -> Option<Conditions> {
                 }
                 if bare && chain.is_empty() {
                     match name.as_str() {
+                        "from" if depth == 0 => found.uses_table |= word(index + 1) != "dual",
                         // Only INSERT and REPLACE write into tables; SELECT into variables and files.
                         "into" if !table => return None,
                         "procedure" | "handler" | "nextval" | "setval" => return None,
@@ -218,6 +226,7 @@ fn conditions(sql: &str) -> Option<Conditions> {
             return None;
         }
     }
+    found.uses_table |= found.writes;
     Some(found)
 }
 

@@ -158,6 +158,35 @@ async fn the_next_borrower_finds_no_warning_and_no_count_of_a_harmless_statement
 }
 
 #[tokio::test]
+async fn a_statement_without_a_table_before_the_look_shows_no_warning_either() {
+    let fixture = with_schema().await;
+    fixture.run("INSERT INTO numbered VALUES (1), (2), (3)").await;
+    let leave = "SELECT CAST('a secret' AS INT) FROM numbered";
+    for first in [
+        "SELECT 1",
+        "VALUES (1)",
+        "SELECT 1 FROM dual",
+        "SELECT TRIM('a' FROM 'b')",
+        "SELECT EXTRACT(YEAR FROM NOW())",
+        "(SELECT 1)",
+        "SELECT a FROM numbered",
+        "SELECT x.id FROM (SELECT 1 AS id) x",
+        "WITH w AS (SELECT 1 AS id) SELECT id FROM w",
+        "INSERT INTO numbered SELECT 4",
+    ] {
+        let mut connection = connected(&fixture).await;
+        all(&mut *connection, &[leave]).await;
+        connection.lent();
+        all(&mut *connection, &[first]).await;
+        let rows = query(&mut *connection, "SHOW WARNINGS", vec![]).await.unwrap();
+        assert_eq!(rows.batch.row_count, 0, "{first}");
+        // Its own are told.
+        all(&mut *connection, &[leave]).await;
+        assert_ne!(query(&mut *connection, "SHOW WARNINGS", vec![]).await.unwrap().batch.row_count, 0, "{first}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_transaction_is_rolled_back() {
     let fixture = with_schema().await;
     let mut connection = connected(&fixture).await;
