@@ -11,6 +11,8 @@ pub mod postgres;
 pub mod settings;
 pub mod sql;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 mod tls;
 pub mod types;
 

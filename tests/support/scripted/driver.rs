@@ -366,6 +366,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_is_down_refuses_everything_and_one_that_is_calm_nothing() {
+        let script = Script::new();
+        script.always(QUERY, Behaviour::Slow);
+        let mut connection = script.connect().await.unwrap();
+        let seen = script.events().len();
+        script.refuse(true);
+        assert!(connection.run(query()).await.unwrap_err().lost && script.connect().await.is_err());
+        assert_eq!(script.since(seen).await, script.events()[seen..]);
+        script.refuse(false);
+        let mut running = connection.run(query());
+        assert!(futures::poll!(&mut running).is_pending());
+        script.once(QUERY, Behaviour::Never);
+        script.calm();
+        assert!(running.await.is_ok() && connection.run(query()).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_scripted_panic_is_one() {
         let script = Script::new();
         script.once(Step::Reset, Behaviour::Panic);

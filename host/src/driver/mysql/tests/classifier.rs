@@ -1,10 +1,6 @@
 //! Whatever the classifier calls harmless is harmless: random statements, run on a session whose facts must stay as they were.
 
-use proptest::{
-    prelude::*,
-    strategy::{Strategy, ValueTree},
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
+use proptest::prelude::*;
 
 use super::*;
 use crate::driver::{
@@ -15,14 +11,8 @@ use crate::driver::{
         text::{Class, check, classify},
     },
     settings::Access,
+    tests::{Outcome, Watched, all_are_harmless},
 };
-
-/// Another number tries other statements.
-const SEED: &str = "WHARF_CLASSIFIER_SEED";
-const DEFAULT_SEED: u64 = 20_260_101;
-/// Statements that are made at most, and of them how many must have run as harmless.
-const MADE: usize = 8_000;
-const HARMLESS: usize = 400;
 
 /// `leave` leaves something of every kind; the rest calls it in every way that a statement may not see.
 const SCHEMA: &[&str] = &[
@@ -265,24 +255,13 @@ fn statements() -> impl Strategy<Value = String> {
 }
 
 /// A session with what it is compared with.
-struct Watched {
+struct Subject {
     fixture: Fixture,
     connection: MysqlConnection,
     fresh: String,
 }
 
-/// What became of a statement.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    /// Nobody said that it was harmless.
-    NotHarmless,
-    /// It was said to be harmless; it ran, or failed where the server ran it.
-    Harmless { ran: bool },
-    /// It was said to be harmless, and was not.
-    Wrong(String),
-}
-
-impl Watched {
+impl Subject {
     async fn new() -> Self {
         let fixture = Fixture::new().await;
         for sql in SCHEMA {
@@ -299,6 +278,12 @@ impl Watched {
         (connection, fresh)
     }
 
+    async fn renew(&mut self) {
+        (self.connection, self.fresh) = Self::open(&self.fixture).await;
+    }
+}
+
+impl Watched for Subject {
     /// Runs it twice: the first time the catalog is asked, the second time nothing but the verdict is left.
     async fn try_out(&mut self, sql: &str) -> Outcome {
         if check(sql, Access::ReadWrite).is_err() || classify(sql) == Class::Unknown {
@@ -328,10 +313,6 @@ impl Watched {
         }
         Outcome::Harmless { ran }
     }
-
-    async fn renew(&mut self) {
-        (self.connection, self.fresh) = Self::open(&self.fixture).await;
-    }
 }
 
 /// Asking is nothing that a borrower does, so it leaves no trace in what the driver knows.
@@ -355,40 +336,5 @@ async fn temporary(connection: &mut MysqlConnection) -> bool {
 
 #[tokio::test]
 async fn whatever_is_called_harmless_is() {
-    let seed = std::env::var(SEED).map_or(DEFAULT_SEED, |text| text.parse().expect("a number"));
-    println!("statements of {SEED}={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let statements = statements();
-    let mut watched = Watched::new().await;
-    let (mut made, mut harmless, mut not_harmless) = (0, 0, 0);
-    while harmless < HARMLESS && made < MADE {
-        made += 1;
-        let mut tree = statements.new_tree(&mut runner).unwrap();
-        match watched.try_out(&tree.current()).await {
-            Outcome::NotHarmless => not_harmless += 1,
-            Outcome::Harmless { ran } => harmless += usize::from(ran),
-            Outcome::Wrong(why) => {
-                // Looks for a shorter one that fails too.
-                let mut least = (tree.current(), why);
-                while tree.simplify() {
-                    loop {
-                        match watched.try_out(&tree.current()).await {
-                            Outcome::Wrong(why) => {
-                                least = (tree.current(), why);
-                                break;
-                            }
-                            _ if tree.complicate() => {}
-                            _ => break,
-                        }
-                    }
-                }
-                panic!("{SEED}={seed}, statement {made}: called harmless, but {} after\n{}", least.1, least.0);
-            }
-        }
-    }
-    println!("of {made} statements {harmless} were harmless and ran, {not_harmless} were not");
-    assert!(harmless >= HARMLESS, "only {harmless} of {made} statements were harmless and ran");
-    assert!(not_harmless >= 100, "only {not_harmless} of {made} statements were not harmless");
+    all_are_harmless(statements(), &mut Subject::new().await).await;
 }
