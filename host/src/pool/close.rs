@@ -86,7 +86,7 @@ impl Inner {
         if sessions.is_empty() {
             return Ok(0);
         }
-        let fresh = ControlPath::new(Arc::clone(&pool.driver), self.settings.bounds.cancel);
+        let fresh = ControlPath::new(Arc::clone(&pool.driver), self.settings.connect_timeout);
         let deadline = Instant::now() + self.settings.bounds.kill + self.settings.bounds.confirm;
         let mut left = Vec::from(sessions);
         loop {

@@ -106,7 +106,7 @@ impl Database {
         for PoolSpec { driver, shares_control_of } in pools {
             let shared = shares_control_of.and_then(|earlier| made.get(earlier)).map(|earlier| Arc::clone(&earlier.control));
             made.push(Pool {
-                control: shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver), settings.bounds.cancel))),
+                control: shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver), settings.connect_timeout))),
                 driver,
             });
         }

@@ -35,7 +35,8 @@ impl Inner {
 
     async fn look_after_control(&self) {
         for pool in &self.pools {
-            let result = pool.control.ping(self.settings.connect_timeout).await;
+            // Who wants to cancel something waits for its turn meanwhile.
+            let result = pool.control.ping(self.settings.bounds.cancel).await;
             if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),

@@ -2,4 +2,5 @@
 
 mod leases;
 mod pools;
+mod stalls;
 mod stops;
