@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CallError, OverloadLimit};
+use super::{CallError, OverloadLimit, guest::Instance, kept::Kept};
 use crate::engine::{Gate, GateError, GatePermit};
 use crate::plugin::Plugin;
 
@@ -19,15 +19,16 @@ pub struct Admission {
 
 /// The right to run one instance. Must outlive the Store, whose memory it stands for.
 #[derive(Debug)]
-pub struct Permit {
-    _host: GatePermit,
+pub(super) struct Permit {
+    /// Stays with the instance when it is kept for another call.
+    pub(super) host: GatePermit,
     _plugin: GatePermit,
 }
 
 impl Permit {
     /// Both places, as one value.
     pub(super) fn of(host: GatePermit, plugin: GatePermit) -> Self {
-        Self { _host: host, _plugin: plugin }
+        Self { host, _plugin: plugin }
     }
 }
 
@@ -38,7 +39,12 @@ impl Admission {
         Self { host, queue_timeout }
     }
 
-    /// Waits for the right to run, in order of arrival at each gate.
+    /// The gate that all instances of the host pass.
+    pub(super) fn host(&self) -> &Arc<Gate> {
+        &self.host
+    }
+
+    /// Waits for the right to run, in order of arrival at each gate; an instance that rests in `kept` brings its place at the host's.
     ///
     /// # Bounds
     /// `queue_timeout` and `deadline`, whichever ends first; the queues are bounded by the gates.
@@ -46,7 +52,12 @@ impl Admission {
     /// `Overloaded` with the limit that was reached, or `DeadlineExceeded` when the call's own clock ran out first.
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; no capacity is lost.
-    pub async fn enter(&self, plugin: &Plugin, deadline: Instant) -> Result<Permit, CallError> {
+    pub(super) async fn enter(
+        &self,
+        plugin: &Arc<Plugin>,
+        kept: &Kept,
+        deadline: Instant,
+    ) -> Result<(Permit, Option<Instance>), CallError> {
         let patience = Instant::now() + self.queue_timeout;
         let until = patience.min(deadline);
         let refused = |error, full, late| match error {
@@ -54,13 +65,13 @@ impl Admission {
             GateError::TimedOut if deadline < patience => CallError::DeadlineExceeded,
             GateError::TimedOut => CallError::Overloaded { limit: late },
         };
-        let plugin = plugin
-            .gate()
-            .enter(until)
-            .await
-            .map_err(|e| refused(e, OverloadLimit::PluginQueue, OverloadLimit::PluginConcurrency))?;
-        let host =
-            self.host.enter(until).await.map_err(|e| refused(e, OverloadLimit::HostQueue, OverloadLimit::HostInstances))?;
-        Ok(Permit::of(host, plugin))
+        let place = plugin.gate().enter(until).await;
+        let place = place.map_err(|e| refused(e, OverloadLimit::PluginQueue, OverloadLimit::PluginConcurrency))?;
+        if let Some((instance, host)) = kept.take(plugin) {
+            return Ok((Permit::of(host, place), Some(instance)));
+        }
+        let host = self.host.enter_with(until, || kept.make_room()).await;
+        let host = host.map_err(|e| refused(e, OverloadLimit::HostQueue, OverloadLimit::HostInstances))?;
+        Ok((Permit::of(host, place), None))
     }
 }

@@ -12,10 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Delivery};
 use super::guest::{self, Start, Usage};
+use super::kept::Kept;
 use super::request;
 use super::running::{Parts, Running};
 use super::{Admission, CallBody, CallError, Counters, RequestBodyError};
 use crate::lease::{CallInfo, Scope};
+#[cfg(doc)]
+use crate::plugin::Limits;
 use crate::plugin::Plugin;
 
 /// What the server knows of a request besides the request.
@@ -35,6 +38,7 @@ pub struct Caller(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     admission: Admission,
+    kept: Arc<Kept>,
     counters: Arc<Counters>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -44,7 +48,9 @@ impl Caller {
     /// A caller whose calls are admitted by `admission`, and ended when `shutdown` is cancelled.
     #[must_use]
     pub fn new(admission: Admission, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Inner { admission, counters: Arc::default(), tasks: TaskTracker::new(), shutdown }))
+        let tasks = TaskTracker::new();
+        let kept = Kept::new(Arc::clone(admission.host()), tasks.clone(), &shutdown);
+        Self(Arc::new(Inner { admission, kept, counters: Arc::default(), tasks, shutdown }))
     }
 
     /// Counts of calls, by outcome.
@@ -53,7 +59,13 @@ impl Caller {
         &self.0.counters
     }
 
-    /// Calls a plugin, in a Store of its own.
+    /// The instances that rest between two calls.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> &Arc<Kept> {
+        &self.0.kept
+    }
+
+    /// Calls a plugin, in a Store that no other call uses at the same time: a new one, or where [`Limits::reuse`] allows it one that rests.
     ///
     /// # Bounds
     /// The plugin's limits; its `deadline` counts from now and covers waiting for admission and every byte of the answer. An answer of
@@ -90,6 +102,7 @@ impl Caller {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn drained(&self) {
+        self.0.kept.close();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -104,13 +117,13 @@ impl Caller {
     where
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
-        let Inner { admission, counters, shutdown, .. } = &*self.0;
+        let Inner { admission, kept, counters, shutdown, .. } = &*self.0;
         let (request, body_failure) = request::prepare(request)?;
         let deadline = started + plugin.limits().deadline;
-        let permit = tokio::select! {
+        let (permit, instance) = tokio::select! {
             biased;
+            admitted = admission.enter(&plugin, kept, deadline) => admitted?,
             () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
-            permit = admission.enter(&plugin, deadline) => permit?,
         };
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
         let scope = Scope::new(info, Arc::clone(plugin.grants()));
@@ -124,10 +137,12 @@ impl Caller {
             head,
             sent: watched,
             usage: Arc::clone(&usage),
+            instance,
         });
         let run = Running::new(Parts {
             guest,
             permit,
+            kept: Arc::clone(kept),
             scope,
             plugin,
             usage,

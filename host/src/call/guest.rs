@@ -1,5 +1,6 @@
-//! The future that is a guest's whole life: it owns the Store, makes the instance, and runs the handler.
+//! The future that is a call of a guest: it owns the Store, makes the instance or takes one that rested, and runs the handler.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,16 +11,17 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p3::Request;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
 use super::output::GuestOutput;
 use crate::engine::{CallState, Limiter};
 use crate::lease::Scope;
-use crate::plugin::{Handler, Plugin};
+use crate::plugin::{Handler, Limits, Plugin};
 
-/// The guest's life. It ends with `Ok` when the handler and everything it started have returned. Dropping it drops the Store.
-pub(super) type Guest = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
+/// The guest's call. It ends with `Ok` when the handler and everything it started have returned, and gives the instance back if that may
+/// serve another call. Dropping it drops the Store.
+pub(super) type Guest = Pin<Box<dyn Future<Output = wasmtime::Result<Option<Instance>>> + Send>>;
 
 /// What the handler answers: a response whose body comes while the guest runs on, or the error code it chose.
 pub(super) type Head = Result<http::Response<WasiBody>, String>;
@@ -70,6 +72,30 @@ pub(super) struct Start {
     /// Resolves when the answer's last byte is handed over; only 0.3 handlers can see it.
     pub(super) sent: oneshot::Receiver<()>,
     pub(super) usage: Arc<Usage>,
+    /// One that has served calls of this plugin and rested since; otherwise a new one is made.
+    pub(super) instance: Option<Instance>,
+}
+
+/// An instance in its Store, between two calls or in one.
+pub(super) struct Instance {
+    store: Store<CallState>,
+    exports: Option<Exports>,
+    /// How many calls it has begun to serve.
+    calls: u32,
+    /// Where the account of the running call is written.
+    usage: Option<Arc<Usage>>,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
+
+/// What an instance exports, for the next call.
+enum Exports {
+    V02(Proxy),
+    V03(Service),
 }
 
 /// A guest that has not begun: nothing is made before the first poll.
@@ -80,10 +106,11 @@ pub(super) fn start(start: Start) -> Guest {
     }
 }
 
-async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<()> {
-    let Start { plugin, scope, request, head, usage, .. } = start;
-    let mut life = Life::new(handler.engine(), plugin, scope, usage)?;
-    let store = &mut life.store;
+async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
+    let Start { plugin, scope, request, head, usage, instance, .. } = start;
+    let reuse = plugin.limits().reuse;
+    let mut instance = Instance::begin(instance, handler.engine(), plugin, scope, usage)?;
+    let store = &mut instance.store;
     let scheme = match request.uri().scheme_str() {
         Some("https") => Scheme::Https,
         _ => Scheme::Http,
@@ -94,23 +121,32 @@ async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<
         // The call may have ended in the meantime, and then nobody wants it.
         let _unwanted = head.send(answer.map_err(|code| format!("{code:?}")));
     })?;
-    let proxy: Proxy = handler.instantiate_async(&mut *store).await?;
-    returned(proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await)
+    let proxy = match instance.exports.take() {
+        Some(Exports::V02(proxy)) => proxy,
+        _ => handler.instantiate_async(&mut *store).await?,
+    };
+    let returned = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await;
+    instance.end(returned, Exports::V02(proxy), reuse)
 }
 
-async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Result<()> {
-    let Start { plugin, scope, request, head, sent, usage } = start;
-    let mut life = Life::new(handler.engine(), plugin, scope, usage)?;
-    let store = &mut life.store;
+async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
+    let Start { plugin, scope, request, head, sent, usage, instance } = start;
+    let reuse = plugin.limits().reuse;
+    let mut instance = Instance::begin(instance, handler.engine(), plugin, scope, usage)?;
+    let store = &mut instance.store;
     let (request, _body_read) = {
         let state = store.data_mut().http();
         Request::from_http(state.hooks, request)
     };
     let sent = async move { sent.await.map_err(|_| Error::ConnectionTerminated) };
-    let service = handler.instantiate_async(&mut *store).await?;
+    let service = match instance.exports.take() {
+        Some(Exports::V03(service)) => service,
+        _ => handler.instantiate_async(&mut *store).await?,
+    };
+    let handle = &service;
     let ran = store
         .run_concurrent(async move |accessor| {
-            let answer = match service.handle(accessor, request).await? {
+            let answer = match handle.handle(accessor, request).await? {
                 Ok(response) => Ok(accessor.with(|mut access| response.into_http(&mut access, sent))?),
                 Err(code) => Err(format!("{code:?}")),
             };
@@ -120,50 +156,89 @@ async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Resul
             Ok(())
         })
         .await;
-    returned(ran.and_then(|ran: wasmtime::Result<()>| ran))
+    instance.end(ran.and_then(|ran: wasmtime::Result<()>| ran), Exports::V03(service), reuse)
 }
 
-/// `exit(0)` is a way to return.
-fn returned(result: wasmtime::Result<()>) -> wasmtime::Result<()> {
-    result.or_else(|error| match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(0)) => Ok(()),
-        _ => Err(error),
-    })
-}
-
-/// The Store, and the account of it that outlives it.
-struct Life {
-    store: Store<CallState>,
-    usage: Arc<Usage>,
-}
-
-impl Life {
-    fn new(engine: &wasmtime::Engine, plugin: Arc<Plugin>, scope: Arc<Scope>, usage: Arc<Usage>) -> wasmtime::Result<Self> {
+impl Instance {
+    /// Begins a call, in an instance that rested or in a new Store. Everything that a call has to itself is made anew in either.
+    fn begin(
+        rested: Option<Self>,
+        engine: &wasmtime::Engine,
+        plugin: Arc<Plugin>,
+        scope: Arc<Scope>,
+        usage: Arc<Usage>,
+    ) -> wasmtime::Result<Self> {
+        let Limits { fuel, memory, .. } = *plugin.limits();
         let request_id = Arc::clone(&scope.call().request_id);
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestOutput::new(Arc::clone(&plugin), Arc::clone(&request_id), "stdout"));
-        wasi.stderr(GuestOutput::new(Arc::clone(&plugin), request_id, "stderr"));
-        wasi.max_random_size(RANDOM_BYTES);
-        let limits = plugin.limits();
-        let mut store = Store::new(engine, CallState::new(wasi.build(), scope, Limiter::new(limits.memory)));
-        store.limiter(|state| state.limiter());
-        store.set_fuel(limits.fuel)?;
-        store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
-        store.epoch_deadline_async_yield_and_update(1);
-        store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
-        store.set_max_component_handles(MAX_COMPONENT_HANDLES);
-        Ok(Self { store, usage })
+        let wasi = move || wasi(plugin, request_id);
+        let mut instance = match rested {
+            Some(mut rested) => {
+                rested.store.data_mut().renew(wasi, scope);
+                rested
+            }
+            None => {
+                let mut store = Store::new(engine, CallState::new(wasi, scope, Limiter::new(memory)));
+                store.limiter(|state| state.limiter());
+                store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
+                store.epoch_deadline_async_yield_and_update(1);
+                store.set_max_component_handles(MAX_COMPONENT_HANDLES);
+                Self { store, exports: None, calls: 0, usage: None }
+            }
+        };
+        instance.calls += 1;
+        instance.usage = Some(usage);
+        instance.store.set_fuel(fuel)?;
+        instance.store.set_epoch_deadline(1);
+        instance.store.set_hostcall_fuel(HOSTCALL_BYTES);
+        Ok(instance)
     }
-}
 
-impl Drop for Life {
-    fn drop(&mut self) {
+    /// Ends the call. Gives the instance back when it may serve another one: up to `reuse`, and only after a clean return that left nothing
+    /// behind. `exit(0)` is a way to return as well, but nobody can call after it.
+    fn end(mut self, returned: wasmtime::Result<()>, exports: Exports, reuse: u32) -> wasmtime::Result<Option<Self>> {
+        if let Err(error) = returned {
+            return match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(0)) => Ok(None),
+                _ => Err(error),
+            };
+        }
+        if self.calls >= reuse || !self.is_at_rest(matches!(exports, Exports::V03(_))) {
+            return Ok(None);
+        }
+        self.account();
+        self.exports = Some(exports);
+        Ok(Some(self))
+    }
+
+    /// Whether nothing of the call is left: no handle, no task, no memory that was refused.
+    fn is_at_rest(&mut self, concurrent: bool) -> bool {
+        let tasks = if concurrent { self.store.concurrent_state_table_size() } else { 0 };
+        let state = self.store.data_mut();
+        tasks == 0 && !state.limiter().refused() && state.rest()
+    }
+
+    /// Writes the account of the call that it serves, if there is one.
+    fn account(&mut self) {
+        let Some(usage) = self.usage.take() else { return };
         // Fails only when fuel is off, and it is on.
         let fuel_left = self.store.get_fuel().unwrap_or_default();
-        self.usage.fuel_left.store(fuel_left, Ordering::Relaxed);
+        usage.fuel_left.store(fuel_left, Ordering::Relaxed);
         let limiter = self.store.data_mut().limiter();
-        self.usage.memory_peak.store(limiter.peak_bytes() as u64, Ordering::Relaxed);
-        self.usage.refused_memory.store(limiter.refused(), Ordering::Relaxed);
+        usage.memory_peak.store(limiter.peak_bytes() as u64, Ordering::Relaxed);
+        usage.refused_memory.store(limiter.refused(), Ordering::Relaxed);
     }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.account();
+    }
+}
+
+fn wasi(plugin: Arc<Plugin>, request_id: Arc<str>) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(GuestOutput::new(Arc::clone(&plugin), Arc::clone(&request_id), "stdout"));
+    wasi.stderr(GuestOutput::new(plugin, request_id, "stderr"));
+    wasi.max_random_size(RANDOM_BYTES);
+    wasi.build()
 }

@@ -1,7 +1,7 @@
 //! Calls: one request, one Store, one instance, and one teardown whatever ends it.
 //!
 //! In the order data flows: [`Caller::call`] waits at [`Admission`]; `request` turns the HTTP request into the guest's; `guest` is the
-//! future that owns the Store; `running` drives it under the deadline and tears it down; `answer` makes the response; [`CallBody`] is
+//! future that owns the Store, a new one or one of `kept`; `running` drives it under the deadline and tears it down; `answer` makes the response; [`CallBody`] is
 //! its body.
 //!
 //! The guest runs in the request's own task until the answer is there. Only an answer that is not complete by then, or a handler that
@@ -13,6 +13,7 @@ mod body;
 mod caller;
 mod error;
 mod guest;
+mod kept;
 mod outcome;
 mod output;
 mod request;
@@ -20,7 +21,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-pub use admission::{Admission, Permit};
+pub use admission::Admission;
 pub use body::{AnswerAborted, CallBody};
 pub use caller::{CallMeta, Caller};
 pub use error::{CallError, OverloadLimit, RequestBodyError};

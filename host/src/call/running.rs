@@ -10,9 +10,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-use super::guest::{Guest, Usage};
+use super::admission::Permit;
+use super::guest::{Guest, Instance, Usage};
+use super::kept::Kept;
 use super::request::BodyFailure;
-use super::{CallError, Counters, Outcome, OverloadLimit, Permit};
+use super::{CallError, Counters, Outcome, OverloadLimit};
 use crate::lease::{End, Scope};
 use crate::plugin::Plugin;
 
@@ -20,6 +22,7 @@ use crate::plugin::Plugin;
 pub(super) struct Running {
     guest: Option<Guest>,
     permit: Option<Permit>,
+    kept: Arc<Kept>,
     scope: Arc<Scope>,
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
@@ -38,6 +41,7 @@ pub(super) struct Running {
 pub(super) struct Parts {
     pub(super) guest: Guest,
     pub(super) permit: Permit,
+    pub(super) kept: Arc<Kept>,
     pub(super) scope: Arc<Scope>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) usage: Arc<Usage>,
@@ -50,11 +54,12 @@ pub(super) struct Parts {
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { guest, permit, scope, plugin, usage, counters, sent, body_failure, started, shutdown } = parts;
+        let Parts { guest, permit, kept, scope, plugin, usage, counters, sent, body_failure, started, shutdown } = parts;
         counters.started();
         Self {
             guest: Some(guest),
             permit: Some(permit),
+            kept,
             scope,
             plugin,
             usage,
@@ -164,8 +169,8 @@ impl Running {
         // The guest is dropped after a panic and never polled again, so nothing sees what the panic left behind.
         match catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Ok(()),
-            Ok(Poll::Ready(Ok(()))) => {
-                self.release(End::Returned);
+            Ok(Poll::Ready(Ok(instance))) => {
+                self.release(End::Returned, instance);
                 Ok(())
             }
             Ok(Poll::Ready(Err(error))) => Err(classify(&error, &self.usage)),
@@ -197,12 +202,13 @@ impl Running {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.release(outcome.end());
+        self.release(outcome.end(), None);
         self.record(outcome, error);
     }
 
-    /// Gives everything back that the guest held: leases first, so that nothing is acquired while the Store is being dropped.
-    fn release(&mut self, end: End) {
+    /// Gives everything back that the guest held: leases first, so that nothing is acquired while the Store is being dropped. An instance
+    /// that may serve another call is kept, with its place.
+    fn release(&mut self, end: End, instance: Option<Instance>) {
         self.scope.end(end);
         if let Some(guest) = self.guest.take()
             && catch_unwind(AssertUnwindSafe(|| drop(guest))).is_err()
@@ -210,7 +216,9 @@ impl Running {
             tracing::error!(target: "wharf::call", plugin = %self.plugin.name(), "dropping a Store panicked");
         }
         // After the Store, whose memory it stands for.
-        drop(self.permit.take());
+        if let (Some(permit), Some(instance)) = (self.permit.take(), instance) {
+            self.kept.put(&self.plugin, instance, permit.host);
+        }
     }
 
     fn record(&self, outcome: Outcome, error: Option<&CallError>) {

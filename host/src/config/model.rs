@@ -147,6 +147,8 @@ pub struct Plugin {
     pub routes: Vec<Route>,
     /// What one call, and all calls together, may use.
     pub limits: Limits,
+    /// Calls that one instance serves, one after the other. 1 to 10,000; default 1, a fresh instance for every call.
+    pub reuse: u32,
     /// The databases it may use; none other exists for it.
     pub databases: Vec<Grant>,
 }

@@ -12,6 +12,11 @@ use super::{
 };
 use crate::driver::settings::Access;
 
+/// A fresh instance for every call.
+const FRESH: u32 = 1;
+/// Calls that one instance may serve at most: what a handler's own memory gathers from call to call must end some time.
+const MAX_REUSE: u32 = 10_000;
+
 /// Reads all plugins. `databases` is `None` when there is no telling which there are.
 pub(super) fn read(root: &mut Table<'_>, databases: Option<&[Draft<'_>]>) -> Vec<Plugin> {
     let context = root.context;
@@ -80,6 +85,7 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
     }
     let routes = routes::read(&mut table, name);
     let limits = table.table("limits").map_or_else(Limits::default, read_limits);
+    let reuse = table.table("instances").map_or(FRESH, read_instances);
     let databases = read_grants(&mut table, name, databases);
     table.finish();
     Plugin {
@@ -91,8 +97,15 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
         source: source.map(|source| source.value),
         routes,
         limits,
+        reuse,
         databases,
     }
+}
+
+fn read_instances(mut table: Table<'_>) -> u32 {
+    let reuse = table.number("reuse", FRESH, 1, MAX_REUSE).value;
+    table.finish();
+    reuse
 }
 
 impl Default for Limits {

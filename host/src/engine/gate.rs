@@ -45,11 +45,20 @@ impl Gate {
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; no capacity is lost.
     pub async fn enter(&self, deadline: Instant) -> Result<GatePermit, GateError> {
+        self.enter_with(deadline, || ()).await
+    }
+
+    /// As [`Gate::enter`]; `make_room` is called once before a wait, when the caller counts as waiting already.
+    ///
+    /// # Errors
+    /// As for [`Gate::enter`].
+    pub async fn enter_with(&self, deadline: Instant, make_room: impl FnOnce()) -> Result<GatePermit, GateError> {
         // A free place means that nobody waits: the semaphore hands places that come free to its queue first.
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(GatePermit(permit));
         }
         let _queued = self.queue()?;
+        make_room();
         match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(GatePermit(permit)),
             // The semaphore is never closed, so the inner error does not happen.

@@ -6,6 +6,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::{p2, p3};
@@ -37,11 +38,17 @@ pub(super) fn concurrent(engine: &Engine) -> Result<Linker<CallState>> {
 }
 
 fn wasi_02(linker: &mut Linker<CallState>) -> Result<()> {
-    use p2::bindings::{cli, filesystem, random};
-    // Brings io, the clocks, `random/random` and the three standard streams.
-    p2::add_to_linker_proxy_interfaces_async(linker)?;
+    use p2::bindings::{cli, clocks, filesystem, random};
+    // Not by `p2::add_to_linker_proxy_interfaces_async`, whose streams would have the whole context of WASI made for each call.
+    wasmtime_wasi_io::add_to_linker_async(linker)?;
+    clocks::wall_clock::add_to_linker::<CallState, WasiClocks>(linker, CallState::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<CallState, WasiClocks>(linker, CallState::clocks)?;
+    random::random::add_to_linker::<CallState, WasiRandom>(linker, CallState::random)?;
     random::insecure::add_to_linker::<CallState, WasiRandom>(linker, CallState::random)?;
     random::insecure_seed::add_to_linker::<CallState, WasiRandom>(linker, CallState::random)?;
+    cli::stdin::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;
+    cli::stdout::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;
+    cli::stderr::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;
     cli::exit::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;
     cli::environment::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;
     cli::terminal_input::add_to_linker::<CallState, WasiCli>(linker, CallState::cli)?;

@@ -1,10 +1,12 @@
 //! The state of one Store: what the host's interfaces reach while a handler runs.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_io::IoView;
 
 use super::Limiter;
 use crate::interface::{HasSql, SqlView};
@@ -19,9 +21,13 @@ const BODY_CHUNK_BYTES: usize = 64 << 10;
 /// Writes to an answer that are buffered before the handler waits; with 4 KiB a blocking write, 64 KiB go without waiting.
 const BODY_BUFFER_CHUNKS: usize = 15;
 
+/// Makes the context of WASI, of which most handlers only want a clock, and many nothing.
+type MakeWasi = Box<dyn FnOnce() -> WasiCtx + Send>;
+
 /// The state of one Store.
 pub struct CallState {
-    wasi: WasiCtx,
+    /// Made when it is first asked for: it seeds generators of random numbers, which costs more than many a handler.
+    wasi: LazyCell<WasiCtx, MakeWasi>,
     http: WasiHttpCtx,
     hooks: Hooks,
     table: ResourceTable,
@@ -36,14 +42,27 @@ impl std::fmt::Debug for CallState {
 }
 
 impl CallState {
-    /// The state for one call.
+    /// The state for one call. `wasi` is called when the handler first uses something of WASI besides streams and HTTP.
     #[must_use]
-    pub fn new(wasi: WasiCtx, scope: Arc<Scope>, limiter: Limiter) -> Self {
+    pub fn new(wasi: impl FnOnce() -> WasiCtx + Send + 'static, scope: Arc<Scope>, limiter: Limiter) -> Self {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_BYTES);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { wasi, http, hooks: Hooks, table, scope, limiter }
+        Self { wasi: LazyCell::new(Box::new(wasi)), http, hooks: Hooks, table, scope, limiter }
+    }
+
+    /// Forgets the call that has ended, whose last printed line is written by then; whether the handler has left no handle behind. Memory and
+    /// its limit stay, as the instance does.
+    pub fn rest(&mut self) -> bool {
+        self.wasi = LazyCell::new(Box::new(|| WasiCtx::builder().build()));
+        self.table.is_empty()
+    }
+
+    /// Makes the state of an instance that rested that of its next call.
+    pub fn renew(&mut self, wasi: impl FnOnce() -> WasiCtx + Send + 'static, scope: Arc<Scope>) {
+        self.wasi = LazyCell::new(Box::new(wasi));
+        self.scope = scope;
     }
 
     /// The bounds on memory and tables.
@@ -55,7 +74,13 @@ impl CallState {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: LazyCell::force_mut(&mut self.wasi), table: &mut self.table }
+    }
+}
+
+impl IoView for CallState {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 }
 

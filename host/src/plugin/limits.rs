@@ -15,6 +15,9 @@ pub struct Limits {
     pub max_concurrency: usize,
     /// Calls that wait for one of those places; more are refused with `Overloaded`.
     pub max_waiting: usize,
+    /// Calls that one instance serves, one after the other; 1 means a fresh instance for every call. A call that ends in any other way than
+    /// by a clean return, or leaves a handle behind, is the last of its instance.
+    pub reuse: u32,
     /// How long a client may take nothing of a streamed answer; beyond it the call ends with `ReaderStalled`.
     pub body_stall_timeout: Duration,
     /// Bytes of one printed line; the rest is cut and the line marked.
@@ -31,6 +34,7 @@ impl Default for Limits {
             memory: 64 << 20,
             max_concurrency: 64,
             max_waiting: 64,
+            reuse: 1,
             body_stall_timeout: Duration::from_secs(10),
             log_line_bytes: 4 << 10,
             log_lines_per_second: 100,

@@ -33,8 +33,12 @@ impl RequestId {
             | (((random >> 64) & 0xfff) << 64)
             | (0b10 << 62)
             | (random & ((1 << 62) - 1));
-        let hex = format!("{bits:032x}");
-        Self(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into())
+        let mut digits = bits.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let text: [u8; 36] = std::array::from_fn(|place| match place {
+            8 | 13 | 18 | 23 => b'-',
+            _ => b"0123456789abcdef"[usize::from(digits.next().unwrap_or_default())],
+        });
+        Self(String::from_utf8_lossy(&text).into())
     }
 
     /// The client's where it is good, otherwise a new one, which then replaces the client's in `headers`.

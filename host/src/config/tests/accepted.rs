@@ -25,6 +25,7 @@ fn what_is_left_out_has_the_documented_default() {
     let plugin = &config.plugins[0];
     assert_eq!(plugin.component, folder.path().join("p.wasm"));
     assert_eq!(plugin.limits.deadline, Duration::from_secs(15));
+    assert_eq!(plugin.reuse, 1);
     assert!(plugin.databases.is_empty());
 }
 
@@ -50,6 +51,7 @@ connect = "lazy"
 source = "crate"
 routes = ["/patients", "/patients/{*rest}", "GET /report/{*rest}"]
 limits = { fuel = 1_000_000_000, deadline = "15s", memory = "64MiB" }
+instances = { reuse = 10_000 }
 databases.clinic = { access = "read-only", url = "${CLINIC_READER_URL:-sqlite://./clinic.db}" }
 "#,
     );

@@ -535,3 +535,44 @@ databases.clinic = {{ access = "read-write", {others} }}
     let above = refused(&with("reserved_connections = 3, max_connections = 2", "max_rows = 1"));
     assert!(above.contains("above the grant's `max_connections` (2)"), "{above}");
 }
+
+#[test]
+fn an_instance_serves_a_bounded_number_of_calls() {
+    let text = r##"
+[plugins.p]
+component = "p.wasm"
+routes = ["/p"]
+instances = { reuse = 0 }
+[plugins.q]
+component = "q.wasm"
+routes = ["/q"]
+instances = { reuse = 10_001, idle = "1s" }
+"##;
+    insta::assert_snapshot!(refused(text), @r#"
+error: `reuse` is out of range
+ --> wharf.toml:5:23
+  |
+5 | instances = { reuse = 0 }
+  |                       ^
+  |
+  = help: allowed: 1 to 10000
+
+error: `reuse` is out of range
+ --> wharf.toml:9:23
+  |
+9 | instances = { reuse = 10_001, idle = "1s" }
+  |                       ^^^^^^
+  |
+  = help: allowed: 1 to 10000
+
+error: unknown key `idle`
+ --> wharf.toml:9:31
+  |
+9 | instances = { reuse = 10_001, idle = "1s" }
+  |                               ^^^^
+  |
+  = help: known keys: `reuse`
+
+wharf.toml: 3 errors
+"#);
+}

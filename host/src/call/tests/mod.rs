@@ -1,5 +1,7 @@
 //! Every way a call can end, with handlers written by hand. Handlers that answer are compiled from Rust by the integration tests.
 
+mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +44,19 @@ impl Host {
                     (export "response-outparam" (type (sub resource)))))
                 (alias export $types "incoming-request" (type $request))
                 (alias export $types "response-outparam" (type $outparam))
+                (core func $drop_request (canon resource.drop $request))
+                (core func $drop_outparam (canon resource.drop $outparam))
                 (core module $module
+                    (import "handles" "drop-request" (func $drop_request (param i32)))
+                    (import "handles" "drop-outparam" (func $drop_outparam (param i32)))
                     (memory 1)
+                    (global $calls (mut i32) (i32.const 0))
                     (func $recurse (param i64) (result i64) (i64.add (call $recurse (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))
                     (func (export "handle") (param i32 i32) {body}))
-                (core instance $instance (instantiate $module))
+                (core instance $handles
+                    (export "drop-request" (func $drop_request))
+                    (export "drop-outparam" (func $drop_outparam)))
+                (core instance $instance (instantiate $module (with "handles" (instance $handles))))
                 (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
                     (canon lift (core func $instance "handle")))
                 (instance $handler (export "handle" (func $handle)))
@@ -181,6 +191,7 @@ fn running(host: &Host, guest: Guest, failure: BodyFailure) -> Running {
     Running::new(Parts {
         guest,
         permit: super::admission::Permit::of(permit, own),
+        kept: Arc::clone(host.caller.kept()),
         scope: Scope::new(info, Arc::new(Grants::default())),
         usage: Arc::new(Usage::new(plugin.limits().fuel)),
         plugin,
@@ -226,7 +237,7 @@ async fn a_request_body_that_fails_ends_the_call_before_its_answer() {
 #[tokio::test]
 async fn a_guest_that_returned_gives_everything_back_before_its_answer_is_sent() {
     let host = Host::new();
-    let mut run = running(&host, Box::pin(async { Ok(()) }), BodyFailure::default());
+    let mut run = running(&host, Box::pin(async { Ok(None) }), BodyFailure::default());
     run.drive(std::future::ready(())).await.unwrap();
     assert!(run.guest_returned());
     assert_eq!((host.engines.gate().running(), host.caller.counters().running()), (0, 1));
