@@ -1,5 +1,6 @@
 //! The routes of a WASI 0.3 handler.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -27,7 +28,12 @@ impl Router {
     /// # Panics
     /// When the path does not parse, contradicts another, or has a handler for this method already.
     #[must_use]
-    pub fn route(mut self, method: Method, path: &str, handler: impl AsyncFn(&Request) -> Result<Response> + 'static) -> Self {
+    pub fn route(
+        mut self,
+        method: Method,
+        path: impl Into<Cow<'static, str>>,
+        handler: impl AsyncFn(&Request) -> Result<Response> + 'static,
+    ) -> Self {
         self.routes.add(method, path, boxed(handler));
         self
     }
@@ -57,7 +63,7 @@ macro_rules! shorthands {
         impl Router {$(
             #[doc = concat!("Adds a route for ", $text, "; see [`Router::route`].")]
             #[must_use]
-            pub fn $name(self, path: &str, handler: impl AsyncFn(&Request) -> Result<Response> + 'static) -> Self {
+            pub fn $name(self, path: impl Into<Cow<'static, str>>, handler: impl AsyncFn(&Request) -> Result<Response> + 'static) -> Self {
                 self.route(Method::$method, path, handler)
             }
         )*}

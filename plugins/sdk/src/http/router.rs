@@ -1,5 +1,7 @@
 //! The routes of a WASI 0.2 handler.
 
+use std::borrow::Cow;
+
 use crate::error::Result;
 use crate::http::{BodyStream, Method, Request, Response, Routes};
 
@@ -28,7 +30,7 @@ impl Router {
     pub fn route(
         mut self,
         method: Method,
-        path: &str,
+        path: impl Into<Cow<'static, str>>,
         handler: impl Fn(&Request) -> Result<Response<BodyStream>> + 'static,
     ) -> Self {
         self.routes.add(method, path, Box::new(handler));
@@ -48,7 +50,7 @@ macro_rules! shorthands {
         impl Router {$(
             #[doc = concat!("Adds a route for ", $text, "; see [`Router::route`].")]
             #[must_use]
-            pub fn $name(self, path: &str, handler: impl Fn(&Request) -> Result<Response<BodyStream>> + 'static) -> Self {
+            pub fn $name(self, path: impl Into<Cow<'static, str>>, handler: impl Fn(&Request) -> Result<Response<BodyStream>> + 'static) -> Self {
                 self.route(Method::$method, path, handler)
             }
         )*}
