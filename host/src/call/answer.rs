@@ -158,27 +158,30 @@ impl Stream {
             }
         });
         let frame = match frame.await? {
-            Ok(None) => return Ok(None),
-            Ok(Some(frame)) => frame.map_err(|error| error.to_string()),
+            Ok(frame) => frame,
             Err(gone) => {
                 self.taken(Err(gone))?;
-                return Ok(None);
+                // Only the handler has not said yet that this was all.
+                self.run.drive(self.body.frame()).await?
             }
         };
-        let frame = frame.and_then(|frame| self.length.count(&frame).map(|()| frame));
-        match frame {
+        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame.map_err(|error| error.to_string());
+        match frame.and_then(|frame| self.length.count(&frame).map(|()| frame)) {
             Ok(frame) => Ok(Some(frame)),
             Err(detail) => Err(self.run.end(CallError::InvalidResponse { detail })),
         }
     }
 
     fn taken(&mut self, taken: Result<(), NotTaken>) -> Result<(), CallError> {
-        taken.map_err(|reason| {
-            self.run.end(match reason {
-                NotTaken::Gone => CallError::ClientGone,
-                NotTaken::Stalled => CallError::ReaderStalled,
-            })
-        })
+        let error = match taken {
+            Ok(()) => return Ok(()),
+            // hyper lets go of a body as soon as it has as many bytes as were announced.
+            Err(NotTaken::Gone) if self.length.said.is_some_and(|said| self.sender.taken() >= said) => return Ok(()),
+            Err(NotTaken::Gone) => CallError::ClientGone,
+            Err(NotTaken::Stalled) => CallError::ReaderStalled,
+        };
+        Err(self.run.end(error))
     }
 }
 

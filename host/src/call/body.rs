@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,14 +34,22 @@ pub struct CallBody {
 #[derive(Debug)]
 struct Rest {
     frames: mpsc::Receiver<Frame<Bytes>>,
-    ending: Arc<OnceLock<Result<(), AnswerAborted>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the two ends tell each other besides frames.
+#[derive(Debug, Default)]
+struct Shared {
+    ending: OnceLock<Result<(), AnswerAborted>>,
+    /// Bytes that the reader has been given.
+    taken: AtomicU64,
 }
 
 /// The end of a streamed body that the call's task holds. At most one frame waits in it.
 #[derive(Debug)]
 pub(super) struct BodySender {
     frames: mpsc::Sender<Frame<Bytes>>,
-    ending: Arc<OnceLock<Result<(), AnswerAborted>>>,
+    shared: Arc<Shared>,
 }
 
 /// Why a frame was not taken.
@@ -59,9 +68,9 @@ impl CallBody {
     /// A body of which only the first frames are there.
     pub(super) fn streamed(first: VecDeque<Frame<Bytes>>) -> (Self, BodySender) {
         let (sender, frames) = mpsc::channel(1);
-        let ending = Arc::new(OnceLock::new());
-        let rest = Rest { frames, ending: Arc::clone(&ending) };
-        (Self { ready: first, rest: Some(rest) }, BodySender { frames: sender, ending })
+        let shared = Arc::new(Shared::default());
+        let rest = Rest { frames, shared: Arc::clone(&shared) };
+        (Self { ready: first, rest: Some(rest) }, BodySender { frames: sender, shared })
     }
 }
 
@@ -89,10 +98,15 @@ impl BodySender {
         self.frames.closed().await;
     }
 
+    /// Bytes that the reader has been given, whether it is still there or not.
+    pub(super) fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::Relaxed)
+    }
+
     /// Ends the body. One that is dropped without this is aborted too.
     pub(super) fn end(self, ending: Result<(), AnswerAborted>) {
         // Said before the channel closes, which happens when self is dropped: the body looks here when it sees that.
-        let _first = self.ending.set(ending);
+        let _first = self.shared.ending.set(ending);
     }
 }
 
@@ -101,16 +115,21 @@ impl Body for CallBody {
     type Error = AnswerAborted;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerAborted>>> {
-        if let Some(frame) = self.ready.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
-        match ready!(rest.frames.poll_recv(cx)) {
-            Some(frame) => Poll::Ready(Some(Ok(frame))),
+        let this = &mut *self;
+        let Some(rest) = this.rest.as_mut() else { return Poll::Ready(this.ready.pop_front().map(Ok)) };
+        let frame = match this.ready.pop_front() {
+            Some(frame) => Some(frame),
+            None => ready!(rest.frames.poll_recv(cx)),
+        };
+        match frame {
+            Some(frame) => {
+                rest.shared.taken.fetch_add(frame.data_ref().map_or(0, |data| data.len() as u64), Ordering::Relaxed);
+                Poll::Ready(Some(Ok(frame)))
+            }
             None => {
                 // Without an ending the task itself is gone, which only a stopping runtime does.
-                let ending = rest.ending.get().copied().unwrap_or(Err(AnswerAborted { outcome: Outcome::ShuttingDown }));
-                self.rest = None;
+                let ending = rest.shared.ending.get().copied().unwrap_or(Err(AnswerAborted { outcome: Outcome::ShuttingDown }));
+                this.rest = None;
                 Poll::Ready(ending.err().map(Err))
             }
         }
@@ -183,5 +202,19 @@ mod tests {
         drop(body);
         sender.gone().await;
         assert_eq!(sender.send(frame("b"), STALL).await, Err(NotTaken::Gone));
+        assert_eq!(sender.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_took_is_known_when_it_is_gone() {
+        let (mut body, sender) = CallBody::streamed([frame("ab")].into());
+        sender.send(frame("cde"), STALL).await.unwrap();
+        for expected in [2, 5] {
+            body.frame().await.unwrap().unwrap();
+            assert_eq!(sender.taken(), expected);
+        }
+        sender.send(frame("f"), STALL).await.unwrap();
+        drop(body);
+        assert_eq!(sender.taken(), 5);
     }
 }
