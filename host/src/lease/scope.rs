@@ -188,8 +188,9 @@ impl Scope {
         let borrower = Borrower { plugin: Arc::clone(plugin), request_id: Arc::clone(request_id) };
         let hold = tokio::select! {
             biased;
-            () = self.over.cancelled() => return Err(self.over_error()),
+            // First, since mostly it need not wait, and then nobody need listen for the end; that is looked at below.
             hold = database.acquire(*id, borrower, *deadline) => hold.map_err(Error::Acquire)?,
+            () = self.over.cancelled() => return Err(self.over_error()),
         };
         let lease = Arc::new(Lease::new(hold, counted));
         let mut leases = self.leases();

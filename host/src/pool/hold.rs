@@ -61,6 +61,19 @@ impl Hold {
         self.send(Work::Run(via, operation), until).await
     }
 
+    /// Runs the only operation that the connection is lent for: unless it leaves a transaction open, the connection is given back with the
+    /// answer, and this can do nothing more.
+    ///
+    /// # Bounds
+    /// As for [`Hold::run`].
+    /// # Errors
+    /// As for [`Hold::run`].
+    /// # Cancellation
+    /// As for [`Hold::run`].
+    pub async fn run_last(&self, via: Via, operation: Operation, until: Until) -> Result<Answer, OperationError> {
+        self.send(Work::RunLast(via, operation), until).await
+    }
+
     /// One round trip to the database; when it fails, the connection is discarded.
     pub(super) async fn test(&self, until: Until) -> Result<(), OperationError> {
         self.send(Work::Test, until).await.map(drop)
@@ -104,6 +117,10 @@ impl Hold {
 
     /// Takes the connection back although handles to it exist still; their operations fail from now on. Does not wait.
     pub fn release(&self, why: Ended) {
+        // The slot knows already, and would only be woken.
+        if self.tenancy.ended.get().is_some() {
+            return;
+        }
         self.notify(Notice::Released { generation: self.tenancy.generation, why });
     }
 

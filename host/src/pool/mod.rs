@@ -5,6 +5,7 @@
 //! [`Database::acquire`] → queue → [`Hold`] → commands to the slot's task; giving back is a notice that the `Drop` of the `Hold`
 //! sends. The slot takes the connection back, proves it clean, and only then counts it as free.
 
+mod alarm;
 mod capacity;
 mod close;
 mod control;

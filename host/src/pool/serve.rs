@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -122,7 +122,7 @@ impl Owner {
             biased;
             Some(notice) = self.inbox.notices.recv() => Next::Notice(notice),
             Some(command) = self.inbox.commands.recv() => Next::Command(command),
-            () = sleep_until(idle.min(whole)) => Next::Expired(why),
+            () = self.alarm.at(idle.min(whole)) => Next::Expired(why),
         }
     }
 
@@ -173,9 +173,10 @@ impl Owner {
         if answer.is_closed() {
             return None;
         }
-        let (via, operation) = match work {
+        let (via, operation, is_last) = match work {
             Work::Test => return self.test(lease, until, answer).await,
-            Work::Run(via, operation) => (via, operation),
+            Work::Run(via, operation) => (via, operation, false),
+            Work::RunLast(via, operation) => (via, operation, true),
         };
         if let Err(error) = lease.may(via, &operation) {
             let _ = answer.send(Err(error));
@@ -202,10 +203,19 @@ impl Owner {
             Performed::Finished(result, answer) => {
                 let lost = result.as_ref().is_err_and(|failure| failure.lost);
                 let must_roll_back = lease.apply(effect, result.as_ref().err());
-                lease.tenancy.stands(if lease.transaction.is_some() { "idle in transaction" } else { "ready" }, None);
+                let is_over = is_last && !lost && !must_roll_back && lease.transaction.is_none();
+                if is_over {
+                    // Before the answer: whoever has it need not say any more that the connection is given back.
+                    lease.tenancy.end(Ended::Released);
+                } else {
+                    lease.tenancy.stands(if lease.transaction.is_some() { "idle in transaction" } else { "ready" }, None);
+                }
                 let _ = answer.send(result.map_err(OperationError::Failed));
                 if lost {
                     return Some(Left { why: Ended::Lost, rest: Rest::Broken });
+                }
+                if is_over {
+                    return Some(lease.quiet(Ended::Released));
                 }
                 // A BEGIN or COMMIT that failed may have left a transaction open (SQLite, when busy); the connection stays its holder's.
                 if must_roll_back { self.roll_back().await } else { None }
@@ -222,7 +232,7 @@ impl Owner {
         mut answer: oneshot::Sender<Result<Answer, OperationError>>,
     ) -> Option<Left> {
         let bound = until.at.min(Instant::now() + self.database.settings.bounds.reset);
-        let Self { database, inbox, connection, .. } = self;
+        let Self { database, inbox, connection, alarm, .. } = self;
         let why = tokio::select! {
             biased;
             pinged = connection.ping() => match pinged {
@@ -234,7 +244,7 @@ impl Owner {
             },
             why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => why,
             () = answer.closed() => Ended::Cancelled,
-            () = sleep_until(bound) => Ended::Lost,
+            () = alarm.at(bound) => Ended::Lost,
         };
         if why == Ended::Lost {
             database.counters.add(Counter::TestFailures);
@@ -254,7 +264,7 @@ impl Owner {
     ) -> Performed {
         let started = Instant::now();
         let committing = AtomicBool::new(matches!(operation, Operation::Commit));
-        let Self { database, slot, inbox, connection, .. } = self;
+        let Self { database, slot, inbox, connection, alarm, .. } = self;
         let session = connection.session().clone();
         let mut running = pin!(execute(connection.as_mut(), via, operation, &committing));
         let why = tokio::select! {
@@ -262,7 +272,7 @@ impl Owner {
             result = &mut running => return Performed::Finished(result, answer),
             why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => why,
             () = answer.closed() => Ended::Cancelled,
-            () = sleep_until(until.at) => Ended::TimedOut,
+            () = alarm.at(until.at) => Ended::TimedOut,
         };
         lease.tenancy.end(why);
         if why == Ended::TimedOut {

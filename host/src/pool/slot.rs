@@ -13,10 +13,13 @@ use futures::FutureExt;
 use rand::Rng;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
-use super::{Counter, Ended, OperationError, Until, Via, database::Inner, reclaim, serve::Left, state::Phase, tenancy::Tenancy};
+use super::{
+    Counter, Ended, OperationError, Until, Via, alarm::Alarm, database::Inner, reclaim, serve::Left, state::Phase,
+    tenancy::Tenancy,
+};
 use crate::{
     driver::{Answer, Connection, Failure, FailureKind, Operation, Session},
     sync::Mutex,
@@ -67,6 +70,8 @@ pub(super) enum Work {
     Test,
     /// An operation on behalf of one of the holder's handles.
     Run(Via, Operation),
+    /// The same; if it leaves nothing open, the lease ends with its answer.
+    RunLast(Via, Operation),
 }
 
 /// What a slot is told without being asked for an answer: at most once by each handle, and once by its pool.
@@ -117,7 +122,14 @@ pub(super) async fn run(
     let session = connection.session().clone();
     database.connected(&slot, session.clone());
     let lifetime = database.settings.max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
-    let mut owner = Owner { expires: Instant::now() + lifetime, database: Arc::clone(&database), slot, inbox, connection };
+    let mut owner = Owner {
+        expires: Instant::now() + lifetime,
+        database: Arc::clone(&database),
+        slot,
+        inbox,
+        connection,
+        alarm: Alarm::default(),
+    };
     // A panic of a driver costs its connection, never the place of the slot.
     let closing = match AssertUnwindSafe(owner.live()).catch_unwind().await {
         Ok(closing) => closing,
@@ -162,6 +174,7 @@ pub(super) struct Owner {
     pub(super) inbox: Inbox,
     pub(super) connection: Box<dyn Connection>,
     expires: Instant,
+    pub(super) alarm: Alarm,
 }
 
 impl Owner {
@@ -209,7 +222,7 @@ impl Owner {
                     }
                     refuse(command);
                 }
-                () = sleep_until(check) => {
+                () = self.alarm.at(check) => {
                     let expired = Instant::now() >= self.expires;
                     let taken_out = if expired { self.take_out() } else { self.database.take_out_idle(&self.slot) };
                     if taken_out {
