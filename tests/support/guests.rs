@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 #[macro_export]
 macro_rules! for_each_guest {
     ($call:ident) => {
+        $call!(counts);
+        $call!(counts_async);
         $call!(eats_memory);
         $call!(endless_body);
         $call!(hijacks);

@@ -28,6 +28,14 @@ pub(crate) const GRANT: usize = 2;
 /// How long a host may take to have everything back: the bounds of reclaim, one after the other.
 pub(crate) const RECLAIM: Duration = Duration::from_secs(11);
 
+/// Calls that an instance serves where [`REUSED`] is set.
+pub(crate) const REUSE: u32 = 100;
+
+tokio::task_local! {
+    /// Set while plugins are to be started with instances that serve several calls.
+    pub(crate) static REUSED: ();
+}
+
 /// The table that misdeeds are seen in.
 const NOTES: [&str; 3] = [
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, note text NOT NULL); INSERT INTO notes (note) VALUES ('one'), ('two'), ('three')",
@@ -129,13 +137,20 @@ impl Making {
             true => format!("access = \"read-only\"{grant}"),
             false => "access = \"read-write\"".to_owned(),
         };
+        let instances = match REUSED.try_with(|()| ()) {
+            Ok(()) => format!("instances = {{ reuse = {REUSE} }}\n"),
+            Err(_) => String::new(),
+        };
         let settings = format!("max_connections = {POOL}\nacquire_timeout = \"1s\"\n{}", self.database);
         let host = setup
             .database("main", &url, &settings)
             // Exists, and is granted to nobody here.
             .database("other", &format!("sqlite://{}", other.display()), "")
-            .guest(guest, &format!("limits = {{ {} }}\ndatabases.main = {{ {access}, max_connections = {GRANT} }}", self.limits))
-            .plugin("bystander", "probe", "databases.main = { access = \"read-write\" }")
+            .guest(
+                guest,
+                &format!("{instances}limits = {{ {} }}\ndatabases.main = {{ {access}, max_connections = {GRANT} }}", self.limits),
+            )
+            .plugin("bystander", "probe", &format!("{instances}databases.main = {{ access = \"read-write\" }}"))
             .start()
             .await;
         Bed { host, database, guest: guest.to_owned(), controls: if self.read_only { 2 } else { 1 } }

@@ -2,6 +2,7 @@
 
 mod bed;
 
+mod counts;
 mod eats_memory;
 mod endless_body;
 mod hijacks;
@@ -23,10 +24,11 @@ mod trespasses;
 mod uses_closed;
 mod waits;
 
+use counts as counts_async;
 // Their test is the matrix of faults.
 use crate::{matrix, matrix as matrix_async};
 
-/// Runs each test on SQLite, on PostgreSQL and on MariaDB.
+/// Runs each test on SQLite, on PostgreSQL and on MariaDB, and on the first two with instances that serve several calls as well.
 macro_rules! on_every_engine {
     ($($(#[$attribute:meta])* async fn $name:ident($engine:ident) $body:block)*) => {
         $($(#[$attribute])* async fn $name($engine: $crate::hostile::bed::Engine) $body)*
@@ -41,6 +43,16 @@ macro_rules! on_every_engine {
 
         mod mariadb {
             $(#[tokio::test] async fn $name() { super::$name($crate::hostile::bed::Engine::Mariadb).await })*
+        }
+
+        mod sqlite_reused {
+            use $crate::hostile::bed::{Engine, REUSED};
+            $(#[tokio::test] async fn $name() { REUSED.scope((), super::$name(Engine::Sqlite)).await })*
+        }
+
+        mod postgres_reused {
+            use $crate::hostile::bed::{Engine, REUSED};
+            $(#[tokio::test] async fn $name() { REUSED.scope((), super::$name(Engine::Postgres)).await })*
         }
     };
 }
