@@ -44,18 +44,24 @@ impl From<anyhow::Error> for Failure {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
-    let done = start_logs(output).and_then(|()| match &arguments.command {
+    let logs = match start_logs(output) {
+        Ok(logs) => logs,
+        Err(failure) => return tell(&failure, output),
+    };
+    let done = match &arguments.command {
         Command::Up(target) => up::run(&target.path, output),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
-    });
+    };
+    // Its last lines come before the last word.
+    drop(logs);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure, output),
     }
 }
 
-fn start_logs(output: &Output) -> Result<(), Failure> {
+fn start_logs(output: &Output) -> Result<logs::Logs, Failure> {
     let stderr = io::stderr();
     let format = if output.json_on(&stderr) { logs::Format::Json } else { logs::Format::Human };
     let color = if output.color_on(&stderr) { logs::Color::Always } else { logs::Color::Never };

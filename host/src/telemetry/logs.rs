@@ -1,8 +1,13 @@
 //! Where log lines go, and how they look.
 
-use std::io::IsTerminal;
+use std::{
+    io::{self, BufWriter, IsTerminal, Stderr, Write},
+    thread,
+    time::Duration,
+};
 
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt};
 
 /// What is logged unless the operator says otherwise.
@@ -11,6 +16,11 @@ use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::Subsc
 /// raised under `sqlx::postgres::notice`.
 pub const DEFAULT_FILTER: &str =
     "info,sqlx=warn,sqlx::query=off,sqlx::postgres::notice=off,hyper=warn,h2=warn,wasmtime=warn,cranelift=warn";
+
+/// Lines that wait to be written; further ones are dropped and counted. A log that nobody reads must not stop the host.
+const MAX_LINES: usize = 16_384;
+/// How long lines are gathered before they are written together.
+const GATHERED_FOR: Duration = Duration::from_millis(10);
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,24 +57,58 @@ pub enum InitError {
     AlreadySet(#[from] SetGlobalDefaultError),
 }
 
-/// Sends log lines of the whole process to stderr. `filter` is put on top of [`DEFAULT_FILTER`], in the syntax of [`EnvFilter`]
+/// The thread that writes the lines. Dropping it waits for a second at most until those that were logged are written.
+#[derive(Debug)]
+pub struct Logs {
+    /// None on a terminal, where every line is written at once.
+    gathering: Option<(ErrorCounter, WorkerGuard)>,
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if let Some(lost) = self.gathering.as_ref().map(|(lost, _)| lost.dropped_lines()).filter(|lost| *lost > 0) {
+            tracing::warn!(lost, "log lines were lost, because stderr did not take them in time");
+        }
+    }
+}
+
+/// Sends log lines of the whole process to stderr, until what is returned is dropped. `filter` is put on top of [`DEFAULT_FILTER`], in the syntax of [`EnvFilter`]
 /// (`debug`, `info,wharf::pool=debug`): what is off there stays off unless it is named.
 ///
 /// # Errors
 /// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
-pub fn init(format: Format, filter: &str, color: Color) -> Result<(), InitError> {
+pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitError> {
     let filter = EnvFilter::try_new(format!("{DEFAULT_FILTER},{filter}"))?;
     let terminal = std::io::stderr().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // The filter is the whole subscriber's, not this layer's, so that `tracing::enabled!` is one cheap check.
     let subscriber = tracing_subscriber::registry().with(filter);
-    let lines: Box<dyn Layer<_> + Send + Sync> = if is_human(format, terminal) {
-        fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored(color, terminal, no_color)).boxed()
+    let (lines, gathering): (Box<dyn Layer<_> + Send + Sync>, _) = if is_human(format, terminal) {
+        (fmt::layer().with_writer(io::stderr).with_ansi(is_colored(color, terminal, no_color)).boxed(), None)
     } else {
-        fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
+        let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES).thread_name("wharf-logs");
+        let (writer, guard) = writer.finish(Gathering(BufWriter::with_capacity(64 << 10, io::stderr())));
+        let lost = writer.error_counter();
+        (fmt::layer().json().flatten_event(true).with_writer(writer).boxed(), Some((lost, guard)))
     };
     set_global_default(subscriber.with(lines))?;
-    Ok(())
+    Ok(Logs { gathering })
+}
+
+/// What the thread writes to. It is flushed when no line waits any more; the pause after that lets some gather, so that a line costs its call
+/// neither a write of its own nor the waking of the thread.
+struct Gathering(BufWriter<Stderr>);
+
+impl Write for Gathering {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHERED_FOR);
+        Ok(())
+    }
 }
 
 fn is_human(format: Format, terminal: bool) -> bool {
