@@ -1,4 +1,5 @@
-# For `tests/run` and `tests/soak`, which source it at the root of the workspace: what they need is installed and built by `set_up`.
+# For `tests/run`, `tests/soak` and `tests/bench/instructions`, which source it at the root of the workspace: what the first two need is
+# installed and built by `set_up`.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -10,8 +11,8 @@ say() { printf '\n=== %s\n' "$*" >&2; }
 
 # The distribution's packages: a linker for Rust and C for SQLite, and servers of PostgreSQL and MariaDB unless they
 # are given by URL.
-install_packages() (
-    packages=()
+install_packages() {
+    local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v curl >/dev/null || packages+=(curl)
     if [ -z "${WHARF_TEST_POSTGRES_URL:-}" ] && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
@@ -20,9 +21,13 @@ install_packages() (
     if [ -z "${WHARF_TEST_MYSQL_URL:-}" ] && ! PATH="$PATH:/usr/sbin:/sbin" command -v mariadbd >/dev/null; then
         packages+=(mariadb-server)
     fi
-    [ ${#packages[@]} -gt 0 ] || return 0
+    install_missing "${packages[@]}"
+}
+
+install_missing() (
+    [ $# -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing ${packages[*]}"
+        say "installing $*"
         # The tests start a server of their own; the package's would stay behind.
         mkdir -p /etc/postgresql-common
         [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
@@ -33,9 +38,9 @@ install_packages() (
             trap 'rm -f "$policy"' EXIT
         fi
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
     else
-        echo "missing: ${packages[*]} (names of Debian's packages; as root, this script installs them)" >&2
+        echo "missing: $* (names of Debian's packages; as root, this script installs them)" >&2
         exit 1
     fi
 )
