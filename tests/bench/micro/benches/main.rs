@@ -1,4 +1,4 @@
-//! Micro-benchmarks of the hot path: `cargo bench -p micro`, or with a part of a name behind it.
+//! Micro-benchmarks of the hot path: `cargo bench -p micro --features criterion`, or with a part of a name behind it.
 
 mod calls;
 mod columns;
