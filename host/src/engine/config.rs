@@ -18,7 +18,6 @@ const POOLED_TABLE_ELEMENTS: usize = 20_000;
 /// Bytes of each memory that stay resident between calls. Together with `PAGEMAP_SCAN`, and only together, this makes a fresh
 /// instance three times cheaper.
 const MEMORY_KEPT_RESIDENT: usize = 1 << 20;
-const STACK_KEPT_RESIDENT: usize = 64 << 10;
 /// Without this each table costs a system call and a page fault a call, and a component has two at least.
 const TABLE_KEPT_RESIDENT: usize = 32 << 10;
 /// A handler with concurrency may suspend several tasks, each on a stack of its own.
@@ -67,7 +66,7 @@ pub(super) fn pooling(settings: &EngineSettings, concurrency: Concurrency) -> In
     pool.max_tables_per_module(MAX_TABLES);
     pool.table_elements(POOLED_TABLE_ELEMENTS);
     pool.linear_memory_keep_resident(MEMORY_KEPT_RESIDENT);
-    pool.async_stack_keep_resident(STACK_KEPT_RESIDENT);
+    // Stacks are not zeroed between calls: compiled code writes every place before it reads it, and to zero them costs every call.
     pool.table_keep_resident(TABLE_KEPT_RESIDENT);
     pool.pagemap_scan(Enabled::Auto);
     InstanceAllocationStrategy::Pooling(pool)

@@ -79,7 +79,7 @@ impl Calls {
         let deadline = Instant::now() + Duration::from_secs(15);
         let call = CallInfo { plugin: Arc::clone(self.plugin.name()), request_id: Arc::clone(&self.request_id), deadline };
         let scope = Scope::new(call, Arc::clone(self.plugin.grants()));
-        let state = CallState::new(WasiCtx::builder().build(), scope, Limiter::new(self.plugin.limits().memory));
+        let state = CallState::new(|| WasiCtx::builder().build(), scope, Limiter::new(self.plugin.limits().memory));
         let mut store = Store::new(self.engines.plain().engine(), state);
         store.set_fuel(self.plugin.limits().fuel).map_err(told)?;
         store.set_epoch_deadline(1);
