@@ -1,0 +1,25 @@
+//! Every case there is, in the order of the table.
+
+mod hello;
+
+use crate::case::Case;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Case> {
+    [hello::cases()].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_rows_have_the_same_name() {
+        let all = all();
+        let rows: Vec<String> = all.iter().flat_map(|case| case.figures.iter().map(|figure| case.row(figure))).collect();
+        let names: BTreeSet<&String> = rows.iter().collect();
+        assert_eq!(names.len(), rows.len(), "{rows:?}");
+    }
+}
