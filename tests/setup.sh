@@ -1,4 +1,4 @@
-# For `tests/run` and `tests/soak`, which source it at the root of the workspace: what they need is installed and built by `set_up`.
+# For `tests/run`, `tests/soak` and `tests/bench/run`, which source it at the root of the workspace: what they need is installed and built by `set_up`.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"

@@ -6,6 +6,7 @@ mod case;
 mod cases;
 mod contest;
 mod machine;
+mod memory;
 mod progress;
 mod report;
 mod row;

@@ -19,6 +19,8 @@ pub(crate) struct Load {
     pub(crate) p99_ms: f64,
     /// Complete answers.
     pub(crate) requests: u64,
+    /// Of complete answers and of those that were cut off in the end.
+    pub(crate) bytes_per_second: f64,
 }
 
 /// Asks for one path over and over, on so many connections at once.
@@ -64,13 +66,15 @@ fn parse(text: &str) -> Result<Load> {
     };
     let requests = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
     let requests = requests.with_context(|| format!("wrk tells no number of requests:\n{text}"))?;
-    ensure!(requests > 0, "there was no answer at all");
     let rate = line("Requests/sec:").and_then(|rate| rate.parse().ok());
+    let transfer = line("Transfer/sec:").and_then(bytes).with_context(|| format!("wrk tells no transfer:\n{text}"))?;
+    ensure!(transfer > 0.0, "there was no answer at all");
     Ok(Load {
         requests_per_second: rate.with_context(|| format!("wrk tells no rate:\n{text}"))?,
         p50_ms: latency("50%")?,
         p99_ms: latency("99%")?,
         requests,
+        bytes_per_second: transfer,
     })
 }
 
@@ -86,6 +90,13 @@ fn milliseconds(told: &str) -> Option<f64> {
         "h" => 3_600_000.0,
         _ => return None,
     };
+    Some(number.parse::<f64>().ok()? * each)
+}
+
+/// Of `512.00B`, `4.52KB`, `4.52MB` or `1.20GB`, which are of 1,024 each.
+fn bytes(told: &str) -> Option<f64> {
+    let units = [("KB", 1024.0), ("MB", 1_048_576.0), ("GB", 1_073_741_824.0), ("B", 1.0)];
+    let (number, each) = units.into_iter().find_map(|(unit, each)| Some((told.strip_suffix(unit)?, each)))?;
     Some(number.parse::<f64>().ok()? * each)
 }
 
@@ -112,7 +123,14 @@ Transfer/sec:      4.52MB
     #[test]
     fn what_wrk_says_is_understood() {
         let load = parse(FINE).unwrap();
-        assert_eq!(load, Load { requests_per_second: 37343.46, p50_ms: 0.731, p99_ms: 11.06, requests: 112_306 });
+        let expected = Load {
+            requests_per_second: 37343.46,
+            p50_ms: 0.731,
+            p99_ms: 11.06,
+            requests: 112_306,
+            bytes_per_second: 4.52 * 1_048_576.0,
+        };
+        assert_eq!(load, expected);
     }
 
     #[test]
@@ -127,12 +145,20 @@ Transfer/sec:      4.52MB
     }
 
     #[test]
+    fn every_unit_of_size_is_understood() {
+        let told = ["512.00B", "2.00KB", "1.50MB", "2.00GB"].map(|told| bytes(told).unwrap());
+        assert_eq!(told, [512.0, 2048.0, 1_572_864.0, 2_147_483_648.0]);
+        assert_eq!((bytes("7"), bytes("much"), bytes("")), (None, None, None));
+    }
+
+    #[test]
     fn an_error_is_never_a_figure() {
         let wrong = format!("{FINE}  Non-2xx or 3xx responses: 3\n");
         assert!(parse(&wrong).unwrap_err().to_string().contains("3 answers"));
         let wrong = format!("{FINE}  Socket errors: connect 0, read 2, write 0, timeout 1\n");
         assert!(parse(&wrong).unwrap_err().to_string().contains("read 2"));
-        assert!(parse(&FINE.replace("112306 requests", "0 requests")).is_err());
+        assert!(parse(&FINE.replace("4.52MB\n", "0.00B\n")).is_err());
+        assert_eq!(parse(&FINE.replace("112306 requests", "0 requests")).unwrap().requests, 0);
         assert!(parse(&FINE.replace("     99%   11.06ms\n", "")).is_err());
         assert!(parse("unable to connect").is_err());
     }

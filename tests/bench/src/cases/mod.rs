@@ -1,12 +1,19 @@
 //! Every case there is, in the order of the table.
 
+mod compute;
 mod hello;
+mod many;
+mod row;
+mod sides;
+mod stream;
+mod writes;
 
 use crate::case::Case;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [hello::cases()].into_iter().flatten().collect()
+    let all = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
