@@ -137,7 +137,7 @@ impl Contest {
 
     /// How long the slowest of a hundred takes.
     pub(crate) fn tail(&self) -> Measured {
-        Measured::pairs(self.pairs(|load| load.p99_ms)).latencies(self.latencies())
+        Measured::pairs(self.pairs(|load| load.p99_ms))
     }
 
     /// Medians of both sides.

@@ -71,11 +71,18 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-/// Notes, failures, and what the figures are good for.
+/// Notes, each once; failures, and what the figures are good for.
 fn below(rows: &[Row]) -> String {
-    let mut text = String::from("\n");
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in rows.iter().filter(|row| !row.note.is_empty()) {
-        text += &format!("- {}: {}\n", row.case, row.note);
+        match notes.iter_mut().find(|(note, _)| *note == row.note) {
+            Some((_, cases)) => cases.push(&row.case),
+            None => notes.push((&row.note, vec![&row.case])),
+        }
+    }
+    let mut text = String::from("\n");
+    for (note, cases) in notes {
+        text += &format!("- {}: {note}\n", cases.join(", "));
     }
     for (row, why) in rows.iter().filter_map(|row| Some((row, row.failed.as_ref()?))) {
         text += &format!("- {} FAILED: {why}\n", row.case);
@@ -134,7 +141,7 @@ mod tests {
         assert!(lines[0].starts_with("case        unit        "), "{text}");
         assert!(lines[1].contains("12,000     16,000   0.75  0.75 to 0.75   ≥ 0.9  NO"), "{text}");
         assert!(lines[2].starts_with("row/growth  MiB") && lines[2].ends_with("FAILED"), "{text}");
-        for part in ["row: a pool of 8", "row/growth FAILED: an answer was 500", "on a machine", "NOT COMPARABLE"] {
+        for part in ["row, row/growth: a pool of 8", "row/growth FAILED: an answer was 500", "on a machine", "NOT COMPARABLE"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
