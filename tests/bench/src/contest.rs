@@ -92,15 +92,15 @@ async fn agree(question: Question, wharf: &Server, reference: &Server) -> Result
     ensure!(theirs.status == 200, "the reference answers {path} with {}: {}", theirs.status, theirs.text());
     let same = match question.answer {
         Answer::Same | Answer::Streaming => ours.body == theirs.body,
-        Answer::ButForDigits => without_digits(&ours.text()) == without_digits(&theirs.text()),
+        Answer::ButForDigits => without_digits(ours.text()) == without_digits(theirs.text()),
     };
     ensure!(
         same,
         "{path} is answered differently: {} bytes by wharf, {} by the reference:\n{}\n{}",
         ours.body.len(),
         theirs.body.len(),
-        shown(&ours.text()),
-        shown(&theirs.text())
+        shown(ours.text()),
+        shown(theirs.text())
     );
     #[expect(clippy::cast_precision_loss, reason = "no answer has 2^52 bytes")]
     Ok(ours.body.len() as f64)

@@ -89,7 +89,7 @@ impl Server {
         };
         let address = match address.unwrap_or_else(|_| Err(anyhow!("nothing is said within {START:?}"))) {
             Ok(address) => address,
-            Err(error) => return Err(error.context(format!("{name} does not listen; its log:\n{}", log.end()))),
+            Err(error) => bail!("{name} does not listen: {error:#}\n{}", log.end()),
         };
         Ok(Self { name, child, address, log, _stdout: stdout, _folder: folder })
     }
@@ -185,5 +185,5 @@ async fn listens(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, words: &s
         }
         said = said + &line + "\n";
     }
-    bail!("it ended and said:\n{said}")
+    bail!("it ended{}{said}", if said.is_empty() { "" } else { " and said:\n" })
 }
