@@ -71,13 +71,16 @@ pub(crate) struct Pair {
     pub(crate) reference: f64,
 }
 
-/// Medians over the pairs, in milliseconds.
+/// Medians over the pairs: what a request takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Latencies {
     pub(crate) wharf_p50_ms: Option<f64>,
     pub(crate) wharf_p99_ms: Option<f64>,
     pub(crate) reference_p50_ms: Option<f64>,
     pub(crate) reference_p99_ms: Option<f64>,
+    /// Microseconds of a processor for each answer, the server's alone: steadier than seconds on a machine that does something else too.
+    pub(crate) wharf_cpu_us: Option<f64>,
+    pub(crate) reference_cpu_us: Option<f64>,
 }
 
 impl Case {

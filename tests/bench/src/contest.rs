@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     bed::Bed,
     case::{Latencies, Measured, Pair},
+    processor,
     servers::Server,
     statistics::median,
     wrk::{self, Load},
@@ -32,6 +33,14 @@ enum Answer {
     Streaming,
 }
 
+/// What one server did under a load.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    load: Load,
+    /// How long it kept processors busy, without the database.
+    busy: Duration,
+}
+
 impl Question {
     /// For a path, to which both have the same answer.
     pub(crate) const fn new(path: &'static str, connections: usize) -> Self {
@@ -52,8 +61,8 @@ impl Question {
 /// What both sides did, pair by pair.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contest {
-    wharf: Vec<Load>,
-    reference: Vec<Load>,
+    wharf: Vec<Side>,
+    reference: Vec<Side>,
     /// The size of an answer.
     pub(crate) answer_bytes: f64,
 }
@@ -72,7 +81,7 @@ pub(crate) async fn hold(bed: &Bed, question: Question, wharf: &mut Server, refe
     for pair in 1..=effort.pairs {
         contest.wharf.push(load(question, wharf, effort.load).await?);
         contest.reference.push(load(question, reference, effort.load).await?);
-        let (ours, theirs) = (contest.wharf[pair - 1], contest.reference[pair - 1]);
+        let (ours, theirs) = (contest.wharf[pair - 1].load, contest.reference[pair - 1].load);
         let (what, value): (&str, fn(&Load) -> f64) = match question.answer {
             Answer::Streaming => ("MiB/s", |load| load.bytes_per_second / f64::from(1 << 20)),
             Answer::Same | Answer::ButForDigits => ("requests/s", |load| load.requests_per_second),
@@ -114,20 +123,31 @@ fn shown(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-async fn load(question: Question, server: &mut Server, duration: Duration) -> Result<Load> {
+async fn load(question: Question, server: &mut Server, duration: Duration) -> Result<Side> {
+    let before = processor::time(server.pid()?)?;
     let load = wrk::load(server.address(), question.path, question.connections, duration).await;
     server.assert_alive()?;
     let load = load.with_context(|| format!("the server's log ends with\n{}", server.log()))?;
     ensure!(load.requests > 0 || question.answer == Answer::Streaming, "{} was never answered to its end", question.path);
     server.empty_log()?;
-    Ok(load)
+    let busy = processor::time(server.pid()?)?.saturating_sub(before);
+    Ok(Side { load, busy })
+}
+
+impl Side {
+    /// Microseconds of a processor for each answer.
+    fn busy_us(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "no load has 2^52 answers")]
+        let answers = self.load.requests.max(1) as f64;
+        self.busy.as_secs_f64() * 1e6 / answers
+    }
 }
 
 impl Contest {
     /// A value of each side, pair by pair.
     pub(crate) fn pairs(&self, value: impl Fn(&Load) -> f64) -> Vec<Pair> {
         let both = self.wharf.iter().zip(&self.reference);
-        both.map(|(wharf, reference)| Pair { wharf: value(wharf), reference: value(reference) }).collect()
+        both.map(|(wharf, reference)| Pair { wharf: value(&wharf.load), reference: value(&reference.load) }).collect()
     }
 
     /// How many answers a second.
@@ -142,12 +162,15 @@ impl Contest {
 
     /// Medians of both sides.
     fn latencies(&self) -> Latencies {
-        let of = |side: &[Load], value: fn(&Load) -> f64| median(&side.iter().map(value).collect::<Vec<_>>());
+        let of = |side: &[Side], value: fn(&Load) -> f64| median(&side.iter().map(|side| value(&side.load)).collect::<Vec<_>>());
+        let busy = |side: &[Side]| median(&side.iter().map(Side::busy_us).collect::<Vec<_>>());
         Latencies {
             wharf_p50_ms: of(&self.wharf, |load| load.p50_ms),
             wharf_p99_ms: of(&self.wharf, |load| load.p99_ms),
             reference_p50_ms: of(&self.reference, |load| load.p50_ms),
             reference_p99_ms: of(&self.reference, |load| load.p99_ms),
+            wharf_cpu_us: busy(&self.wharf),
+            reference_cpu_us: busy(&self.reference),
         }
     }
 }

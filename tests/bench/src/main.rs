@@ -7,6 +7,7 @@ mod cases;
 mod contest;
 mod machine;
 mod memory;
+mod processor;
 mod progress;
 mod report;
 mod row;

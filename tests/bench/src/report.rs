@@ -2,18 +2,30 @@
 
 use crate::row::Row;
 
+const COLUMNS: usize = 10;
+
 /// What the columns are called.
-const HEAD: [&str; 9] =
-    ["case", "unit", "wharf", "reference", "ratio", "min to max", "target", "met", "p50, p99 in ms (reference)"];
+const HEAD: [&str; COLUMNS] = [
+    "case",
+    "unit",
+    "wharf",
+    "reference",
+    "ratio",
+    "min to max",
+    "target",
+    "met",
+    "p50, p99 in ms (reference)",
+    "CPU in µs (reference)",
+];
 
 /// The table as text, with what has to be known below it.
 pub(crate) fn text(rows: &[Row]) -> String {
-    let cells: Vec<[String; 9]> = rows.iter().map(cells).collect();
+    let cells: Vec<[String; COLUMNS]> = rows.iter().map(cells).collect();
     let width = |column: usize| {
         let all = cells.iter().map(|row| row[column].chars().count());
         all.chain([HEAD[column].chars().count()]).max().unwrap_or_default()
     };
-    let widths: [usize; 9] = std::array::from_fn(width);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = line(&HEAD.map(str::to_owned), &widths);
     for row in &cells {
         text += &line(row, &widths);
@@ -23,15 +35,15 @@ pub(crate) fn text(rows: &[Row]) -> String {
 
 /// The table as Markdown, with what has to be known below it.
 pub(crate) fn markdown(rows: &[Row]) -> String {
-    let row = |cells: &[String; 9]| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(&HEAD.map(str::to_owned)) + "|---|---|--:|--:|--:|--:|--:|---|--:|\n";
+    let row = |cells: &[String; COLUMNS]| format!("| {} |\n", cells.join(" | "));
+    let mut text = row(&HEAD.map(str::to_owned)) + "|---|---|--:|--:|--:|--:|--:|---|--:|--:|\n";
     for cells in rows.iter().map(cells) {
         text += &row(&cells);
     }
     text + &below(rows)
 }
 
-fn line(cells: &[String; 9], widths: &[usize; 9]) -> String {
+fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
     let mut line = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
         // Names to the left, figures to the right.
@@ -41,7 +53,7 @@ fn line(cells: &[String; 9], widths: &[usize; 9]) -> String {
     line.trim_end().to_owned() + "\n"
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; COLUMNS] {
     let shown = |value: Option<f64>| value.map_or_else(String::new, number);
     let ratio = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
     let met = match (&row.failed, row.met) {
@@ -57,6 +69,7 @@ fn cells(row: &Row) -> [String; 9] {
     let latencies = &row.latencies;
     let side = |p50: Option<f64>, p99: Option<f64>| Some(format!("{}, {}", number(p50?), number(p99?)));
     let wharf = side(latencies.wharf_p50_ms, latencies.wharf_p99_ms);
+    let busy = latencies.reference_cpu_us.map(|us| format!(" ({})", number(us)));
     let reference = side(latencies.reference_p50_ms, latencies.reference_p99_ms).map(|side| format!(" ({side})"));
     [
         row.case.clone(),
@@ -68,6 +81,7 @@ fn cells(row: &Row) -> [String; 9] {
         row.target.map_or_else(String::new, |target| target.to_string()),
         met.to_owned(),
         wharf.unwrap_or_default() + &reference.unwrap_or_default(),
+        shown(latencies.wharf_cpu_us) + &busy.unwrap_or_default(),
     ]
 }
 
@@ -151,7 +165,7 @@ mod tests {
         let markdown = markdown(&rows());
         let table: Vec<&str> = markdown.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(table.len(), 4);
-        assert!(table.iter().all(|line| line.matches('|').count() == 10), "{markdown}");
+        assert!(table.iter().all(|line| line.matches('|').count() == COLUMNS + 1), "{markdown}");
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn parse(text: &str) -> Result<Load> {
     let requests = requests.with_context(|| format!("wrk tells no number of requests:\n{text}"))?;
     let rate = line("Requests/sec:").and_then(|rate| rate.parse().ok());
     let transfer = line("Transfer/sec:").and_then(bytes).with_context(|| format!("wrk tells no transfer:\n{text}"))?;
-    ensure!(transfer > 0.0, "there was no answer at all");
+    ensure!(transfer > 0.0, "there was no answer at all:\n{text}");
     Ok(Load {
         requests_per_second: rate.with_context(|| format!("wrk tells no rate:\n{text}"))?,
         p50_ms: latency("50%")?,
