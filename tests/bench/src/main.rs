@@ -25,6 +25,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
 use futures::FutureExt;
 use support::guests::target_folder;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     arguments::Arguments,
@@ -34,8 +35,9 @@ use self::{
     row::Row,
 };
 
-/// What a shell tells of a program that was interrupted.
+/// What a shell tells of a program that was ended by a signal.
 const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -45,17 +47,20 @@ async fn main() -> Result<ExitCode> {
         list(&chosen);
         return Ok(ExitCode::SUCCESS);
     }
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Dropped, whatever is under way ends its servers and removes its folders.
     let rows = tokio::select! {
         rows = run(&chosen, &arguments) => rows?,
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
-            say("interrupted");
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
+        _ = interrupt.recv() => return Ok(stopped("interrupted", INTERRUPTED)),
+        _ = terminate.recv() => return Ok(stopped("terminated", TERMINATED)),
     };
     print!("{}", if arguments.markdown { report::markdown(&rows) } else { report::text(&rows) });
     Ok(if rows.iter().any(|row| row.failed.is_some()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn stopped(how: &str, code: u8) -> ExitCode {
+    say(how);
+    ExitCode::from(code)
 }
 
 /// Says what there is.
