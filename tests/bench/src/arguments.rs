@@ -8,12 +8,13 @@ const EXAMPLES: &str = "\
 Each case is measured in pairs: Wharf, the reference, Wharf, the reference, and so on, on this machine, in this run. A pair gives
 a ratio; what counts is their median. References are a native server (axum and sqlx with a pool of the same size, or plain hyper)
 and `wasmtime serve` of the version that Wharf is built with. The database is a PostgreSQL with a configuration of its own, or an
-SQLite file; the load is made by wrk. Figures depend on the machine, and on what else runs there: let it be quiet.
+SQLite file; the load is made by wrk. Overload, reclaim, cold starts and growth are measured of Wharf alone, by a client that tells
+latencies by the status of the answer. Figures depend on the machine, and on what else runs there: let it be quiet.
 
 The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it.
 
 Examples:
-  tests/bench/run                             everything, for about forty minutes
+  tests/bench/run                             everything, for about an hour
   tests/bench/run --quick                     every case once and shortly, to see that it works; not to be compared
   tests/bench/run --case hello                what begins with `hello`
   tests/bench/run --case hello-03 --case row  several

@@ -5,6 +5,9 @@ mod bed;
 mod case;
 mod cases;
 mod contest;
+mod copies;
+mod crowd;
+mod line;
 mod machine;
 mod memory;
 mod processor;
@@ -13,6 +16,7 @@ mod report;
 mod row;
 mod schema;
 mod servers;
+mod setup;
 mod statistics;
 mod wrk;
 

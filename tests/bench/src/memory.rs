@@ -30,6 +30,11 @@ pub(crate) fn forget_peak(pid: u32) -> Result<()> {
     fs::write(&path, "5").with_context(|| path)
 }
 
+/// KiB in MiB.
+pub(crate) fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
 fn status(pid: u32, field: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| path.clone())?;

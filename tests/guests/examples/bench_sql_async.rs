@@ -7,7 +7,7 @@ use wharf_sdk::{OwnedRow, asynchronous::prelude::*, raw_asynchronous::wasi::cloc
 wharf_sdk::async_handler!(Router::new().get("/row/{id}", row).get("/eight", eight).get("/trap-asleep", trap_asleep));
 
 /// How long a statement runs before the handler traps, so that the server has surely begun with it.
-const ASLEEP: u64 = 20_000_000;
+const ASLEEP: u64 = 50_000_000;
 
 /// A row of `item`. Texts borrow from the rows.
 #[derive(Serialize, Deserialize)]

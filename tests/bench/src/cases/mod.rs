@@ -1,8 +1,12 @@
 //! Every case there is, in the order of the table.
 
+mod cold;
 mod compute;
+mod growth;
 mod hello;
 mod many;
+mod overload;
+mod reclaim;
 mod row;
 mod sides;
 mod stream;
@@ -12,8 +16,9 @@ use crate::case::Case;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    let all = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
-    all.into_iter().flatten().collect()
+    let side_by_side = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
+    let alone = [overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
+    side_by_side.into_iter().chain(alone).flatten().collect()
 }
 
 #[cfg(test)]
