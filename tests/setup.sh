@@ -1,11 +1,11 @@
-# For `tests/run`, `tests/soak` and `tests/bench/instructions`, which source it at the root of the workspace: what the first two need is
-# installed and built by `set_up`.
+# For `tests/run`, `tests/soak`, `tests/bench/run` and `tests/bench/instructions`, which source it at the root of the workspace: what they need
+# is installed and built by `set_up`.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 # Components are no programs of this machine (their exports have names that its linker does not take), so targets are picked by kind.
-here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p micro)
+here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p micro)
 
 say() { printf '\n=== %s\n' "$*" >&2; }
 

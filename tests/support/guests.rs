@@ -36,6 +36,18 @@ macro_rules! for_each_guest {
     };
 }
 
+/// The same for the guests of the benchmarks (`tests/bench`), which are their test.
+#[macro_export]
+macro_rules! for_each_bench_guest {
+    ($call:ident) => {
+        $call!(bench_compute);
+        $call!(bench_hello);
+        $call!(bench_hello_async);
+        $call!(bench_sql);
+        $call!(bench_sql_async);
+    };
+}
+
 /// Names and sources of all guests.
 #[must_use]
 pub fn all() -> Vec<(&'static str, &'static str)> {
@@ -46,6 +58,7 @@ pub fn all() -> Vec<(&'static str, &'static str)> {
         };
     }
     for_each_guest!(add);
+    for_each_bench_guest!(add);
     guests
 }
 

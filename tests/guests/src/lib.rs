@@ -1,5 +1,6 @@
 //! What the handlers of the tests share; each handler is an example of this crate, built as a component.
 
+pub mod compute;
 pub mod concurrent;
 pub mod json;
 pub mod plain;

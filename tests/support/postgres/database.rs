@@ -42,7 +42,14 @@ impl PostgresDatabase {
     /// # Panics
     /// When there is no server (see [`server`]) or it refuses.
     pub async fn create() -> Self {
-        let server = server();
+        Self::create_on(server()).await
+    }
+
+    /// The same on a server of the caller's own.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn create_on(server: &'static Server) -> Self {
         let name = format!("wharf_{}", token());
         let role = |what: &str| Role { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
         let (owner, reader, control) = (role("owner"), role("reader"), role("control"));

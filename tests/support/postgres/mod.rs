@@ -7,7 +7,7 @@ mod tls;
 
 pub use self::{
     database::{PostgresDatabase, Role},
-    server::{Server, server, start},
+    server::{Server, server, start, start_with},
     sessions::SessionRow,
     tls::{TlsRole, TlsServer},
 };

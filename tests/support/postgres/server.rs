@@ -102,11 +102,20 @@ impl Server {
 /// When none can be started; the message says what to install.
 #[must_use]
 pub fn start() -> Server {
+    start_with(&[])
+}
+
+/// As [`start`], with settings of its own, such as `shared_buffers=256MB`.
+///
+/// # Panics
+/// As [`start`].
+#[must_use]
+pub fn start_with(settings: &[&str]) -> Server {
     let programs = programs();
     // A port that was free a moment ago may be taken by now.
     let mut failures = Vec::new();
     for _ in 0..5 {
-        match try_start(&programs) {
+        match try_start(&programs, settings) {
             Ok(server) => return server,
             Err(output) => failures.push(output),
         }
@@ -114,7 +123,7 @@ pub fn start() -> Server {
     panic!("PostgreSQL did not start; it said, five times over:\n{}", failures.join("\n"));
 }
 
-fn try_start(programs: &Path) -> Result<Server, String> {
+fn try_start(programs: &Path, settings: &[&str]) -> Result<Server, String> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
     // PostgreSQL refuses to run as root.
     let root = std::fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0);
@@ -129,6 +138,7 @@ fn try_start(programs: &Path) -> Result<Server, String> {
         .args(["-c", include_str!("supervisor.sh"), "supervisor"])
         .arg(programs)
         .arg(port.to_string())
+        .args(settings)
         .current_dir("/")
         // The interrupt of a terminal is for the tests alone.
         .process_group(0)
@@ -198,7 +208,7 @@ mod tests {
 
     #[test]
     fn server_and_folder_go_away_with_the_pipe() {
-        let server = try_start(&programs()).expect("started");
+        let server = try_start(&programs(), &[]).expect("started");
         let folder = server.folder.clone().expect("a folder of its own");
         let pid = std::fs::read_to_string(folder.join("data/postmaster.pid")).expect("a running server");
         let process = Path::new("/proc").join(pid.lines().next().expect("a pid"));

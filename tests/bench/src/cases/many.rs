@@ -1,0 +1,35 @@
+//! More than one row: what building columns and writing JSON costs; and several statements in one call.
+
+use futures::FutureExt;
+
+use super::sides::{
+    Engine::{Postgres, Sqlite},
+    Setup,
+};
+use crate::{
+    case::{
+        Case, Figure,
+        Target::{self, AtLeast},
+    },
+    contest::Question,
+};
+
+/// All of them.
+pub(crate) fn cases() -> Vec<Case> {
+    let (postgres, sqlite) = (Setup::of(Postgres), Setup::of(Sqlite));
+    let at_once = Setup { guest: "bench_sql_async", at_once: true, ..postgres };
+    let (twenty, thousand, eight) = (Question::new("/rows/20", 32), Question::new("/rows/1000", 32), Question::new("/eight", 8));
+    vec![
+        case("rows-20/postgres", postgres, twenty, None),
+        case("rows-20/sqlite", sqlite, twenty, None),
+        case("rows-1000/postgres", postgres, thousand, Some(AtLeast(0.90))),
+        case("rows-1000/sqlite", sqlite, thousand, None),
+        case("eight-statements/sequential", postgres, eight, None),
+        case("eight-statements/concurrent", at_once, eight, None),
+    ]
+}
+
+fn case(name: &'static str, setup: Setup, question: Question, target: Option<Target>) -> Case {
+    let figures = vec![Figure::main("requests/s", target)];
+    Case::new(name, figures, move |bed| async move { Ok(vec![setup.contest(bed, question).await?.requests()]) }.boxed())
+}

@@ -1,0 +1,37 @@
+//! Every case there is, in the order of the table.
+
+mod cold;
+mod compute;
+mod growth;
+mod hello;
+mod many;
+mod overload;
+mod reclaim;
+mod row;
+mod sides;
+mod stream;
+mod writes;
+
+use crate::case::Case;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Case> {
+    let side_by_side = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
+    let alone = [overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
+    side_by_side.into_iter().chain(alone).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_rows_have_the_same_name() {
+        let all = all();
+        let rows: Vec<String> = all.iter().flat_map(|case| case.figures.iter().map(|figure| case.row(figure))).collect();
+        let names: BTreeSet<&String> = rows.iter().collect();
+        assert_eq!(names.len(), rows.len(), "{rows:?}");
+    }
+}

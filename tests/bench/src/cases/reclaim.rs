@@ -1,0 +1,171 @@
+//! How soon a connection can be used again after a call ended that held it: the next call's first answer, with a pool of one.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures::FutureExt;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use support::{guests::component, postgres::PostgresDatabase};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+
+use crate::{
+    bed::Bed,
+    case::{Case, Figure, Latencies, Measured, Target},
+    line::{Line, milliseconds},
+    servers::{
+        Server,
+        wharf::{self, Logging},
+    },
+    setup,
+    statistics::{median, most, percentile},
+};
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Trap,
+    Deadline,
+    Gone,
+}
+
+/// What its connection is in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A transaction that has changed a row and waits.
+    Transaction,
+    /// A statement of a minute.
+    Query,
+    /// The same, of which the server has only just heard: it may still be parsing it.
+    Beginning,
+}
+
+/// How long the calls may last that are ended by their deadline.
+const DEADLINE: &str = "100ms";
+
+/// How long it may take until a call has come as far as it should.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The row that the transactions change and the next call reads, and what it holds in the beginning.
+const ROW: &str = "/row/1";
+const UNCHANGED: &str = "7919";
+
+const NOTED: &str = "until the next call's answer, p99; beside it the same call when nothing ended before";
+const NOTED_GONE: &str = "from the closing of the client's socket until the next call's answer, p99; hyper sees this client go, who has \
+                          sent nothing but the request; where it does not, the host itself looks every 250 ms";
+
+/// All of them.
+pub(crate) fn cases() -> Vec<Case> {
+    let case = |name, exit, state| {
+        let target = match state {
+            State::Transaction => 5.0,
+            State::Query | State::Beginning => 250.0,
+        };
+        let figures = vec![
+            Figure::main("ms", Some(Target::AtMost(target))),
+            Figure::named("median", "ms", None),
+            Figure::named("longest", "ms", None),
+        ];
+        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed())
+    };
+    vec![
+        case("reclaim-transaction/trap", Exit::Trap, State::Transaction),
+        case("reclaim-transaction/deadline", Exit::Deadline, State::Transaction),
+        case("reclaim-transaction/gone", Exit::Gone, State::Transaction),
+        case("reclaim-query/trap", Exit::Trap, State::Query),
+        case("reclaim-query/deadline", Exit::Deadline, State::Query),
+        case("reclaim-query/gone", Exit::Gone, State::Query),
+        case("reclaim-query/gone-early", Exit::Gone, State::Beginning),
+    ]
+}
+
+async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
+    let database = bed.postgres().await;
+    let host = start(database, exit).await?;
+    let row = setup::path(ROW);
+    let repetitions = match state {
+        State::Transaction => bed.effort.of(300, 20),
+        State::Query | State::Beginning => bed.effort.of(100, 5),
+    };
+    let mut next = Line::connect(host.address()).await?;
+    next.expect(&row, 200).await?;
+    let mut alone = Vec::new();
+    for _ in 0..repetitions {
+        alone.push(milliseconds(next.expect(&row, 200).await?.took));
+    }
+    let mut ending = Line::connect(host.address()).await?;
+    let mut watch = database.connect().await;
+    let mut after = Vec::new();
+    for number in 1..=repetitions {
+        let ended = match exit {
+            Exit::Gone => leave(&host, &mut watch, state).await,
+            Exit::Trap | Exit::Deadline => end(&mut ending, exit, state).await,
+        };
+        let ended = ended.with_context(|| format!("call {number} of {repetitions} did not end as it should"))?;
+        let answer = next.expect(&row, 200).await;
+        answer.with_context(|| format!("the call after call {number} of {repetitions}, which ended; {}", host.log()))?;
+        after.push(milliseconds(ended.elapsed()));
+    }
+    let found = database.text("SELECT b::text FROM item WHERE id = 1").await;
+    ensure!(found == UNCHANGED, "what an ended call has changed stayed: {found} instead of {UNCHANGED}");
+    watch.close().await?;
+    host.stop().await?;
+    Ok(told(exit, &alone, &after))
+}
+
+fn told(exit: Exit, alone: &[f64], after: &[f64]) -> Vec<Measured> {
+    let latencies = Latencies {
+        wharf_p50_ms: median(after),
+        wharf_p99_ms: percentile(after, 99),
+        reference_p50_ms: median(alone),
+        reference_p99_ms: percentile(alone, 99),
+        ..Latencies::default()
+    };
+    let figure = |value: Option<f64>| Measured::alone(value.unwrap_or(f64::NAN));
+    let noted = if exit == Exit::Gone { NOTED_GONE } else { NOTED };
+    let counted = format!("{noted}; {} times", after.len());
+    vec![figure(percentile(after, 99)).latencies(latencies).note(counted), figure(median(after)), figure(most(after))]
+}
+
+/// A host with a pool of one, whose plugins share it. The calls that end by their deadline have one of their own.
+async fn start(database: &PostgresDatabase, exit: Exit) -> Result<Server> {
+    let deadline = if exit == Exit::Deadline { format!("limits = {{ deadline = {DEADLINE:?} }}\n") } else { String::new() };
+    let sql = component("bench_sql");
+    let plugins = [
+        setup::plugin("next", &sql, &["/row/{id}"], setup::GRANT),
+        setup::plugin("ends", &sql, &["/trap", "/hold", "/sleep"], &(deadline + setup::GRANT)),
+        setup::guest("bench_sql_async", &["/trap-asleep"], setup::GRANT),
+    ];
+    let toml = setup::main(database, "max_connections = 1") + &plugins.concat();
+    wharf::start("", &toml, Logging::Default).await
+}
+
+/// Has a call end by itself; gives the moment when that was seen.
+async fn end(line: &mut Line, exit: Exit, state: State) -> Result<Instant> {
+    let (path, status) = match (exit, state) {
+        (Exit::Trap, State::Transaction) => ("/trap", 500),
+        (Exit::Trap, State::Query | State::Beginning) => ("/trap-asleep", 500),
+        (_, State::Transaction) => ("/hold", 504),
+        (_, State::Query | State::Beginning) => ("/sleep", 504),
+    };
+    line.expect(&setup::path(path), status).await?;
+    Ok(Instant::now())
+}
+
+/// Goes away in the middle of a call, once the server says that it has come as far as it should.
+async fn leave(host: &Server, watch: &mut PgConnection, state: State) -> Result<Instant> {
+    let (path, there) = match state {
+        // Whoever has changed a row has the number of a transaction.
+        State::Transaction => ("/hold", "state = 'idle in transaction' AND backend_xid IS NOT NULL"),
+        State::Query => ("/sleep", "wait_event = 'PgSleep'"),
+        State::Beginning => ("/sleep", "state = 'active' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"),
+    };
+    let there = format!("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND {there})");
+    let mut socket = TcpStream::connect(host.address()).await?;
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", host.address()).as_bytes()).await?;
+    let sent = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(there.as_str())).fetch_one(&mut *watch).await? {
+        ensure!(sent.elapsed() < PATIENCE, "{path} was not there after {PATIENCE:?}: {there}");
+    }
+    drop(socket);
+    Ok(Instant::now())
+}

@@ -1,0 +1,89 @@
+//! Wharf and the native server on the same database, each with a pool of the same size.
+
+use anyhow::Result;
+
+use crate::{
+    bed::Bed,
+    contest::{self, Contest, Question},
+    servers::{
+        Server, native,
+        wharf::{self, Logging},
+    },
+};
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Postgres,
+    Sqlite,
+}
+
+/// How both are set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) engine: Engine,
+    pub(super) guest: &'static str,
+    /// Connections of either pool.
+    pub(super) pool: usize,
+    /// Whether the native server makes the statements of `/eight` at once.
+    pub(super) at_once: bool,
+    pub(super) logging: Logging,
+}
+
+/// Both servers.
+#[derive(Debug)]
+pub(super) struct Sides {
+    pub(super) wharf: Server,
+    pub(super) native: Server,
+}
+
+impl Setup {
+    /// A guest of WASI 0.2, and pools of 32.
+    pub(super) const fn of(engine: Engine) -> Self {
+        Self { engine, guest: "bench_sql", pool: 32, at_once: false, logging: Logging::Default }
+    }
+
+    /// Starts both.
+    ///
+    /// # Errors
+    /// When one does not come to listen.
+    pub(super) async fn start(self, bed: &Bed) -> Result<Sides> {
+        let url = match self.engine {
+            Engine::Postgres => {
+                let database = bed.postgres().await;
+                database.url(&database.owner)
+            }
+            Engine::Sqlite => format!("sqlite://{}", bed.sqlite().await?.display()),
+        };
+        // All connections of the native pool are opened before it listens, and none is closed while it is idle.
+        let pool = self.pool;
+        let database = format!("[databases.main]\nurl = {url:?}\nmin_connections = {pool}\nmax_connections = {pool}\n");
+        let plugin = wharf::plugin("sql", self.guest, "databases.main = { access = \"read-write\" }");
+        let wharf = wharf::start("", &(database + "\n" + &plugin), self.logging).await?;
+        let pool = format!("--pool={pool}");
+        let arguments = ["database", &url, &pool, "--at-once"];
+        let native = native::start(&arguments[..if self.at_once { 4 } else { 3 }]).await?;
+        Ok(Sides { wharf, native })
+    }
+
+    /// Starts both, asks them by turns, and stops them.
+    ///
+    /// # Errors
+    /// When a server fails, or an answer is wrong.
+    pub(super) async fn contest(self, bed: &Bed, question: Question) -> Result<Contest> {
+        let mut sides = self.start(bed).await?;
+        let contest = contest::hold(bed, question, &mut sides.wharf, &mut sides.native).await?;
+        sides.stop().await?;
+        Ok(contest)
+    }
+}
+
+impl Sides {
+    /// Ends both. Wharf proves that it leaves no connection, and fails otherwise.
+    ///
+    /// # Errors
+    /// Then.
+    pub(super) async fn stop(self) -> Result<()> {
+        self.wharf.stop().await
+    }
+}

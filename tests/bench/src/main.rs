@@ -1,0 +1,120 @@
+//! `tests/bench/run`: measures Wharf beside a native server and `wasmtime serve`, and says how they compare.
+
+mod arguments;
+mod bed;
+mod case;
+mod cases;
+mod contest;
+mod copies;
+mod crowd;
+mod line;
+mod machine;
+mod memory;
+mod processor;
+mod progress;
+mod report;
+mod row;
+mod schema;
+mod servers;
+mod setup;
+mod statistics;
+mod wrk;
+
+use std::{panic::AssertUnwindSafe, process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Parser;
+use futures::FutureExt;
+use support::guests::target_folder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    arguments::Arguments,
+    bed::{Bed, Effort},
+    case::{Case, Measured},
+    progress::say,
+    row::Row,
+};
+
+/// What a shell tells of a program that was ended by a signal.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let chosen = arguments.choose(cases::all()).unwrap_or_else(|error| error.exit());
+    if arguments.list {
+        list(&chosen);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Dropped, whatever is under way ends its servers and removes its folders.
+    let rows = tokio::select! {
+        rows = run(&chosen, &arguments) => rows?,
+        _ = interrupt.recv() => return Ok(stopped("interrupted", INTERRUPTED)),
+        _ = terminate.recv() => return Ok(stopped("terminated", TERMINATED)),
+    };
+    print!("{}", if arguments.markdown { report::markdown(&rows) } else { report::text(&rows) });
+    Ok(if rows.iter().any(|row| row.failed.is_some()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn stopped(how: &str, code: u8) -> ExitCode {
+    say(how);
+    ExitCode::from(code)
+}
+
+/// Says what there is.
+fn list(cases: &[Case]) {
+    for case in cases {
+        for figure in &case.figures {
+            let target = figure.target.map_or_else(String::new, |target| format!("target {target}"));
+            println!("{:<44}{:<14}{target}", case.row(figure), figure.unit);
+        }
+    }
+}
+
+/// Measures one case after the other. One that fails does not keep the others from being measured.
+async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
+    ensure!(wrk::is_installed().await, "wrk is missing; tests/bench/run installs it (Debian: apt-get install wrk)");
+    let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.pairs) };
+    let (bed, machine) = (Bed::new(effort), machine::describe());
+    let mut rows = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        say(&format!("{} ({} of {})", case.name, number + 1, cases.len()));
+        let started = Instant::now();
+        match measure(case, &bed).await {
+            Ok(measured) => {
+                let figures = case.figures.iter().zip(&measured);
+                rows.extend(figures.map(|(figure, measured)| Row::new(case, figure, measured, &machine, !effort.quick)));
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                say(&format!("  FAILED: {why}"));
+                rows.extend(case.figures.iter().map(|figure| Row::failed(case, figure, &why, &machine, !effort.quick)));
+            }
+        }
+        say(&format!("  {:.1} s", started.elapsed().as_secs_f64()));
+        write(&rows)?;
+    }
+    Ok(rows)
+}
+
+/// Measures a case. A panic, with which servers of the tests tell what is wrong, fails it.
+async fn measure(case: &Case, bed: &Bed) -> Result<Vec<Measured>> {
+    let measured = AssertUnwindSafe((case.measure)(bed)).catch_unwind().await;
+    let measured = measured.map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        anyhow!("{}", said.unwrap_or("a panic"))
+    })??;
+    ensure!(measured.len() == case.figures.len(), "{} values were measured for {} figures", measured.len(), case.figures.len());
+    Ok(measured)
+}
+
+/// Writes what there is so far: a run that is interrupted is not for nothing.
+fn write(rows: &[Row]) -> Result<()> {
+    let folder = target_folder().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join("latest.json");
+    std::fs::write(&path, serde_json::to_string_pretty(rows)? + "\n").with_context(|| path.display().to_string())
+}

@@ -1,0 +1,176 @@
+//! The table, for people: as text or as Markdown.
+
+use crate::row::Row;
+
+const COLUMNS: usize = 10;
+
+/// What the columns are called.
+const HEAD: [&str; COLUMNS] = [
+    "case",
+    "unit",
+    "wharf",
+    "reference",
+    "ratio",
+    "min to max",
+    "target",
+    "met",
+    "p50, p99 in ms (reference)",
+    "CPU in µs (reference)",
+];
+
+/// The table as text, with what has to be known below it.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let cells: Vec<[String; COLUMNS]> = rows.iter().map(cells).collect();
+    let width = |column: usize| {
+        let all = cells.iter().map(|row| row[column].chars().count());
+        all.chain([HEAD[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let mut text = line(&HEAD.map(str::to_owned), &widths);
+    for row in &cells {
+        text += &line(row, &widths);
+    }
+    text + &below(rows)
+}
+
+/// The table as Markdown, with what has to be known below it.
+pub(crate) fn markdown(rows: &[Row]) -> String {
+    let row = |cells: &[String; COLUMNS]| format!("| {} |\n", cells.join(" | "));
+    let mut text = row(&HEAD.map(str::to_owned)) + "|---|---|--:|--:|--:|--:|--:|---|--:|--:|\n";
+    for cells in rows.iter().map(cells) {
+        text += &row(&cells);
+    }
+    text + &below(rows)
+}
+
+fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
+    let mut line = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        // Names to the left, figures to the right.
+        let pad = " ".repeat(width - cell.chars().count());
+        line += &if column < 2 || column == 7 { format!("{cell}{pad}  ") } else { format!("{pad}{cell}  ") };
+    }
+    line.trim_end().to_owned() + "\n"
+}
+
+fn cells(row: &Row) -> [String; COLUMNS] {
+    let shown = |value: Option<f64>| value.map_or_else(String::new, number);
+    let ratio = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
+    let met = match (&row.failed, row.met) {
+        (Some(_), _) => "FAILED",
+        (None, Some(true)) => "yes",
+        (None, Some(false)) => "NO",
+        (None, None) => "",
+    };
+    let spread = match (row.ratio_min, row.ratio_max) {
+        (Some(min), Some(max)) => format!("{min:.2} to {max:.2}"),
+        _ => String::new(),
+    };
+    let latencies = &row.latencies;
+    let side = |p50: Option<f64>, p99: Option<f64>| Some(format!("{}, {}", number(p50?), number(p99?)));
+    let wharf = side(latencies.wharf_p50_ms, latencies.wharf_p99_ms);
+    let busy = latencies.reference_cpu_us.map(|us| format!(" ({})", number(us)));
+    let reference = side(latencies.reference_p50_ms, latencies.reference_p99_ms).map(|side| format!(" ({side})"));
+    [
+        row.case.clone(),
+        row.unit.to_owned(),
+        shown(row.wharf),
+        shown(row.reference),
+        ratio(row.ratio_median),
+        spread,
+        row.target.map_or_else(String::new, |target| target.to_string()),
+        met.to_owned(),
+        wharf.unwrap_or_default() + &reference.unwrap_or_default(),
+        shown(latencies.wharf_cpu_us) + &busy.unwrap_or_default(),
+    ]
+}
+
+/// Notes, each once; failures, and what the figures are good for.
+fn below(rows: &[Row]) -> String {
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in rows.iter().filter(|row| !row.note.is_empty()) {
+        match notes.iter_mut().find(|(note, _)| *note == row.note) {
+            Some((_, cases)) => cases.push(&row.case),
+            None => notes.push((&row.note, vec![&row.case])),
+        }
+    }
+    let mut text = String::from("\n");
+    for (note, cases) in notes {
+        text += &format!("- {}: {note}\n", cases.join(", "));
+    }
+    for (row, why) in rows.iter().filter_map(|row| Some((row, row.failed.as_ref()?))) {
+        text += &format!("- {} FAILED: {why}\n", row.case);
+    }
+    if let Some(row) = rows.first() {
+        text += &format!("\nMeasured on {}.\n", row.machine);
+        if !row.comparable {
+            text += "NOT COMPARABLE: every case was measured once and shortly.\n";
+        }
+    }
+    text
+}
+
+/// Three digits, or all of them before the point, in groups.
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let (whole, rest) = text.find('.').map_or((text.as_str(), ""), |point| text.split_at(point));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::case::{Case, Figure, Measured, Pair, Target};
+
+    fn rows() -> Vec<Row> {
+        let figures = vec![Figure::main("requests/s", Some(Target::AtLeast(0.9))), Figure::named("growth", "MiB", None)];
+        let case = Case::new("row", figures, |_| async { Ok(Vec::new()) }.boxed()).note("a pool of 8");
+        let pairs = Measured::pairs(vec![Pair { wharf: 12_000.0, reference: 16_000.0 }]);
+        let [main, growth] = [case.figures[0], case.figures[1]];
+        vec![
+            Row::new(&case, &main, &pairs, "a machine", false),
+            Row::failed(&case, &growth, "an answer was 500", "a machine", false),
+        ]
+    }
+
+    #[test]
+    fn the_table_tells_what_was_missed_and_what_failed() {
+        let text = text(&rows());
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("case        unit        "), "{text}");
+        assert!(lines[1].contains("12,000     16,000   0.75  0.75 to 0.75   ≥ 0.9  NO"), "{text}");
+        assert!(lines[2].starts_with("row/growth  MiB") && lines[2].ends_with("FAILED"), "{text}");
+        for part in ["row, row/growth: a pool of 8", "row/growth FAILED: an answer was 500", "on a machine", "NOT COMPARABLE"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn markdown_has_as_many_columns_in_every_line() {
+        let markdown = markdown(&rows());
+        let table: Vec<&str> = markdown.lines().take_while(|line| !line.is_empty()).collect();
+        assert_eq!(table.len(), 4);
+        assert!(table.iter().all(|line| line.matches('|').count() == COLUMNS + 1), "{markdown}");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_matter() {
+        let shown: Vec<String> = [0.0, 0.1234, 1.234, 12.34, 123.4, 1234.0, 1_234_567.0, -1234.0].map(number).to_vec();
+        assert_eq!(shown, ["0.000", "0.123", "1.23", "12.3", "123", "1,234", "1,234,567", "-1,234"]);
+    }
+}
