@@ -7,11 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -29,6 +30,9 @@ const MAX_CURSORS: usize = 32;
 /// Savepoints that one transaction may have at once. PostgreSQL keeps 64 subtransactions of a session in shared memory; with more, every
 /// other session pays for looking them up.
 const MAX_SAVEPOINTS: usize = 64;
+
+/// How soon a server is asked once more to cancel what still runs: it forgets a wish that reaches it before the statement does.
+const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How a lease left its connection.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +197,7 @@ impl Owner {
             self.database.counters.add(Counter::OperationTimeouts);
             let left = lease.quiet(Ended::TimedOut);
             lease.tenancy.end(Ended::TimedOut);
-            let _ = answer.send(Err(OperationError::TimedOut { limit: until.limit, after: std::time::Duration::ZERO }));
+            let _ = answer.send(Err(OperationError::TimedOut { limit: until.limit, after: Duration::ZERO }));
             return Some(left);
         }
         self.database.counters.add(Counter::Operations);
@@ -354,21 +358,28 @@ async fn cancel(
 ) -> bool {
     let mut running = pin!(running);
     let bounds = &database.settings.bounds;
-    let mut asking = pin!(database.pools[pool].control.cancel(session, bounds.cancel));
-    let (ended, asked) = tokio::select! {
-        biased;
-        // By itself, while the server is asked. A question dropped half-way would cost the control session.
-        _ = &mut running => (true, asking.await),
-        asked = &mut asking => (false, asked),
-    };
-    if asked.is_ok() {
-        database.counters.add(Counter::Cancelled);
+    let mut until = None;
+    loop {
+        let mut asking = pin!(database.pools[pool].control.cancel(session, bounds.cancel));
+        let (ended, asked) = tokio::select! {
+            biased;
+            // By itself, while the server is asked. A question dropped half-way would cost the control session.
+            _ = &mut running => (true, asking.await),
+            asked = &mut asking => (false, asked),
+        };
+        if asked.is_ok() && until.is_none() {
+            database.counters.add(Counter::Cancelled);
+        }
+        let now = Instant::now();
+        let until = *until.get_or_insert(now + bounds.settle);
+        if ended || (asked.is_ok() && timeout_at(until.min(now + CANCEL_AGAIN), &mut running).await.is_ok()) {
+            return true;
+        }
+        if asked.is_err() || Instant::now() >= until {
+            database.counters.add(Counter::CancelFailures);
+            return false;
+        }
     }
-    let settled = ended || (asked.is_ok() && timeout(bounds.settle, running).await.is_ok());
-    if !settled {
-        database.counters.add(Counter::CancelFailures);
-    }
-    settled
 }
 
 /// What a successful operation does to the transaction of its lease.

@@ -10,6 +10,8 @@ use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt};
 
+use super::json::JsonLines;
+
 /// What is logged unless the operator says otherwise.
 ///
 /// The texts of guests stay out: sqlx writes the SQL of slow statements at `warn` under `sqlx::query`, and the notices that a statement
@@ -89,7 +91,7 @@ pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitErro
         let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES).thread_name("wharf-logs");
         let (writer, guard) = writer.finish(Gathering(BufWriter::with_capacity(64 << 10, io::stderr())));
         let lost = writer.error_counter();
-        (fmt::layer().json().flatten_event(true).with_writer(writer).boxed(), Some((lost, guard)))
+        (fmt::layer().json().event_format(JsonLines).with_writer(writer).boxed(), Some((lost, guard)))
     };
     set_global_default(subscriber.with(lines))?;
     Ok(Logs { gathering })
@@ -128,7 +130,7 @@ fn is_colored(color: Color, terminal: bool, no_color: bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io::Write,
         sync::{Arc, Mutex},
@@ -136,8 +138,15 @@ mod tests {
 
     use super::*;
 
+    /// Keeps what is written.
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::telemetry) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Sink {
+        pub(in crate::telemetry) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -162,7 +171,7 @@ mod tests {
             tracing::info!(target: "hyper::proto", "unseen");
             tracing::info!(target: "access", "seen-access");
         });
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let text = sink.text();
         assert!(!text.contains("secret") && !text.contains("raised") && !text.contains("unseen"), "{text}");
         assert!(text.contains("seen-pool") && text.contains("seen-access"), "{text}");
     }
