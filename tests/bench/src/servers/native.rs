@@ -10,7 +10,7 @@ use super::{Announced, Server, tethered};
 /// # Errors
 /// When it does not come to listen.
 pub(crate) async fn start(arguments: &[&str]) -> Result<Server> {
-    let binary = target_folder().join("release/native");
+    let binary = target_folder().join("dist/native");
     ensure!(binary.is_file(), "{} is missing: run tests/bench/run, which builds it first", binary.display());
     let mut command = tethered(binary.as_os_str());
     command.args(arguments);

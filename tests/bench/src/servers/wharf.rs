@@ -1,4 +1,4 @@
-//! Wharf, as an operator runs it: the release binary as `wharf up`, with a `wharf.toml` of the benchmark's.
+//! Wharf, as an operator runs it: the binary of the profile `dist` as `wharf up`, with a `wharf.toml` of the benchmark's.
 
 use std::path::PathBuf;
 
@@ -44,8 +44,8 @@ pub(crate) fn plugin(name: &str, guest: &str, settings: &str) -> String {
     format!("[plugins.{name}]\ncomponent = {component:?}\nroutes = [\"/\", \"/{{*rest}}\"]\n{settings}\n")
 }
 
-/// `WHARF_BIN`, or the binary in the same folder as this one.
+/// `WHARF_BIN`, or the binary that an operator would install.
 fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("WHARF_BIN").map_or_else(|| target_folder().join("release/wharf"), PathBuf::from);
+    let path = std::env::var_os("WHARF_BIN").map_or_else(|| target_folder().join("dist/wharf"), PathBuf::from);
     path.is_file().then_some(path).context("there is no binary of Wharf: run tests/bench/run, which builds it first")
 }
