@@ -108,8 +108,7 @@ pub(super) fn start(start: Start) -> Guest {
 
 async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
     let Start { plugin, scope, request, head, usage, instance, .. } = start;
-    let reuse = plugin.limits().reuse;
-    let mut instance = Instance::begin(instance, handler.engine(), plugin, scope, usage)?;
+    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope, usage)?;
     let store = &mut instance.store;
     let scheme = match request.uri().scheme_str() {
         Some("https") => Scheme::Https,
@@ -126,13 +125,12 @@ async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<
         _ => handler.instantiate_async(&mut *store).await?,
     };
     let returned = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await;
-    instance.end(returned, Exports::V02(proxy), reuse)
+    instance.end(returned, Exports::V02(proxy), &plugin)
 }
 
 async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
     let Start { plugin, scope, request, head, sent, usage, instance } = start;
-    let reuse = plugin.limits().reuse;
-    let mut instance = Instance::begin(instance, handler.engine(), plugin, scope, usage)?;
+    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope, usage)?;
     let store = &mut instance.store;
     let (request, _body_read) = {
         let state = store.data_mut().http();
@@ -156,7 +154,7 @@ async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Resul
             Ok(())
         })
         .await;
-    instance.end(ran.and_then(|ran: wasmtime::Result<()>| ran), Exports::V03(service), reuse)
+    instance.end(ran.and_then(|ran: wasmtime::Result<()>| ran), Exports::V03(service), &plugin)
 }
 
 impl Instance {
@@ -164,13 +162,16 @@ impl Instance {
     fn begin(
         rested: Option<Self>,
         engine: &wasmtime::Engine,
-        plugin: Arc<Plugin>,
+        plugin: &Arc<Plugin>,
         scope: Arc<Scope>,
         usage: Arc<Usage>,
     ) -> wasmtime::Result<Self> {
         let Limits { fuel, memory, .. } = *plugin.limits();
         let request_id = Arc::clone(&scope.call().request_id);
-        let wasi = move || wasi(plugin, request_id);
+        let wasi = {
+            let plugin = Arc::clone(plugin);
+            move || wasi(plugin, request_id)
+        };
         let mut instance = match rested {
             Some(mut rested) => {
                 rested.store.data_mut().renew(wasi, scope);
@@ -193,16 +194,16 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Ends the call. Gives the instance back when it may serve another one: up to `reuse`, and only after a clean return that left nothing
+    /// Ends the call. Gives the instance back when it may serve another one: up to [`Limits::reuse`], and only after a clean return that left nothing
     /// behind. `exit(0)` is a way to return as well, but nobody can call after it.
-    fn end(mut self, returned: wasmtime::Result<()>, exports: Exports, reuse: u32) -> wasmtime::Result<Option<Self>> {
+    fn end(mut self, returned: wasmtime::Result<()>, exports: Exports, plugin: &Plugin) -> wasmtime::Result<Option<Self>> {
         if let Err(error) = returned {
             return match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(0)) => Ok(None),
                 _ => Err(error),
             };
         }
-        if self.calls >= reuse || !self.is_at_rest(matches!(exports, Exports::V03(_))) {
+        if self.calls >= plugin.limits().reuse || !self.is_at_rest(plugin) {
             return Ok(None);
         }
         self.account();
@@ -211,8 +212,8 @@ impl Instance {
     }
 
     /// Whether nothing of the call is left: no handle, no task, no memory that was refused.
-    fn is_at_rest(&mut self, concurrent: bool) -> bool {
-        let tasks = if concurrent { self.store.concurrent_state_table_size() } else { 0 };
+    fn is_at_rest(&mut self, plugin: &Plugin) -> bool {
+        let tasks = if plugin.is_concurrent() { self.store.concurrent_state_table_size() } else { 0 };
         let state = self.store.data_mut();
         tasks == 0 && !state.limiter().refused() && state.rest()
     }

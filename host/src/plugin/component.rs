@@ -3,7 +3,8 @@
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::Engine;
+use wasmtime::component::Component;
 use wasmtime_wasi_http::{p2, p3};
 
 use super::LoadError;
@@ -49,6 +50,8 @@ pub(super) struct Compiled {
     pub(super) component: Component,
     pub(super) digest: Digest,
     pub(super) size: usize,
+    /// Whether it needs the engine with concurrency.
+    pub(super) is_concurrent: bool,
 }
 
 /// Compiles for the engine without concurrency if that one accepts the component, otherwise for the other.
@@ -59,7 +62,8 @@ pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Compiled, LoadE
     let component = Component::from_binary(engines.plain().engine(), bytes)
         .or_else(|_| Component::from_binary(engines.concurrent().engine(), bytes))
         .map_err(|error| LoadError::Invalid { detail: format!("{error:#}") })?;
-    Ok(Compiled { component, digest: Digest(Sha256::digest(bytes).into()), size: bytes.len() })
+    let is_concurrent = !Engine::same(component.engine(), engines.plain().engine());
+    Ok(Compiled { component, digest: Digest(Sha256::digest(bytes).into()), size: bytes.len(), is_concurrent })
 }
 
 fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
@@ -75,8 +79,7 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
 pub(super) fn link(engines: &Engines, compiled: &Compiled) -> Result<Handler, LoadError> {
     let component = &compiled.component;
     let mismatch = |error: wasmtime::Error| LoadError::Mismatch { detail: format!("{error:#}") };
-    let linker: &Linker<CallState> =
-        if wasmtime::Engine::same(component.engine(), engines.plain().engine()) { engines.plain() } else { engines.concurrent() };
+    let linker = if compiled.is_concurrent { engines.concurrent() } else { engines.plain() };
     let instance = linker.instantiate_pre(component).map_err(mismatch)?;
     match HandlerVersion::of(component) {
         Some(HandlerVersion::V03) => p3::bindings::ServicePre::new(instance).map(Handler::V03).map_err(mismatch),

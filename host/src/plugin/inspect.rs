@@ -60,7 +60,7 @@ pub fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Report, LoadError> {
 }
 
 pub(super) fn report(compiled: &Compiled) -> Report {
-    let Compiled { component, digest, size } = compiled;
+    let Compiled { component, digest, size, .. } = compiled;
     let imports = imports(component);
     let exports = exports(component);
     let handler = HandlerVersion::of(component);

@@ -25,6 +25,7 @@ pub struct Plugin {
     name: Arc<str>,
     digest: Digest,
     handler: Handler,
+    is_concurrent: bool,
     limits: Limits,
     grants: Arc<Grants>,
     gate: Gate,
@@ -49,7 +50,8 @@ pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants:
     let handler = component::link(engines, &compiled)?;
     let gate = Gate::new(limits.max_concurrency, limits.max_waiting);
     let log_budget = LogBudget::new(limits.log_lines_per_second);
-    Ok(Plugin { name: name.into(), digest: compiled.digest, handler, limits, grants, gate, log_budget })
+    let component::Compiled { digest, is_concurrent, .. } = compiled;
+    Ok(Plugin { name: name.into(), digest, handler, is_concurrent, limits, grants, gate, log_budget })
 }
 
 impl Plugin {
@@ -69,6 +71,12 @@ impl Plugin {
     #[must_use]
     pub fn handler(&self) -> &Handler {
         &self.handler
+    }
+
+    /// Whether it runs on the engine with component-model concurrency, as a handler of 0.2 may, too.
+    #[must_use]
+    pub fn is_concurrent(&self) -> bool {
+        self.is_concurrent
     }
 
     /// What one call may use.
