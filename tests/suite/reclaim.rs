@@ -363,3 +363,22 @@ async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     all_free(&database, grant).await.unwrap();
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Control, _))), 1, "{:?}", script.events());
 }
+
+#[tokio::test]
+async fn a_cancel_that_comes_too_early_is_sent_again() {
+    let script = Script::new();
+    let bounds = Bounds { settle: PATIENCE, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    script.forget_cancels(2);
+    let hold = acquire(&database, grant).await.unwrap();
+    let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
+    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    drop(hold);
+    timeout(PATIENCE / 2, script.began(Step::Close, 1)).await.unwrap();
+    assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Cancel, _))), 3, "{:?}", script.events());
+    // It has settled, so it was closed and not killed.
+    assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Terminate, _))), 0, "{:?}", script.events());
+    all_free(&database, grant).await.unwrap();
+}

@@ -222,7 +222,14 @@ impl Control for ScriptedControl {
     fn cancel<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<(), Failure>> {
         async {
             self.0.step(Step::Cancel, session.id).await?;
-            self.0.state().cancelled.insert(session.id);
+            {
+                let mut state = self.0.state();
+                if state.deaf > 0 {
+                    state.deaf -= 1;
+                    return Ok(());
+                }
+                state.cancelled.insert(session.id);
+            }
             self.0.wake();
             Ok(())
         }

@@ -171,6 +171,8 @@ pub(super) struct State {
     once: HashMap<Step, VecDeque<Behaviour>>,
     /// Releases that nobody has used yet.
     released: HashMap<Step, usize>,
+    /// Cancels that are accepted and forgotten.
+    pub(super) deaf: u32,
     /// Sessions whose running operation was cancelled.
     pub(super) cancelled: BTreeSet<i64>,
     pub(super) last_session: i64,
@@ -191,6 +193,7 @@ impl Default for State {
             always: HashMap::new(),
             once: HashMap::new(),
             released: HashMap::new(),
+            deaf: 0,
             cancelled: BTreeSet::new(),
             last_session: 0,
             listed: BTreeSet::new(),
@@ -343,6 +346,11 @@ impl Script {
         }
         let once = state.once.get_mut(&step).and_then(VecDeque::pop_front);
         once.or_else(|| state.always.get(&step).copied()).unwrap_or_default()
+    }
+
+    /// Accepts the next cancels and forgets them, as a server does that has not met the statement yet.
+    pub fn forget_cancels(&self, count: u32) {
+        self.state().deaf = count;
     }
 
     /// Waits for a release or, of an operation, for a cancel; whether it was released.
