@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use wharf::cli::{Arguments, run};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     run(&Arguments::parse())
 }
