@@ -50,8 +50,12 @@ impl Gate {
 
     /// As [`Gate::enter`]; `make_room` is called once before a wait, when the caller counts as waiting already.
     ///
-    /// # Errors
+    /// # Bounds
     /// As for [`Gate::enter`].
+    /// # Errors
+    /// As for [`Gate::enter`]; when the queue is full `make_room` is not called.
+    /// # Cancellation
+    /// As for [`Gate::enter`]; the room that was made stays.
     pub async fn enter_with(&self, deadline: Instant, make_room: impl FnOnce()) -> Result<GatePermit, GateError> {
         // A free place means that nobody waits: the semaphore hands places that come free to its queue first.
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
