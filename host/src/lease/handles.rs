@@ -52,14 +52,6 @@ impl Lease {
         answer
     }
 
-    /// Runs the only operation of a lease, which ends with it.
-    async fn run_last(&self, Admitted { operation, in_flight }: Admitted) -> Result<Answer, Error> {
-        let until = self.counted.scope.statement_until(self.counted.grant);
-        let answer = self.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation);
-        drop(in_flight);
-        answer
-    }
-
     async fn query(&self, via: Via, statement: Statement) -> Result<Rows, Error> {
         rows(self.run(via, Operation::Query(statement, self.grant().max_result)).await?)
     }
@@ -110,8 +102,12 @@ impl Database {
 
     /// Runs one statement on a connection that is leased for it; counted before it waits for one.
     async fn once(&self, operation: Operation) -> Result<Answer, Error> {
-        let admitted = self.scope.admit(self.grant, operation)?;
-        self.lease(Purpose::Statement).await?.run_last(admitted).await
+        let Admitted { operation, in_flight } = self.scope.admit(self.grant, operation)?;
+        let lease = self.lease(Purpose::Statement).await?;
+        let until = self.scope.statement_until(self.grant);
+        let answer = lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation);
+        drop(in_flight);
+        answer
     }
 
     /// The dialect.
