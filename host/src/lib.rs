@@ -12,5 +12,6 @@ pub mod plugin;
 pub mod pool;
 pub mod router;
 pub mod server;
+pub mod shards;
 mod sync;
 pub mod telemetry;

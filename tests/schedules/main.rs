@@ -35,6 +35,33 @@ mod driver {
     pub(crate) use wharf::driver::*;
 }
 
+mod shards {
+    //! Nothing runs anywhere else here.
+    use tokio_util::task::TaskTracker;
+
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Shards;
+
+    impl Shards {
+        pub(crate) fn here() -> Option<usize> {
+            None
+        }
+
+        pub(crate) fn emptiest(&self, _load: impl Fn(usize) -> usize) -> Option<usize> {
+            None
+        }
+
+        pub(crate) fn spawn<F: Future<Output: Send> + Send + 'static>(
+            &self,
+            _index: Option<usize>,
+            tasks: &TaskTracker,
+            task: F,
+        ) {
+            tasks.spawn(task);
+        }
+    }
+}
+
 mod sync {
     //! What takes the place of the module of this name in the host.
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};

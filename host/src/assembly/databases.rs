@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::{Closed, Progress, StartError, Stop};
 use crate::{
@@ -24,6 +27,7 @@ use crate::{
     },
     lease::{Grant, Grants},
     pool::{Database, GrantId, HostCapacity, PoolSpec, Quota},
+    shards::Shards,
 };
 
 /// Migrations and seed of one database end within this.
@@ -41,11 +45,16 @@ pub(super) struct Databases {
 ///
 /// # Errors
 /// The first database that cannot be had, by name. Those that were open are closed by then.
-pub(super) async fn open(config: &Config, progress: &dyn Progress, stop: &Stop) -> Result<Databases, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    shards: &Shards,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Result<Databases, StartError> {
     let mut databases = Databases { open: Vec::new(), grants: HashMap::new() };
     let opened = tokio::select! {
         biased;
-        opened = open_all(config, progress, &mut databases) => opened,
+        opened = open_all(config, shards, progress, &mut databases) => opened,
         () = stop.requested() => Err(StartError::Stopped(Vec::new())),
     };
     match opened {
@@ -77,7 +86,12 @@ pub(super) async fn close(databases: &[Database], deadline: Instant, stop: &Stop
     closing.await
 }
 
-async fn open_all(config: &Config, progress: &dyn Progress, databases: &mut Databases) -> Result<(), StartError> {
+async fn open_all(
+    config: &Config,
+    shards: &Shards,
+    progress: &dyn Progress,
+    databases: &mut Databases,
+) -> Result<(), StartError> {
     let capacity = Arc::new(HostCapacity::new(config.max_connections));
     let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
     for described in &config.databases {
@@ -88,7 +102,7 @@ async fn open_all(config: &Config, progress: &dyn Progress, databases: &mut Data
             let reason = format!("the file `{}` does not exist; create it, or give the database `migrations`", file.display());
             return Err(fail(reason));
         }
-        let (database, cut) = assemble(config, described, &capacity).map_err(|failure| fail(failure.to_string()))?;
+        let (database, cut) = assemble(config, described, &capacity, shards).map_err(|failure| fail(failure.to_string()))?;
         databases.open.push(database.clone());
         database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
         for (plugin, granted, id) in cut {
@@ -141,6 +155,7 @@ fn assemble<'a>(
     config: &'a Config,
     described: &config::Database,
     capacity: &Arc<HostCapacity>,
+    shards: &Shards,
 ) -> Result<(Database, Cut<'a>), Failure> {
     let mut keys: Vec<(&str, Access)> = Vec::new();
     let mut pools = Vec::new();
@@ -174,7 +189,13 @@ fn assemble<'a>(
         let driver = driver(described, &described.url, described.driver.access)?;
         pools.push(PoolSpec { driver, shares_control_of: None });
     }
-    let (database, ids) = Database::new(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity));
+    let shards = match described.engine {
+        // It compiles statements in the slot's task, which may take long: others get out of its way where work is stolen.
+        Engine::Sqlite => Shards::around(Handle::current()),
+        Engine::Postgres | Engine::Mysql => shards.clone(),
+    };
+    let (database, ids) =
+        Database::in_shards(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity), shards);
     let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
     Ok((database, cut))
 }

@@ -14,6 +14,7 @@ use crate::{
     pool::Database,
     router::{Route, Router},
     server::{self, Drained, Server},
+    shards::Shards,
 };
 
 /// Databases open, plugins loaded, address taken.
@@ -25,6 +26,7 @@ pub struct Host {
     /// Ends the calls that are left after the drain.
     cut: CancellationToken,
     reclaim_timeout: Duration,
+    shards: Shards,
     /// Keeps the epoch ticker.
     engines: Arc<Engines>,
 }
@@ -47,16 +49,17 @@ impl Stopped {
 }
 
 impl Host {
-    /// Opens the databases, loads the plugins and takes the address.
+    /// Opens the databases, loads the plugins and takes the address. Connections of clients and sessions of databases will live in
+    /// `shards`, everything else on the runtime of the caller, which has to steal work.
     ///
     /// # Bounds
     /// `connect_timeout` a pool, a quarter of an hour a database for migrations; compiling has none.
     /// # Errors
     /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
-    pub async fn start(config: &Config, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, progress, stop).await?;
+        let Databases { open, grants } = databases::open(config, shards, progress, stop).await?;
         let rest = async {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
@@ -79,7 +82,7 @@ impl Host {
         let caller = Caller::new(admission, cut.clone());
         let dispatcher = Arc::new(Dispatcher { router, caller });
         let reclaim_timeout = config.server.reclaim_timeout;
-        Ok(Self { server, dispatcher, databases: open, plugins, cut, reclaim_timeout, engines })
+        Ok(Self { server, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards: shards.clone(), engines })
     }
 
     /// Where it listens.
@@ -107,9 +110,9 @@ impl Host {
     /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, and for the question `bounds.kill` and `bounds.confirm`. In a
     /// hurry: two seconds, half a second, and the question.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, engines, .. } = self;
+        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, .. } = self;
         let caller = dispatcher.caller.clone();
-        let mut draining = pin!(server.serve(dispatcher, stop.token()));
+        let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
         let drained = tokio::select! {
             drained = &mut draining => drained,
             () = stop.hurried() => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::lease::{CallInfo, Scope};
 #[cfg(doc)]
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
+use crate::shards::Shards;
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
@@ -41,16 +43,26 @@ struct Inner {
     kept: Arc<Kept>,
     counters: Arc<Counters>,
     tasks: TaskTracker,
+    /// A runtime that steals work, for calls that compute for long.
+    stealing: Handle,
     shutdown: CancellationToken,
 }
 
+/// What comes of waiting for the head of an answer; an error when the handler dropped the means to give one.
+type Answered = Result<guest::Head, oneshot::error::RecvError>;
+
 impl Caller {
-    /// A caller whose calls are admitted by `admission`, and ended when `shutdown` is cancelled.
+    /// A caller whose calls are admitted by `admission`, and ended when `shutdown` is cancelled. The runtime of whoever makes it is the one
+    /// to which calls go that compute for long.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[must_use]
     pub fn new(admission: Admission, shutdown: CancellationToken) -> Self {
         let tasks = TaskTracker::new();
         let kept = Kept::new(Arc::clone(admission.host()), tasks.clone(), &shutdown);
-        Self(Arc::new(Inner { admission, kept, counters: Arc::default(), tasks, shutdown }))
+        let stealing = Handle::current();
+        Self(Arc::new(Inner { admission, kept, counters: Arc::default(), tasks, stealing, shutdown }))
     }
 
     /// Counts of calls, by outcome.
@@ -63,6 +75,12 @@ impl Caller {
     #[cfg(test)]
     pub(super) fn kept(&self) -> &Arc<Kept> {
         &self.0.kept
+    }
+
+    /// How many calls have a task of their own.
+    #[cfg(test)]
+    pub(super) fn tasks(&self) -> usize {
+        self.0.tasks.len()
     }
 
     /// Calls a plugin, in a Store that no other call uses at the same time: a new one, or where [`Limits::reuse`] allows it one that rests.
@@ -80,14 +98,24 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, head) = match self.begin(plugin, request, meta.request_id, started).await {
+        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, started).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.0.counters.never_ran(error.outcome());
                 return Err(error);
             }
         };
-        let head = match run.drive(head).await? {
+        let answered =
+            if Shards::here().is_some() { run.drive_briefly(&mut head).await? } else { Some(run.drive(&mut head).await?) };
+        let answered = match answered {
+            Some(answered) => answered,
+            None => {
+                let computed = self.compute(run, head).await?;
+                run = computed.0;
+                computed.1
+            }
+        };
+        let head = match answered {
             Ok(Ok(head)) => head,
             Ok(Err(code)) => return Err(run.end(CallError::GuestError { code })),
             Err(_dropped) => return Err(run.end(CallError::NoResponse)),
@@ -105,6 +133,26 @@ impl Caller {
         self.0.kept.close();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+    }
+
+    /// Lets a guest that computes for long go on where work is stolen, so that it holds up nobody in its shard and has a core to itself if
+    /// there is one. Gives the call back with its answer.
+    ///
+    /// # Cancellation
+    /// As of [`Self::call`]; the call ends in its task.
+    async fn compute(&self, mut run: Running, head: oneshot::Receiver<guest::Head>) -> Result<(Running, Answered), CallError> {
+        let (mut sender, computed) = oneshot::channel();
+        let task = async move {
+            let answered = tokio::select! {
+                biased;
+                // Nobody wants the answer any more.
+                () = sender.closed() => return,
+                answered = run.drive(head) => answered,
+            };
+            let _unwanted = sender.send(answered.map(|answered| (run, answered)));
+        };
+        self.0.tasks.spawn_on(task, &self.0.stealing);
+        computed.await.unwrap_or(Err(CallError::HostPanicked))
     }
 
     async fn begin<B>(

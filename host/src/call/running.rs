@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -17,6 +18,11 @@ use super::request::BodyFailure;
 use super::{CallError, Counters, Outcome, OverloadLimit};
 use crate::lease::{End, Scope};
 use crate::plugin::Plugin;
+
+/// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
+const LONG_TURN: Duration = Duration::from_micros(500);
+/// A guest that has had so many of them in a row computes rather than waits.
+const LONG_TURNS: u32 = 4;
 
 /// A call that has an instance, or is about to. Dropping it ends it as `ClientGone`: nobody wants its answer.
 pub(super) struct Running {
@@ -34,6 +40,8 @@ pub(super) struct Running {
     // Made at the first wait: a handler that answers at once needs neither.
     alarm: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// How many turns of computing the guest has had one after the other.
+    long_turns: u32,
     finished: bool,
 }
 
@@ -70,6 +78,7 @@ impl Running {
             shutdown,
             alarm: None,
             stopping: None,
+            long_turns: 0,
             finished: false,
         }
     }
@@ -98,6 +107,19 @@ impl Running {
     pub(super) async fn drive<F: Future>(&mut self, until: F) -> Result<F::Output, CallError> {
         let mut until = pin!(until);
         std::future::poll_fn(|cx| self.poll_drive(cx, until.as_mut())).await
+    }
+
+    /// The same, but gives up with `None` when the guest turns out to compute for long.
+    ///
+    /// # Errors
+    /// As [`Self::drive`].
+    pub(super) async fn drive_briefly<F: Future>(&mut self, until: F) -> Result<Option<F::Output>, CallError> {
+        let mut until = pin!(until);
+        std::future::poll_fn(|cx| match self.poll_drive(cx, until.as_mut()) {
+            Poll::Pending if self.long_turns >= LONG_TURNS => Poll::Ready(Ok(None)),
+            polled => polled.map(|driven| driven.map(Some)),
+        })
+        .await
     }
 
     /// Runs the guest as far as it goes without waiting, then looks at `until` once.
@@ -133,7 +155,8 @@ impl Running {
 
     fn poll_drive<F: Future>(&mut self, cx: &mut Context<'_>, until: Pin<&mut F>) -> Poll<Result<F::Output, CallError>> {
         // By the clock and not only by the alarm: a guest that always has something to do never waits for an alarm.
-        if Instant::now() >= self.scope.call().deadline {
+        let now = Instant::now();
+        if now >= self.scope.call().deadline {
             return Poll::Ready(Err(self.end(CallError::DeadlineExceeded)));
         }
         if self.shutdown.is_cancelled() {
@@ -142,6 +165,7 @@ impl Running {
         if let Err(error) = self.poll_guest(cx) {
             return Poll::Ready(Err(self.end(error)));
         }
+        self.long_turns = if now.elapsed() >= LONG_TURN { self.long_turns + 1 } else { 0 };
         // Before the answer: a handler must not turn half a body into one.
         if let Some(failed) = self.body_failure.as_ref().and_then(|failure| failure.get().copied()) {
             return Poll::Ready(Err(self.end(failed.into())));

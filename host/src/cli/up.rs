@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use super::{Failure, Output, build};
 use crate::{
     assembly::{Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
+    shards::Shards,
 };
 
 /// How long what is left in the runtime may take to let go, after everything with an owner has ended.
@@ -34,17 +36,20 @@ pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
         return Err(diagnostics.into());
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let served = runtime.block_on(serve(&config));
+    let (shards, threads) =
+        thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
+    let served = runtime.block_on(serve(&config, &shards));
+    threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, shards: &Shards) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout));
-    let (stuck, closed) = match Host::start(config, &Lines, &stop).await {
+    let (stuck, closed) = match Host::start(config, shards, &Lines, &stop).await {
         Ok(host) => {
             print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
             let Stopped { drained, closed } = host.run(&stop).await;

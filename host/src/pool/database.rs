@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     driver::{Driver, Engine, Failure, Session},
+    shards::Shards,
     sync::{Mutex, MutexGuard},
 };
 
@@ -78,6 +79,8 @@ pub(super) struct Inner {
     pub(super) counters: Counters,
     quotas: Vec<Quota>,
     capacity: Arc<HostCapacity>,
+    /// Where its sessions live.
+    shards: Shards,
     state: Mutex<State>,
     pub(super) tasks: TaskTracker,
     /// Fires when the pools are closed.
@@ -88,7 +91,7 @@ pub(super) struct Inner {
 }
 
 impl Database {
-    /// A database that has no connection yet. Grants are numbered as in `quotas`.
+    /// A database that has no connection yet, whose sessions will live where they are asked for. Grants are numbered as in `quotas`.
     #[must_use]
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -96,6 +99,19 @@ impl Database {
         pools: Vec<PoolSpec>,
         quotas: Vec<Quota>,
         capacity: Arc<HostCapacity>,
+    ) -> (Self, Vec<GrantId>) {
+        Self::in_shards(name, settings, pools, quotas, capacity, Shards::default())
+    }
+
+    /// The same, with sessions in every shard.
+    #[must_use]
+    pub fn in_shards(
+        name: impl Into<Arc<str>>,
+        settings: Settings,
+        pools: Vec<PoolSpec>,
+        quotas: Vec<Quota>,
+        capacity: Arc<HostCapacity>,
+        shards: Shards,
     ) -> (Self, Vec<GrantId>) {
         let mut state = State::new(settings.max_connections, pools.len());
         for _ in &quotas {
@@ -118,6 +134,7 @@ impl Database {
             counters: Counters::default(),
             quotas,
             capacity,
+            shards,
             state: Mutex::new(state),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -387,13 +404,14 @@ impl Inner {
             return false;
         }
         let mut inbox = None;
+        let shard = self.shards.emptiest(|shard| state.slots().filter(|it| it.slot.shard == Some(shard)).count());
         let slot = state.add(pool, |index| {
-            let (slot, receivers) = slot::new(pool, index);
+            let (slot, receivers) = slot::new(pool, index, shard);
             inbox = Some(receivers);
             slot
         });
         if let Some(inbox) = inbox {
-            self.tasks.spawn(slot::run(Arc::clone(self), slot, inbox, opened));
+            self.shards.spawn(shard, &self.tasks, slot::run(Arc::clone(self), slot, inbox, opened));
         }
         true
     }

@@ -32,6 +32,8 @@ const COMMANDS: usize = 8;
 pub(super) struct Slot {
     pub(super) pool: usize,
     pub(super) index: usize,
+    /// Where it lives.
+    pub(super) shard: Option<usize>,
     pub(super) commands: mpsc::Sender<Command>,
     /// Bounded by the handles that can send one; see [`Notice`].
     pub(super) notices: mpsc::UnboundedSender<Notice>,
@@ -96,10 +98,10 @@ pub(super) struct Inbox {
 }
 
 /// Makes a slot and its inbox.
-pub(super) fn new(pool: usize, index: usize) -> (Arc<Slot>, Inbox) {
+pub(super) fn new(pool: usize, index: usize, shard: Option<usize>) -> (Arc<Slot>, Inbox) {
     let (commands, command_inbox) = mpsc::channel(COMMANDS);
     let (notices, notice_inbox) = mpsc::unbounded_channel();
-    let slot = Slot { pool, index, commands, notices, tenancy: Mutex::new(None) };
+    let slot = Slot { pool, index, shard, commands, notices, tenancy: Mutex::new(None) };
     (Arc::new(slot), Inbox { commands: command_inbox, notices: notice_inbox })
 }
 

@@ -10,7 +10,10 @@ use super::{
     slot::Slot,
     tenancy::Tenancy,
 };
-use crate::driver::{Failure, Session};
+use crate::{
+    driver::{Failure, Session},
+    shards::Shards,
+};
 
 /// After a failed attempt to connect, how long until the next; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
@@ -243,9 +246,13 @@ impl State {
         self.slots.get(index)?.as_ref().map(|entry| entry.phase)
     }
 
-    /// The idle connection of a pool that was used last, and for how long it has been idle.
+    /// The idle connection of a pool that was used last, in the caller's shard if there is one, and for how long it has been idle.
     pub(super) fn freshest(&self, pool: usize) -> Option<(usize, Duration)> {
-        self.pools[pool].idle.last().map(|(index, since)| (*index, since.elapsed()))
+        let idle = &self.pools[pool].idle;
+        let here = Shards::here();
+        let is_near = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.slot.shard == here);
+        let nearest = idle.iter().rev().find(|(index, _)| is_near(*index)).or_else(|| idle.last());
+        nearest.map(|(index, since)| (*index, since.elapsed()))
     }
 
     /// The idle connection of a pool that has been idle the longest.

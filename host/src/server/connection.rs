@@ -22,6 +22,7 @@ use super::{
     service::{self, Shared},
     socket::Socket,
 };
+use crate::shards::Shards;
 
 /// How often a connection with a running call is looked at: bounds how late a client that went away is noticed.
 const BUSY_TICK: Duration = Duration::from_millis(250);
@@ -32,21 +33,28 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long an idle HTTP/2 peer has to take its good-bye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The tasks of a server: those of its connections, and those that HTTP/2 needs for its streams.
+/// The tasks of a server.
 #[derive(Clone)]
 pub(super) struct Tasks {
     pub(super) tracker: TaskTracker,
-    /// Ends the tasks of one connection.
+    pub(super) shards: Shards,
+}
+
+/// The tasks that HTTP/2 needs for the streams of one connection.
+#[derive(Clone)]
+struct Streams {
+    tasks: Tasks,
+    /// Ends them.
     ended: CancellationToken,
 }
 
-impl<F> Executor<F> for Tasks
+impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
         let ended = self.ended.clone();
-        self.tracker.spawn(async move {
+        self.tasks.shards.seat().spawn(&self.tasks.tracker, async move {
             tokio::select! {
                 () = ended.cancelled() => {}
                 () = task => {}
@@ -72,12 +80,12 @@ pub(super) async fn run<D: Dispatch>(
     shared: Arc<Shared<D>>,
     stream: TcpStream,
     peer: SocketAddr,
-    tracker: TaskTracker,
+    tasks: Tasks,
     cut: CancellationToken,
 ) {
     let activity = Arc::new(Activity::new(Instant::now()));
     let stream = Arc::new(stream);
-    let last_words = converse(&shared, &activity, &stream, peer, tracker, cut).await;
+    let last_words = converse(&shared, &activity, &stream, peer, tasks, cut).await;
     if let Some(problem) = &last_words {
         let id = RequestId::make();
         if !activity.has_served() {
@@ -98,13 +106,13 @@ async fn converse<D: Dispatch>(
     activity: &Arc<Activity>,
     stream: &Arc<TcpStream>,
     peer: SocketAddr,
-    tracker: TaskTracker,
+    tasks: Tasks,
     cut: CancellationToken,
 ) -> Option<Problem> {
     let settings = &shared.settings;
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
-    let builder = builder(settings, Tasks { tracker, ended });
+    let builder = builder(settings, Streams { tasks, ended });
     let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), Arc::clone(&shared.counters), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
@@ -175,8 +183,8 @@ fn inspect(activity: &Activity, stream: &TcpStream, settings: &Settings, now: In
     if until <= now { verdict } else { Verdict::Wait(until.min(now + IDLE_TICK)) }
 }
 
-fn builder(settings: &Settings, tasks: Tasks) -> auto::Builder<Tasks> {
-    let mut builder = auto::Builder::new(tasks);
+fn builder(settings: &Settings, streams: Streams) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
     // The supervisor times the headers: hyper's own timer runs while a connection idles, and not before the version is known.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(settings.max_header_bytes);
     if settings.max_headers != Settings::default().max_headers {

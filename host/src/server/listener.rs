@@ -17,8 +17,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Dispatch, OUTCOMES, Settings, connection, service::Shared};
-use crate::telemetry::counters::Counters;
+use super::{
+    Dispatch, OUTCOMES, Settings,
+    connection::{self, Tasks},
+    service::Shared,
+};
+use crate::{shards::Shards, telemetry::counters::Counters};
 
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -86,13 +90,13 @@ impl Server {
     }
 
     /// Answers until `shutdown`, then drains: accepts no more, closes what idles, answers new requests with `shutting-down`, and lets
-    /// running calls end.
+    /// running calls end. Accepts here, and serves connections in `shards`.
     ///
     /// # Bounds
     /// Returns within `drain_timeout` and two seconds after `shutdown`.
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
-    pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shutdown: CancellationToken) -> Drained {
+    pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
         let Self { listener, settings, counters, .. } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
@@ -101,9 +105,14 @@ impl Server {
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
-            let connection = connection::run(Arc::clone(&shared), stream, peer, tracker.clone(), cut.child_token());
-            tracker.spawn(async move {
-                connection.await;
+            let tasks = Tasks { tracker: tracker.clone(), shards: shards.clone() };
+            let (shared, cut) = (Arc::clone(&shared), cut.child_token());
+            shards.seat().spawn(&tracker, async move {
+                // From the driver of the runtime that accepts to that of the one that serves.
+                match stream.into_std().and_then(TcpStream::from_std) {
+                    Ok(stream) => connection::run(shared, stream, peer, tasks, cut).await,
+                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                }
                 drop(place);
             });
         }

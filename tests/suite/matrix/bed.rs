@@ -23,6 +23,7 @@ use wharf::{
     assembly::{Host, Progress, Stop, Stopped},
     config,
     pool::{Bounds, Counter, Counts, Database, Settings},
+    shards::{Shards, Threads},
 };
 
 use super::{
@@ -57,6 +58,7 @@ pub(super) struct Bed {
     running: Option<JoinHandle<Stopped>>,
     process: Process,
     cell: Cell,
+    _threads: Threads,
     _folder: TempDir,
 }
 
@@ -87,7 +89,8 @@ impl Bed {
         let config = config::load(folder.path(), &config::process_environment).map_err(|errors| format!("{errors:?}"))?;
         let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let process = Process(Some(process));
-        let starting = process.spawn(async move { Host::start(&config, &Quiet, &Stop::new()).await });
+        let (shards, threads) = Shards::start(2).map_err(|error| error.to_string())?;
+        let starting = process.spawn(async move { Host::start(&config, &shards, &Quiet, &Stop::new()).await });
         let host = starting.await.map_err(|panicked| panicked.to_string())?;
         let host = host.map_err(|error| format!("the host did not start: {error}"))?;
         let [database, signal] = [0, 1].map(|place| host.databases()[place].clone());
@@ -95,7 +98,7 @@ impl Bed {
         let stop = Stop::new();
         let asked = stop.clone();
         let running = Some(process.spawn(async move { host.run(&asked).await }));
-        Ok(Self { database, signal, client, stop, running, process, cell, _folder: folder })
+        Ok(Self { database, signal, client, stop, running, process, cell, _threads: threads, _folder: folder })
     }
 
     /// All steps of reclaim one after the other, and what a busy machine adds.

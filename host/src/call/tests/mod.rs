@@ -1,6 +1,7 @@
 //! Every way a call can end, with handlers written by hand. Handlers that answer are compiled from Rust by the integration tests.
 
 mod kept;
+mod shards;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::telemetry::counters::Counters;
+use crate::{shards::Shards, telemetry::counters::Counters};
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,7 +150,11 @@ impl Host {
         let server = Server::bind(settings).await.unwrap();
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
         let (addr, counters, shutdown) = (server.local_addr(), server.counters(), CancellationToken::new());
-        let served = tokio::spawn(server.serve(Arc::new(ByPath(Arc::clone(&script))), shutdown.clone()));
+        let served = tokio::spawn({
+            let shutdown = shutdown.clone();
+            let dispatch = Arc::new(ByPath(Arc::clone(&script)));
+            async move { server.serve(dispatch, &Shards::default(), shutdown).await }
+        });
         Self { addr, script, counters, shutdown, served }
     }
 

@@ -1,0 +1,234 @@
+//! Shards: one thread with a runtime of its own for each core, so that a request, its instance and the session it uses stay on one core.
+//!
+//! A runtime that steals work moves a call to another core at most of its waits: there its memory is cold, and what one core has allocated
+//! another frees. That costs a call with one statement about a third of its throughput. A shard steals nothing; so clients' connections
+//! and HTTP/2 streams go to the shard that has the fewest, and a call that computes for long leaves its shard (`call::caller`).
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
+use tokio_util::task::TaskTracker;
+
+thread_local! {
+    static HERE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The shards of a host; without any, everything runs where it is started. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Shards(Arc<[Shard]>);
+
+#[derive(Debug)]
+struct Shard {
+    runtime: Handle,
+    /// How many connections and streams of clients are served here.
+    seats: AtomicUsize,
+}
+
+/// The threads behind [`Shards`]. Dropping it ends them without waiting.
+pub struct Threads {
+    stop: Vec<oneshot::Sender<()>>,
+    /// Locked by nobody; it makes the whole shareable.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("count", &self.stop.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shards {
+    /// Starts so many threads.
+    ///
+    /// # Errors
+    /// The system gives no thread, or no descriptors for its events. Those that were started end.
+    pub fn start(count: usize) -> io::Result<(Self, Threads)> {
+        let (done, ended) = mpsc::channel();
+        let mut threads = Threads { stop: Vec::new(), ended: Mutex::new(ended) };
+        let mut shards = Vec::new();
+        for index in 0..count {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (stop, stopped) = oneshot::channel();
+            let done = done.clone();
+            shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0) });
+            thread::Builder::new().name(format!("wharf-shard-{index}")).spawn(move || {
+                HERE.set(Some(index));
+                // Told, or left alone by whoever would have told it.
+                let _stopped = runtime.block_on(stopped);
+                runtime.shutdown_background();
+                let _unwatched = done.send(());
+            })?;
+            threads.stop.push(stop);
+        }
+        Ok((Self(shards.into()), threads))
+    }
+
+    /// The runtime of the caller as the only shard: for what must not run in one that others share.
+    pub(crate) fn around(runtime: Handle) -> Self {
+        Self([Shard { runtime, seats: AtomicUsize::new(0) }].into())
+    }
+
+    /// The shard of this thread.
+    pub(crate) fn here() -> Option<usize> {
+        HERE.get()
+    }
+
+    /// A seat in the shard that has the fewest taken, the caller's if it is among them.
+    pub(crate) fn seat(&self) -> Seat {
+        let taken = |index: usize| self.0[index].seats.load(Ordering::Relaxed);
+        let index = self.emptiest(taken);
+        if let Some(shard) = index.map(|index| &self.0[index]) {
+            shard.seats.fetch_add(1, Ordering::Relaxed);
+        }
+        Seat { shards: self.clone(), index }
+    }
+
+    /// The shard with the least of something, the caller's own if that is among them; `None` without shards.
+    pub(crate) fn emptiest(&self, load: impl Fn(usize) -> usize) -> Option<usize> {
+        (0..self.0.len()).min_by_key(|index| (load(*index), Some(*index) != Self::here()))
+    }
+
+    /// Starts a task in a shard, or where the caller runs.
+    pub(crate) fn spawn<F>(&self, index: Option<usize>, tasks: &TaskTracker, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        drop(match index {
+            Some(index) => tasks.spawn_on(task, &self.0[index].runtime),
+            None => tasks.spawn(task),
+        });
+    }
+}
+
+/// A connection's or stream's place in a shard, counted while it exists.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    shards: Shards,
+    index: Option<usize>,
+}
+
+impl Seat {
+    /// Starts a task here; it keeps the seat until its end.
+    pub(crate) fn spawn<F>(self, tasks: &TaskTracker, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (shards, index) = (self.shards.clone(), self.index);
+        shards.spawn(index, tasks, async move {
+            let output = task.await;
+            drop(self);
+            output
+        });
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(index) = self.index {
+            self.shards.0[index].seats.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Threads {
+    /// Ends the threads, with whatever is left in them.
+    ///
+    /// # Bounds
+    /// Waits for `limit` at most; a thread that does not come back is left behind.
+    pub fn stop(self, limit: Duration) {
+        let Self { stop, ended } = self;
+        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let deadline = Instant::now() + limit;
+        let count = stop.len();
+        drop(stop);
+        for _ in 0..count {
+            if ended.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn seats_are_taken_evenly_and_given_back_with_their_tasks() {
+        let (shards, threads) = Shards::start(3).unwrap();
+        let tasks = TaskTracker::new();
+        let (stay, stop) = tokio::sync::watch::channel(());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..6 {
+            let (tell, mut stop) = (tell.clone(), stop.clone());
+            shards.seat().spawn(&tasks, async move {
+                tell.send(Shards::here()).unwrap();
+                let _stopped = stop.changed().await;
+            });
+        }
+        let mut found = Vec::new();
+        for _ in 0..6 {
+            found.push(told.recv().await.unwrap());
+        }
+        found.sort();
+        assert_eq!(found, [0, 0, 1, 1, 2, 2].map(Some));
+        drop(stay);
+        tasks.close();
+        tasks.wait().await;
+        assert!(shards.0.iter().all(|shard| shard.seats.load(Ordering::Relaxed) == 0));
+        threads.stop(LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_task_without_shards_runs_where_it_is_started() {
+        let tasks = TaskTracker::new();
+        let (tell, told) = oneshot::channel();
+        let here = thread::current().id();
+        Shards::default().seat().spawn(&tasks, async move { tell.send(thread::current().id()) });
+        assert_eq!(told.await.unwrap(), here);
+    }
+
+    #[test]
+    fn threads_end_with_what_is_left_in_them() {
+        let (shards, threads) = Shards::start(2).unwrap();
+        let held = Arc::new(());
+        let kept = Arc::clone(&held);
+        shards.spawn(Some(1), &TaskTracker::new(), async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        threads.stop(LIMIT);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_does_not_come_back_is_left_behind() {
+        let (shards, threads) = Shards::start(1).unwrap();
+        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
+        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
+        shards.spawn(Some(0), &TaskTracker::new(), async move {
+            theirs.1.wait();
+            theirs.0.wait();
+        });
+        busy.wait();
+        threads.stop(Duration::from_millis(10));
+        stuck.wait();
+    }
+}
