@@ -187,6 +187,28 @@ async fn a_statement_without_a_table_before_the_look_shows_no_warning_either() {
 }
 
 #[tokio::test]
+async fn a_statement_that_never_reaches_the_server_shows_no_warning_either() {
+    let fixture = with_schema().await;
+    fixture.run("INSERT INTO numbered VALUES (1), (2), (3)").await;
+    let mut connection = connected(&fixture).await;
+    let (leave, cached) = ("SELECT CAST('a secret' AS INT) FROM numbered", "SELECT a FROM numbered WHERE a = ?");
+    query(&mut *connection, cached, vec![Value::Signed(1)]).await.unwrap();
+    for through_cursor in [false, true] {
+        all(&mut *connection, &[leave]).await;
+        connection.lent();
+        if through_cursor {
+            begin(&mut *connection).await;
+            connection.run(Operation::OpenCursor(1, statement(cached, vec![Value::Signed(1)]))).await.unwrap();
+            connection.run(Operation::CloseCursor(1)).await.unwrap();
+        } else {
+            query(&mut *connection, cached, vec![]).await.unwrap_err();
+        }
+        let rows = query(&mut *connection, "SHOW WARNINGS", vec![]).await.unwrap();
+        assert_eq!(rows.batch.row_count, 0, "through a cursor: {through_cursor}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_transaction_is_rolled_back() {
     let fixture = with_schema().await;
     let mut connection = connected(&fixture).await;
