@@ -231,6 +231,31 @@ async fn who_cannot_see_triggers_cannot_be_sure_of_a_write() {
 }
 
 #[tokio::test]
+async fn who_would_see_triggers_elsewhere_or_in_a_role_not_taken_up_sees_none() {
+    let fixture = with_schema().await;
+    let name = &fixture.name;
+    fixture
+        .admin(&format!(
+            "DROP DATABASE IF EXISTS {name}_other; CREATE DATABASE {name}_other; CREATE TABLE {name}_other.watched (a INT); \
+             CREATE TRIGGER {name}_other.watch BEFORE INSERT ON {name}_other.watched FOR EACH ROW SET @seen = NEW.a; \
+             GRANT SELECT, INSERT ON {name}_other.* TO {name}; DROP ROLE IF EXISTS {name}_role; CREATE ROLE {name}_role; \
+             GRANT TRIGGER ON {name}.* TO {name}_role"
+        ))
+        .await;
+    let grants = "GRANT SELECT, INSERT ON {database}.* TO {user}; GRANT {database}_role TO {user}";
+    let granted = fixture.user("granted", grants).await;
+    let elsewhere = format!("INSERT INTO {name}_other.watched VALUES (1)");
+    for (url, sql) in [(&fixture.url, &*elsewhere), (&granted, "INSERT INTO watched VALUES (1)")] {
+        let mut connection = Mysql::new(url, Settings::default()).unwrap().connect().await.unwrap();
+        all(&mut *connection, &[sql]).await;
+        assert_eq!(one(&mut *connection, "SELECT @seen", vec![]).await, Value::Signed(1), "{sql}");
+        let mut connection = Mysql::new(url, Settings::default()).unwrap().connect().await.unwrap();
+        all(&mut *connection, &[sql]).await;
+        assert!(connection.reset().await.is_err(), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn a_view_is_no_table_though_it_has_the_name_of_one() {
     let fixture = with_schema().await;
     let driver = Mysql::new(&fixture.url, Settings::default()).unwrap();
