@@ -382,3 +382,32 @@ async fn a_cancel_that_comes_too_early_is_sent_again() {
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Terminate, _))), 0, "{:?}", script.events());
     all_free(&database, grant).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_failure_of_long_ago_refuses_nobody_while_a_session_is_opened() {
+    let script = Script::new();
+    let (database, grant) = database(&script, Settings { idle_timeout: BOUND, connect_timeout: BOUND, ..settings() });
+    let hold = acquire(&database, grant).await.unwrap();
+    script.once(Step::Connect, Behaviour::Lost(FailureKind::Disconnected));
+    let mut waiting = Box::pin(acquire(&database, grant));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    timeout(PATIENCE, script.began(Step::Connect, 2)).await.unwrap();
+    drop((waiting, hold));
+    // Idle for too long, and all is quiet for longer than an attempt to open may last.
+    let gone = async {
+        while database.counts().total() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    tokio::time::sleep(BOUND * 5).await;
+    script.once(Step::Connect, Behaviour::Slow);
+    let mut calls = [Box::pin(acquire(&database, grant)), Box::pin(acquire(&database, grant))];
+    assert!(futures::poll!(calls[0].as_mut()).is_pending());
+    timeout(PATIENCE, script.began(Step::Connect, 3)).await.unwrap();
+    assert!(futures::poll!(calls[1].as_mut()).is_pending());
+    script.release(Step::Connect);
+    for call in calls {
+        timeout(PATIENCE, call).await.unwrap().unwrap();
+    }
+}

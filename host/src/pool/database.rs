@@ -97,7 +97,7 @@ impl Database {
         quotas: Vec<Quota>,
         capacity: Arc<HostCapacity>,
     ) -> (Self, Vec<GrantId>) {
-        let mut state = State::new(settings.max_connections, pools.len());
+        let mut state = State::new(settings.max_connections, settings.connect_timeout, pools.len());
         for _ in &quotas {
             state.queue.add_grant();
             state.leased_by.push(0);

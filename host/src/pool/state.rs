@@ -115,6 +115,7 @@ impl PoolState {
 #[derive(Debug)]
 pub(super) struct State {
     max: u32,
+    connect_timeout: Duration,
     slots: Vec<Option<Entry>>,
     counts: Counts,
     pub(super) pools: Vec<PoolState>,
@@ -126,9 +127,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(max: u32, pools: usize) -> Self {
+    pub(super) fn new(max: u32, connect_timeout: Duration, pools: usize) -> Self {
         Self {
             max,
+            connect_timeout,
             slots: Vec::new(),
             counts: Counts::default(),
             pools: (0..pools).map(|_| PoolState::default()).collect(),
@@ -154,8 +156,8 @@ impl State {
 
     /// Notes that the server of a pool cannot be reached; whether that is news.
     pub(super) fn trip(&mut self, pool: usize, failure: &Failure) -> bool {
+        let (now, first) = (Instant::now(), !self.failed_lately(pool));
         let pool = &mut self.pools[pool];
-        let (now, first) = (Instant::now(), pool.down.is_none());
         // Attempts that were under way together count as one.
         if pool.may_open() {
             let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
@@ -165,14 +167,20 @@ impl State {
         first
     }
 
+    /// Whether opening failed lately. Later than this an attempt that came next would have ended, so there was none: nobody wanted one.
+    fn failed_lately(&self, pool: usize) -> bool {
+        self.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry + self.connect_timeout * 2)
+    }
+
     /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one
-    /// attempt is under way already, or the places are taken by sessions that the server does not confirm as gone. Those of another pool
-    /// can be waited for: one of them makes room.
+    /// attempt is under way already and the last failed lately, or the places are taken by sessions that the server does not confirm as
+    /// gone. Those of another pool can be waited for: one of them makes room.
     pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
         let it = &self.pools[pool];
         let (failure, _) = it.down.as_ref()?;
         let no_place = || self.is_full() && self.pools.iter().all(|pool| pool.open == 0);
-        (it.open == 0 && (!it.may_open() || it.connecting > 0 || no_place())).then_some(failure)
+        let hopeless = || if it.connecting > 0 { self.failed_lately(pool) } else { no_place() };
+        (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
