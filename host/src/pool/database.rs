@@ -332,8 +332,8 @@ impl Inner {
 
     /// Lets another database close a connection, when the host has no room for those that are missing here.
     fn make_room(&self, room: Room) {
-        if let Room::HostFull { starving } = room {
-            self.capacity.make_room(self, starving);
+        if let Room::HostFull { missing, starving } = room {
+            self.capacity.make_room(self, missing, starving);
         }
     }
 
@@ -373,7 +373,9 @@ impl Inner {
                         state.pools[pool].claims += 1;
                         self.retire(state, index);
                     }
-                    None if !state.is_full() => return Room::HostFull { starving: state.counts().total() == 0 },
+                    None if !state.is_full() => {
+                        return Room::HostFull { missing, starving: state.counts().total() == 0 };
+                    }
                     Some(_) | None => break,
                 }
             }
@@ -433,6 +435,7 @@ impl Inner {
         let mut state = self.state();
         let stalest = (0..self.pools.len()).find_map(|pool| state.stalest(pool));
         if let Some(index) = stalest {
+            state.evict(index);
             self.retire(&mut state, index);
         }
         stalest.is_some()
@@ -444,7 +447,11 @@ impl Inner {
         let published = self.change(|state| {
             // A new one serves somebody first: two that both starve would otherwise pass the place to and fro for ever.
             let new = state.phase(index) == Some(Phase::Connecting);
-            if state.closed || (!new && self.capacity.take_starving()) {
+            if state.closed {
+                return false;
+            }
+            if !new && self.capacity.take_starving() {
+                state.evict(index);
                 return false;
             }
             state.end_tenancy(index);
@@ -531,10 +538,11 @@ impl Inner {
         }
     }
 
-    /// The session is gone, and its place free.
+    /// The session is gone, and its place free: first here, so that nobody still waits for it as one that is on its way.
     pub(super) fn gone(self: &Arc<Self>, index: usize) {
+        self.state().remove(index);
         self.capacity.give_back();
-        self.change(|state| state.remove(index));
+        self.dispatch();
     }
 }
 
@@ -543,6 +551,8 @@ impl Inner {
 enum Room {
     Enough,
     HostFull {
+        /// How many more.
+        missing: u32,
         /// The database has no connection at all, so none of its own will ever come free.
         starving: bool,
     },

@@ -78,6 +78,8 @@ pub(super) struct Entry {
     pub(super) tenancy: Option<Arc<Tenancy>>,
     /// Whether anybody ever had it.
     served: bool,
+    /// It is closed to make room for another database.
+    evicted: bool,
 }
 
 /// What to do with an idle connection.
@@ -183,6 +185,18 @@ impl State {
         (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
     }
 
+    /// Notes that a slot is closed to make room for another database.
+    pub(super) fn evict(&mut self, index: usize) {
+        if let Some(entry) = self.slots[index].as_mut() {
+            entry.evicted = true;
+        }
+    }
+
+    /// Places that are on their way to other databases.
+    pub(super) fn evicting(&self) -> usize {
+        self.slots().filter(|entry| entry.evicted && entry.phase != Phase::Unconfirmed).count()
+    }
+
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().flatten()
     }
@@ -191,7 +205,14 @@ impl State {
     pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let slot = make(index);
-        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None, served: false };
+        let entry = Entry {
+            slot: Arc::clone(&slot),
+            phase: Phase::Connecting,
+            session: None,
+            tenancy: None,
+            served: false,
+            evicted: false,
+        };
         if index == self.slots.len() {
             self.slots.push(Some(entry));
         } else {
