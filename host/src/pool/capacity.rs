@@ -55,7 +55,8 @@ impl HostCapacity {
     pub(super) fn dispatch_wanting(&self) {
         self.wanted.store(false, Ordering::Release);
         let mut databases = self.others(None);
-        databases.sort_by_key(|database| database.state().counts().total() > 0);
+        // Each is looked at once: with answers that change meanwhile a sort may panic.
+        databases.sort_by_cached_key(|database| database.state().counts().total() > 0);
         for database in databases {
             database.dispatch();
         }
