@@ -340,6 +340,32 @@ async fn a_connection_that_answers_no_ping_is_given_up_in_its_bound_or_with_the_
 }
 
 #[tokio::test]
+async fn a_connection_that_was_idle_for_long_is_tested_for_one_who_waited_too() {
+    let script = Script::new();
+    let settings = Settings { test_before_acquire: BOUND * 2, ..settings() };
+    let quota = |max_connections: u32| Quota {
+        pool: 0,
+        max_connections,
+        reserved_connections: 0,
+        max_transaction_time: Duration::from_secs(10),
+    };
+    let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+    let (database, grants) =
+        Database::new("scripted", settings, pools, vec![quota(1), quota(1)], Arc::new(HostCapacity::new(MAX)));
+    let hold = acquire(&database, grants[0]).await.unwrap();
+    drop(acquire(&database, grants[1]).await.unwrap());
+    idle(&database).await;
+    tokio::time::sleep(BOUND * 3).await;
+    // It may have no more than it has, and gets the idle one when its own has broken.
+    let mut waiting = Box::pin(acquire(&database, grants[0]));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
+    hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
+    timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Ping, _))), 1, "{:?}", script.events());
+}
+
+#[tokio::test]
 async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     let script = Script::new();
     let bounds = Bounds { cancel: PATIENCE, ..settings().bounds };

@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AcquireError, Counter, Counters, Counts, Hold, HostCapacity, Limit, Settings, Until,
     control::ControlPath,
-    queue::{Place, Waiter},
+    queue::{Place, Told, Waiter},
     slot::{self, Notice, Slot},
     state::{Match, Phase, State},
     tenancy::Tenancy,
@@ -202,19 +202,20 @@ impl Database {
             false => Until { at: own, limit: Limit::Acquire },
         };
         loop {
-            let hold = match self.0.try_acquire(grant, &borrower)? {
-                Taken::Hold(hold, idle) if idle < self.0.settings.test_before_acquire => hold,
-                Taken::Hold(hold, _idle) => match hold.test(until).await {
-                    Ok(()) => hold,
-                    // The slot has discarded it; there may be another.
-                    Err(_) if Instant::now() < until.at => continue,
-                    Err(_) => return Err(self.0.timed_out(started, until.limit)),
-                },
+            let (hold, idle) = match self.0.try_acquire(grant, &borrower)? {
+                Taken::Hold(hold, idle) => (hold, idle),
                 Taken::Place(waiting) => {
                     self.0.counters.add(Counter::Waited);
                     waiting.until(until.at).await.unwrap_or_else(|| Err(self.0.timed_out(started, until.limit)))?
                 }
             };
+            if idle >= self.0.settings.test_before_acquire && hold.test(until).await.is_err() {
+                if Instant::now() < until.at {
+                    // The slot has discarded it; there may be another.
+                    continue;
+                }
+                return Err(self.0.timed_out(started, until.limit));
+            }
             self.0.counters.add(Counter::Acquired);
             return Ok(hold);
         }
@@ -232,12 +233,12 @@ enum Taken {
 struct Waiting {
     database: Arc<Inner>,
     place: Place,
-    answer: oneshot::Receiver<Result<Hold, AcquireError>>,
+    answer: oneshot::Receiver<Told>,
 }
 
 impl Waiting {
     /// The answer, or `None` when the time is over.
-    async fn until(mut self, at: Instant) -> Option<Result<Hold, AcquireError>> {
+    async fn until(mut self, at: Instant) -> Option<Told> {
         // A sender that is gone was closed with the pool.
         timeout_at(at, &mut self.answer).await.ok().map(|answer| answer.unwrap_or(Err(AcquireError::ShuttingDown)))
     }
@@ -314,8 +315,9 @@ impl Inner {
             }
             while let Some(matched) = state.next_match(&self.quotas) {
                 match matched {
-                    Match::Lend(grant, waiter, index) => {
-                        granted.push((waiter.answer, self.lend(&mut state, index, GrantId(grant), waiter.borrower)));
+                    Match::Lend(grant, waiter, index, idle) => {
+                        let hold = self.lend(&mut state, index, GrantId(grant), waiter.borrower);
+                        granted.push((waiter.answer, (hold, idle)));
                     }
                     Match::Close(index) => self.retire(&mut state, index),
                 }

@@ -84,8 +84,8 @@ pub(super) struct Entry {
 
 /// What to do with an idle connection.
 pub(super) enum Match {
-    /// Lend this slot to this waiter of this grant.
-    Lend(usize, Waiter, usize),
+    /// Lend this slot, which has been idle for so long, to this waiter of this grant.
+    Lend(usize, Waiter, usize, Duration),
     /// Close this slot, to make room for another pool.
     Close(usize),
 }
@@ -331,7 +331,7 @@ impl State {
         let grant = queue.choose(may)?;
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
-            Some((index, _)) => Some(Match::Lend(grant, self.queue.take(grant)?, index)),
+            Some((index, idle)) => Some(Match::Lend(grant, self.queue.take(grant)?, index, idle)),
             None => {
                 self.pools[pool].claims += 1;
                 Some(Match::Close(spare[pool]?))
