@@ -437,3 +437,19 @@ async fn a_failure_of_long_ago_refuses_nobody_while_a_session_is_opened() {
         timeout(PATIENCE, call).await.unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_cancel_that_is_repeated_stays_within_the_bounds_of_the_first() {
+    let script = Script::new();
+    // A step that does not end is given up after this, which is too long by far to be met by chance.
+    let bounds = Bounds { cancel: PATIENCE, settle: BOUND * 5, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, connect_timeout: PATIENCE, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Never);
+    script.once(Step::Cancel, Behaviour::Ok);
+    script.always(Step::Cancel, Behaviour::Never);
+    let hold = acquire(&database, grant).await.unwrap();
+    hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
+    drop(hold);
+    timeout(PATIENCE / 2, script.began(Step::Terminate, 1)).await.unwrap();
+}

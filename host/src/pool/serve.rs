@@ -349,7 +349,7 @@ async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut 
     }
 }
 
-/// Cancels what runs; whether it has ended within the bounds.
+/// Cancels what runs; whether it has ended within `cancel` and, once the server has been asked, `settle`.
 async fn cancel(
     database: &Inner,
     pool: usize,
@@ -360,10 +360,12 @@ async fn cancel(
     let bounds = &database.settings.bounds;
     let mut until = None;
     loop {
-        let mut asking = pin!(database.pools[pool].control.cancel(session, bounds.cancel));
+        let bound =
+            until.map_or(bounds.cancel, |until: Instant| until.saturating_duration_since(Instant::now()).min(bounds.cancel));
+        let mut asking = pin!(database.pools[pool].control.cancel(session, bound));
         let (ended, asked) = tokio::select! {
             biased;
-            // By itself, while the server is asked. A question dropped half-way would cost the control session.
+            // By itself, while the server is asked. Until that answer comes the next question would open another session.
             _ = &mut running => (true, asking.await),
             asked = &mut asking => (false, asked),
         };
