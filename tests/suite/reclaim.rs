@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        AcquireError, Borrower, Bounds, Counter, Counts, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings,
-        Until, Via,
+        AcquireError, Borrower, Bounds, Counter, Counts, Database, Ended, GrantId, Hold, HostCapacity, Limit, OperationError,
+        PoolSpec, Quota, Settings, Until, Via,
     },
 };
 
@@ -279,7 +279,7 @@ async fn a_commit_that_is_interrupted_is_unknown() {
     let options = TransactionOptions { isolation: None, read_only: false };
     hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
     let error = hold.run(Via::Transaction(1), Operation::Commit, until(BOUND)).await.unwrap_err();
-    let wharf::pool::OperationError::Failed(failure) = error else { panic!("{error:?}") };
+    let OperationError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!(failure.kind, FailureKind::CommitUnknown);
 }
 
@@ -293,7 +293,7 @@ async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
     hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
     timeout(PATIENCE, script.began(Step::Run(Kind::Rollback), 1)).await.unwrap();
     let error = hold.run(Via::Transaction(1), query(), until(PATIENCE)).await.unwrap_err();
-    assert_eq!(error, wharf::pool::OperationError::Ended(wharf::pool::Ended::IdleInTransaction));
+    assert_eq!(error, OperationError::Ended(Ended::IdleInTransaction));
     all_free(&database, grant).await.unwrap();
 }
 
@@ -375,7 +375,7 @@ async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     script.once(Step::Cancel, Behaviour::Slow);
     let hold = acquire(&database, grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
-    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     timeout(PATIENCE, script.began(Step::Cancel, 1)).await.unwrap();
     script.release(Step::Run(Kind::Query));
     timeout(
@@ -400,7 +400,7 @@ async fn a_cancel_that_comes_too_early_is_sent_again() {
     script.forget_cancels(2);
     let hold = acquire(&database, grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
-    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     drop(hold);
     timeout(PATIENCE / 2, script.began(Step::Close, 1)).await.unwrap();
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Cancel, _))), 3, "{:?}", script.events());
@@ -452,4 +452,24 @@ async fn a_cancel_that_is_repeated_stays_within_the_bounds_of_the_first() {
     hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
     drop(hold);
     timeout(PATIENCE / 2, script.began(Step::Terminate, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease() {
+    let script = Script::new();
+    let bounds = Bounds { cancel: PATIENCE, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    script.once(Step::Cancel, Behaviour::Slow);
+    let hold = acquire(&database, grant).await.unwrap();
+    let one = |after: Duration| hold.run(Via::Connection, query(), until(after));
+    let both = async { tokio::join!(one(BOUND), one(PATIENCE)) };
+    let (first, second) = timeout(PATIENCE / 2, both).await.unwrap();
+    assert!(matches!(first, Err(OperationError::TimedOut { .. })), "{first:?}");
+    assert_eq!(second.unwrap_err(), OperationError::Ended(Ended::TimedOut));
+    script.release(Step::Run(Kind::Query));
+    script.release(Step::Cancel);
+    drop(hold);
+    all_free(&database, grant).await.unwrap();
 }

@@ -15,7 +15,7 @@ use super::{
     Borrower, Counter, Ended,
     database::Inner,
     serve::{Left, Rest},
-    slot::{Closing, Owner, Slot},
+    slot::{Closing, Owner, Slot, refuse},
     state::Phase,
     tenancy::Tenancy,
 };
@@ -63,6 +63,10 @@ impl Owner {
 
     /// Rolls back and resets.
     async fn clean(&mut self, in_transaction: bool) -> Result<(), Closing> {
+        // What still waits for an answer is told at once.
+        while let Ok(command) = self.inbox.commands.try_recv() {
+            refuse(command);
+        }
         self.database.move_to(self.slot.index, Phase::Reclaiming);
         let bounds = self.database.settings.bounds;
         let counters = &self.database.counters;

@@ -291,7 +291,11 @@ impl Owner {
             why => OperationError::Ended(why),
         }));
         database.move_to(slot.index, Phase::Reclaiming);
-        let settled = cancel(database, slot.pool, &session, running).await;
+        let settled = tokio::select! {
+            biased;
+            settled = cancel(database, slot.pool, &session, running) => settled,
+            never = refuse_all(inbox) => never,
+        };
         Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
     }
 }
@@ -347,6 +351,15 @@ async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut 
             None => std::future::pending().await,
         }
     }
+}
+
+/// Answers whoever sends a command, or has sent one: their lease is over.
+async fn refuse_all<T>(inbox: &mut Inbox) -> T {
+    while let Some(command) = inbox.commands.recv().await {
+        refuse(command);
+    }
+    // The slot itself holds a sender.
+    std::future::pending().await
 }
 
 /// Cancels what runs; whether it has ended within `cancel` and, once the server has been asked, `settle`.
