@@ -253,6 +253,30 @@ async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_doe
 }
 
 #[tokio::test]
+async fn a_lease_that_is_over_is_not_reported_as_held() {
+    let script = Script::new();
+    script.immortal(true);
+    let (database, grant) = database(&script, Settings { leak_warning: BOUND * 5, ..settings() });
+    database.start(false).await.unwrap();
+    let held = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
+    hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
+    drop(hold);
+    let warned = async {
+        while database.counters().get(Counter::LeakWarnings) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, warned).await.unwrap();
+    // One of two, the other one's session is not confirmed as gone.
+    assert_eq!((database.counters().get(Counter::LeakWarnings), database.counts().unconfirmed), (1, 1));
+    drop(held);
+    script.immortal(false);
+    all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_and_giving_up_frees_the_place() {
     let script = Script::new();
     let (database, grant) = database(&script, Settings { max_waiters: 1, ..settings() });

@@ -30,7 +30,6 @@ impl Owner {
     /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.
     pub(super) async fn reclaim(&mut self, left: Left, tenancy: &Tenancy) -> Option<Closing> {
         self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
-        tenancy.stands("reclaiming", None);
         let closing = match left.rest {
             Rest::Broken => Some(Closing::Kill(left.why)),
             Rest::Settled => Some(Closing::Polite),
