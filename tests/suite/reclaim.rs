@@ -497,3 +497,19 @@ async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease
     drop(hold);
     all_free(&database, grant).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_driver_that_panics_is_counted_like_any_other_that_fails() {
+    for (step, reclaimed) in [(Step::Run(Kind::Query), 1), (Step::Reset, 0)] {
+        let script = Script::new();
+        let (database, grant) = database(&script, settings());
+        database.start(false).await.unwrap();
+        script.once(step, Behaviour::Panic);
+        let hold = acquire(&database, grant).await.unwrap();
+        let _ = hold.run(Via::Connection, query(), until(PATIENCE)).await;
+        drop(hold);
+        timeout(PATIENCE, script.began(Step::Terminate, 1)).await.unwrap();
+        let counts = [Counter::Reclaimed, Counter::Released, Counter::Discarded].map(|counter| database.counters().get(counter));
+        assert_eq!(counts, [reclaimed, 1 - reclaimed, 1], "{step:?}");
+    }
+}
