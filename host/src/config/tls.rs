@@ -151,7 +151,7 @@ fn file(base: &Path, name: &str, value: &str, is_key: bool) -> Result<PathBuf, R
         return refuse(format!("has a `{name}` that is not a path"), RELATIVE);
     }
     let text = match fs::metadata(&path) {
-        Ok(found) if found.len() > MAX_FILE || found.is_dir() => None,
+        Ok(found) if found.len() > MAX_FILE || !found.is_file() => None,
         Ok(_) => fs::read(&path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         Err(_) if name == POSTGRES.root[0] && value == "system" => {
             return refuse(
