@@ -234,4 +234,18 @@ mod tests {
         assert_eq!(settled("socket=/s&sslmode=VERIFY_IDENTITY").as_deref(), Some("socket=/s&ssl-mode=VERIFY_IDENTITY"));
         assert_eq!((settled("ssl-mode=verify-full"), settled("ssl-mode=VERIFY_CA")), (None, None));
     }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        for (mode, root, certificate, key) in [
+            ("PREFERRED", true, false, false),
+            ("REQUIRED", true, false, false),
+            ("VERIFY_CA", false, false, false),
+            ("PREFERRED", false, true, false),
+            ("PREFERRED", false, false, true),
+            ("DISABLED", false, true, true),
+        ] {
+            assert!(check_together(&MYSQL, mode, root, certificate, key).is_err(), "{mode} {root} {certificate} {key}");
+        }
+    }
 }
