@@ -432,7 +432,7 @@ impl Inner {
         }
     }
 
-    /// Closes one idle connection to make room on the host, if there is one to spare.
+    /// Closes the connection that was idle the longest in the first pool that has one, to make room on the host; whether there was one.
     pub(super) fn evict_idle(&self) -> bool {
         let mut state = self.state();
         let stalest = (0..self.pools.len()).find_map(|pool| state.stalest(pool));

@@ -345,7 +345,7 @@ async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut 
         match inbox.notices.recv().await {
             Some(Notice::Released { generation, why }) if generation == current => return why,
             Some(Notice::Revoke) => return Ended::Revoked,
-            // At most one a handle of the lease, so bounded as the channel is.
+            // As many as the handles of the lease send, so bounded as the channel is.
             Some(notice) => pending.push_back(notice),
             // The slot itself holds a sender.
             None => std::future::pending().await,

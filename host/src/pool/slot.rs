@@ -79,7 +79,8 @@ pub(super) enum Work {
     RunLast(Via, Operation),
 }
 
-/// What a slot is told without being asked for an answer: at most once by each handle, and once by its pool.
+/// What a slot is told without being asked for an answer: by each handle when it is closed and when it is dropped, by the end of a call,
+/// and once by its pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Notice {
     /// The last handle of a lease is gone, or its call has ended.
