@@ -3,7 +3,7 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use support::scripted::{Behaviour, Script, Step};
+use support::scripted::{Behaviour, Event, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{Operation, ResultLimit, Statement},
@@ -137,6 +137,48 @@ async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host
         drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
     }
     assert_eq!(script.peak(), 1);
+}
+
+#[tokio::test]
+async fn one_who_waits_for_room_on_the_host_costs_another_database_one_connection() {
+    let script = Script::new();
+    let capacity = Arc::new(HostCapacity::new(3));
+    let make = |name: &'static str| {
+        let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+        let quota = Quota { max_connections: 3, ..quota(0) };
+        Database::new(name, Settings { max_connections: 3, ..settings() }, pools, vec![quota], Arc::clone(&capacity))
+    };
+    let ((one, one_grants), (other, other_grants)) = (make("one"), make("other"));
+    let idle = async |count: u32| {
+        let idle = async {
+            while one.counts().idle < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, idle).await.unwrap();
+    };
+    for idles_before in [true, false] {
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(acquire(&one, one_grants[0]).await.unwrap());
+        }
+        if idles_before {
+            held.pop();
+            idle(1).await;
+        }
+        let closed = script.count(|event| matches!(event, Event::Began(Step::Close, _)));
+        script.once(Step::Close, Behaviour::Slow);
+        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        held.pop();
+        timeout(PATIENCE, script.began(Step::Close, closed + 1)).await.unwrap();
+        // While it is closed the others come free, and stay.
+        held.clear();
+        idle(2).await;
+        script.release(Step::Close);
+        drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
+        assert_eq!(one.counts().total(), 2);
+    }
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        AcquireError, Borrower, Bounds, Counter, Counts, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings,
-        Until, Via,
+        AcquireError, Borrower, Bounds, Counter, Counts, Database, Ended, GrantId, Hold, HostCapacity, Limit, OperationError,
+        PoolSpec, Quota, Settings, Until, Via,
     },
 };
 
@@ -253,6 +253,30 @@ async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_doe
 }
 
 #[tokio::test]
+async fn a_lease_that_is_over_is_not_reported_as_held() {
+    let script = Script::new();
+    script.immortal(true);
+    let (database, grant) = database(&script, Settings { leak_warning: BOUND * 5, ..settings() });
+    database.start(false).await.unwrap();
+    let held = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
+    hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
+    drop(hold);
+    let warned = async {
+        while database.counters().get(Counter::LeakWarnings) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, warned).await.unwrap();
+    // One of two, the other one's session is not confirmed as gone.
+    assert_eq!((database.counters().get(Counter::LeakWarnings), database.counts().unconfirmed), (1, 1));
+    drop(held);
+    script.immortal(false);
+    all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_and_giving_up_frees_the_place() {
     let script = Script::new();
     let (database, grant) = database(&script, Settings { max_waiters: 1, ..settings() });
@@ -279,7 +303,7 @@ async fn a_commit_that_is_interrupted_is_unknown() {
     let options = TransactionOptions { isolation: None, read_only: false };
     hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
     let error = hold.run(Via::Transaction(1), Operation::Commit, until(BOUND)).await.unwrap_err();
-    let wharf::pool::OperationError::Failed(failure) = error else { panic!("{error:?}") };
+    let OperationError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!(failure.kind, FailureKind::CommitUnknown);
 }
 
@@ -293,7 +317,7 @@ async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
     hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
     timeout(PATIENCE, script.began(Step::Run(Kind::Rollback), 1)).await.unwrap();
     let error = hold.run(Via::Transaction(1), query(), until(PATIENCE)).await.unwrap_err();
-    assert_eq!(error, wharf::pool::OperationError::Ended(wharf::pool::Ended::IdleInTransaction));
+    assert_eq!(error, OperationError::Ended(Ended::IdleInTransaction));
     all_free(&database, grant).await.unwrap();
 }
 
@@ -340,6 +364,32 @@ async fn a_connection_that_answers_no_ping_is_given_up_in_its_bound_or_with_the_
 }
 
 #[tokio::test]
+async fn a_connection_that_was_idle_for_long_is_tested_for_one_who_waited_too() {
+    let script = Script::new();
+    let settings = Settings { test_before_acquire: BOUND * 2, ..settings() };
+    let quota = |max_connections: u32| Quota {
+        pool: 0,
+        max_connections,
+        reserved_connections: 0,
+        max_transaction_time: Duration::from_secs(10),
+    };
+    let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
+    let (database, grants) =
+        Database::new("scripted", settings, pools, vec![quota(1), quota(1)], Arc::new(HostCapacity::new(MAX)));
+    let hold = acquire(&database, grants[0]).await.unwrap();
+    drop(acquire(&database, grants[1]).await.unwrap());
+    idle(&database).await;
+    tokio::time::sleep(BOUND * 3).await;
+    // It may have no more than it has, and gets the idle one when its own has broken.
+    let mut waiting = Box::pin(acquire(&database, grants[0]));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
+    hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
+    timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Ping, _))), 1, "{:?}", script.events());
+}
+
+#[tokio::test]
 async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     let script = Script::new();
     let bounds = Bounds { cancel: PATIENCE, ..settings().bounds };
@@ -349,7 +399,7 @@ async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     script.once(Step::Cancel, Behaviour::Slow);
     let hold = acquire(&database, grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
-    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     timeout(PATIENCE, script.began(Step::Cancel, 1)).await.unwrap();
     script.release(Step::Run(Kind::Query));
     timeout(
@@ -374,11 +424,92 @@ async fn a_cancel_that_comes_too_early_is_sent_again() {
     script.forget_cancels(2);
     let hold = acquire(&database, grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
-    assert!(matches!(timed_out, wharf::pool::OperationError::TimedOut { .. }), "{timed_out:?}");
+    assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     drop(hold);
     timeout(PATIENCE / 2, script.began(Step::Close, 1)).await.unwrap();
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Cancel, _))), 3, "{:?}", script.events());
     // It has settled, so it was closed and not killed.
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Terminate, _))), 0, "{:?}", script.events());
     all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_of_long_ago_refuses_nobody_while_a_session_is_opened() {
+    let script = Script::new();
+    let (database, grant) = database(&script, Settings { idle_timeout: BOUND, connect_timeout: BOUND, ..settings() });
+    let hold = acquire(&database, grant).await.unwrap();
+    script.once(Step::Connect, Behaviour::Lost(FailureKind::Disconnected));
+    let mut waiting = Box::pin(acquire(&database, grant));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    timeout(PATIENCE, script.began(Step::Connect, 2)).await.unwrap();
+    drop((waiting, hold));
+    // Idle for too long, and all is quiet for longer than an attempt to open may last.
+    let gone = async {
+        while database.counts().total() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    tokio::time::sleep(BOUND * 5).await;
+    script.once(Step::Connect, Behaviour::Slow);
+    let mut calls = [Box::pin(acquire(&database, grant)), Box::pin(acquire(&database, grant))];
+    assert!(futures::poll!(calls[0].as_mut()).is_pending());
+    timeout(PATIENCE, script.began(Step::Connect, 3)).await.unwrap();
+    assert!(futures::poll!(calls[1].as_mut()).is_pending());
+    script.release(Step::Connect);
+    for call in calls {
+        timeout(PATIENCE, call).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_is_repeated_stays_within_the_bounds_of_the_first() {
+    let script = Script::new();
+    // A step that does not end is given up after this, which is too long by far to be met by chance.
+    let bounds = Bounds { cancel: PATIENCE, settle: BOUND * 5, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, connect_timeout: PATIENCE, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Never);
+    script.once(Step::Cancel, Behaviour::Ok);
+    script.always(Step::Cancel, Behaviour::Never);
+    let hold = acquire(&database, grant).await.unwrap();
+    hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
+    drop(hold);
+    timeout(PATIENCE / 2, script.began(Step::Terminate, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease() {
+    let script = Script::new();
+    let bounds = Bounds { cancel: PATIENCE, ..settings().bounds };
+    let (database, grant) = database(&script, Settings { bounds, ..settings() });
+    database.start(false).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    script.once(Step::Cancel, Behaviour::Slow);
+    let hold = acquire(&database, grant).await.unwrap();
+    let one = |after: Duration| hold.run(Via::Connection, query(), until(after));
+    let both = async { tokio::join!(one(BOUND), one(PATIENCE)) };
+    let (first, second) = timeout(PATIENCE / 2, both).await.unwrap();
+    assert!(matches!(first, Err(OperationError::TimedOut { .. })), "{first:?}");
+    assert_eq!(second.unwrap_err(), OperationError::Ended(Ended::TimedOut));
+    script.release(Step::Run(Kind::Query));
+    script.release(Step::Cancel);
+    drop(hold);
+    all_free(&database, grant).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_driver_that_panics_is_counted_like_any_other_that_fails() {
+    for (step, reclaimed) in [(Step::Run(Kind::Query), 1), (Step::Reset, 0)] {
+        let script = Script::new();
+        let (database, grant) = database(&script, settings());
+        database.start(false).await.unwrap();
+        script.once(step, Behaviour::Panic);
+        let hold = acquire(&database, grant).await.unwrap();
+        let _ = hold.run(Via::Connection, query(), until(PATIENCE)).await;
+        drop(hold);
+        timeout(PATIENCE, script.began(Step::Terminate, 1)).await.unwrap();
+        let counts = [Counter::Reclaimed, Counter::Released, Counter::Discarded].map(|counter| database.counters().get(counter));
+        assert_eq!(counts, [reclaimed, 1 - reclaimed, 1], "{step:?}");
+    }
 }

@@ -151,7 +151,7 @@ fn file(base: &Path, name: &str, value: &str, is_key: bool) -> Result<PathBuf, R
         return refuse(format!("has a `{name}` that is not a path"), RELATIVE);
     }
     let text = match fs::metadata(&path) {
-        Ok(found) if found.len() > MAX_FILE || found.is_dir() => None,
+        Ok(found) if found.len() > MAX_FILE || !found.is_file() => None,
         Ok(_) => fs::read(&path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         Err(_) if name == POSTGRES.root[0] && value == "system" => {
             return refuse(
@@ -233,5 +233,19 @@ mod tests {
         assert_eq!(settled("").as_deref(), Some("ssl-mode=PREFERRED"));
         assert_eq!(settled("socket=/s&sslmode=VERIFY_IDENTITY").as_deref(), Some("socket=/s&ssl-mode=VERIFY_IDENTITY"));
         assert_eq!((settled("ssl-mode=verify-full"), settled("ssl-mode=VERIFY_CA")), (None, None));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        for (mode, root, certificate, key) in [
+            ("PREFERRED", true, false, false),
+            ("REQUIRED", true, false, false),
+            ("VERIFY_CA", false, false, false),
+            ("PREFERRED", false, true, false),
+            ("PREFERRED", false, false, true),
+            ("DISABLED", false, true, true),
+        ] {
+            assert!(check_together(&MYSQL, mode, root, certificate, key).is_err(), "{mode} {root} {certificate} {key}");
+        }
     }
 }

@@ -43,8 +43,8 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     fn control(&self) -> BoxFuture<'_, Result<Box<dyn Control>, Failure>>;
 }
 
-/// Ends statements and sessions from outside. One task owns it; every call is bounded by the caller and may be dropped, after which
-/// the control path is reopened.
+/// Ends statements and sessions from outside. It is asked one thing at a time; a call whose caller has stopped waiting goes on, and one
+/// that stays without an answer is dropped, and the control path with it.
 pub trait Control: Send {
     /// Asks the server to end the statement that the session runs; returns once the request was accepted, not once it took effect.
     /// Does nothing when the session is not the one that was read at connect.

@@ -55,7 +55,8 @@ impl HostCapacity {
     pub(super) fn dispatch_wanting(&self) {
         self.wanted.store(false, Ordering::Release);
         let mut databases = self.others(None);
-        databases.sort_by_key(|database| database.state().counts().total() > 0);
+        // Each is looked at once: with answers that change meanwhile a sort may panic.
+        databases.sort_by_cached_key(|database| database.state().counts().total() > 0);
         for database in databases {
             database.dispatch();
         }
@@ -70,10 +71,15 @@ impl HostCapacity {
         }
     }
 
-    /// Asks some other database to close one idle connection, even of its minimum: calls wait for it. When none is idle and the asking
-    /// database starves, the next that comes free is closed. Must not be called with a database's state locked.
-    pub(super) fn make_room(&self, asking: &Inner, starving: bool) {
-        let found = self.others(Some(asking)).iter().any(|database| database.evict_idle());
+    /// Asks some other database to close one idle connection, even of its minimum, unless as many as are missing are being closed already.
+    /// When none is idle and the asking database starves, the next that comes free is closed. Must not be called with a database's state
+    /// locked.
+    pub(super) fn make_room(&self, asking: &Inner, missing: u32, starving: bool) {
+        let others = self.others(Some(asking));
+        if others.iter().map(|database| database.state().evicting()).sum::<usize>() >= missing as usize {
+            return;
+        }
+        let found = others.iter().any(|database| database.evict_idle());
         if starving && !found {
             self.starving.store(true, Ordering::Release);
         }

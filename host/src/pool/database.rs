@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AcquireError, Counter, Counters, Counts, Hold, HostCapacity, Limit, Settings, Until,
     control::ControlPath,
-    queue::{Place, Waiter},
+    queue::{Place, Told, Waiter},
     slot::{self, Notice, Slot},
     state::{Match, Phase, State},
     tenancy::Tenancy,
@@ -113,7 +113,7 @@ impl Database {
         capacity: Arc<HostCapacity>,
         shards: Shards,
     ) -> (Self, Vec<GrantId>) {
-        let mut state = State::new(settings.max_connections, pools.len());
+        let mut state = State::new(settings.max_connections, settings.connect_timeout, pools.len());
         for _ in &quotas {
             state.queue.add_grant();
             state.leased_by.push(0);
@@ -219,19 +219,20 @@ impl Database {
             false => Until { at: own, limit: Limit::Acquire },
         };
         loop {
-            let hold = match self.0.try_acquire(grant, &borrower)? {
-                Taken::Hold(hold, idle) if idle < self.0.settings.test_before_acquire => hold,
-                Taken::Hold(hold, _idle) => match hold.test(until).await {
-                    Ok(()) => hold,
-                    // The slot has discarded it; there may be another.
-                    Err(_) if Instant::now() < until.at => continue,
-                    Err(_) => return Err(self.0.timed_out(started, until.limit)),
-                },
+            let (hold, idle) = match self.0.try_acquire(grant, &borrower)? {
+                Taken::Hold(hold, idle) => (hold, idle),
                 Taken::Place(waiting) => {
                     self.0.counters.add(Counter::Waited);
                     waiting.until(until.at).await.unwrap_or_else(|| Err(self.0.timed_out(started, until.limit)))?
                 }
             };
+            if idle >= self.0.settings.test_before_acquire && hold.test(until).await.is_err() {
+                if Instant::now() < until.at {
+                    // The slot has discarded it; there may be another.
+                    continue;
+                }
+                return Err(self.0.timed_out(started, until.limit));
+            }
             self.0.counters.add(Counter::Acquired);
             return Ok(hold);
         }
@@ -249,12 +250,12 @@ enum Taken {
 struct Waiting {
     database: Arc<Inner>,
     place: Place,
-    answer: oneshot::Receiver<Result<Hold, AcquireError>>,
+    answer: oneshot::Receiver<Told>,
 }
 
 impl Waiting {
     /// The answer, or `None` when the time is over.
-    async fn until(mut self, at: Instant) -> Option<Result<Hold, AcquireError>> {
+    async fn until(mut self, at: Instant) -> Option<Told> {
         // A sender that is gone was closed with the pool.
         timeout_at(at, &mut self.answer).await.ok().map(|answer| answer.unwrap_or(Err(AcquireError::ShuttingDown)))
     }
@@ -331,8 +332,9 @@ impl Inner {
             }
             while let Some(matched) = state.next_match(&self.quotas) {
                 match matched {
-                    Match::Lend(grant, waiter, index) => {
-                        granted.push((waiter.answer, self.lend(&mut state, index, GrantId(grant), waiter.borrower)));
+                    Match::Lend(grant, waiter, index, idle) => {
+                        let hold = self.lend(&mut state, index, GrantId(grant), waiter.borrower);
+                        granted.push((waiter.answer, (hold, idle)));
                     }
                     Match::Close(index) => self.retire(&mut state, index),
                 }
@@ -349,8 +351,8 @@ impl Inner {
 
     /// Lets another database close a connection, when the host has no room for those that are missing here.
     fn make_room(&self, room: Room) {
-        if let Room::HostFull { starving } = room {
-            self.capacity.make_room(self, starving);
+        if let Room::HostFull { missing, starving } = room {
+            self.capacity.make_room(self, missing, starving);
         }
     }
 
@@ -390,7 +392,9 @@ impl Inner {
                         state.pools[pool].claims += 1;
                         self.retire(state, index);
                     }
-                    None if !state.is_full() => return Room::HostFull { starving: state.counts().total() == 0 },
+                    None if !state.is_full() => {
+                        return Room::HostFull { missing, starving: state.counts().total() == 0 };
+                    }
                     Some(_) | None => break,
                 }
             }
@@ -446,11 +450,12 @@ impl Inner {
         }
     }
 
-    /// Closes one idle connection to make room on the host, if there is one to spare.
+    /// Closes the connection that was idle the longest in the first pool that has one, to make room on the host; whether there was one.
     pub(super) fn evict_idle(&self) -> bool {
         let mut state = self.state();
         let stalest = (0..self.pools.len()).find_map(|pool| state.stalest(pool));
         if let Some(index) = stalest {
+            state.evict(index);
             self.retire(&mut state, index);
         }
         stalest.is_some()
@@ -462,7 +467,11 @@ impl Inner {
         let published = self.change(|state| {
             // A new one serves somebody first: two that both starve would otherwise pass the place to and fro for ever.
             let new = state.phase(index) == Some(Phase::Connecting);
-            if state.closed || (!new && self.capacity.take_starving()) {
+            if state.closed {
+                return false;
+            }
+            if !new && self.capacity.take_starving() {
+                state.evict(index);
                 return false;
             }
             state.end_tenancy(index);
@@ -549,10 +558,11 @@ impl Inner {
         }
     }
 
-    /// The session is gone, and its place free.
+    /// The session is gone, and its place free: first here, so that nobody still waits for it as one that is on its way.
     pub(super) fn gone(self: &Arc<Self>, index: usize) {
+        self.state().remove(index);
         self.capacity.give_back();
-        self.change(|state| state.remove(index));
+        self.dispatch();
     }
 }
 
@@ -561,6 +571,8 @@ impl Inner {
 enum Room {
     Enough,
     HostFull {
+        /// How many more.
+        missing: u32,
         /// The database has no connection at all, so none of its own will ever come free.
         starving: bool,
     },

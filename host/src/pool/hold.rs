@@ -124,8 +124,8 @@ impl Hold {
         self.notify(Notice::Released { generation: self.tenancy.generation, why });
     }
 
-    /// A handle sends its notice once, and a lease may be released once more from outside, so the channel is bounded by the
-    /// handles that a call may have.
+    /// A handle sends its notice when it is closed and when it is dropped, and a lease may be released once more from outside, so the
+    /// channel is bounded by the handles that a call may have.
     fn notify(&self, notice: Notice) {
         // The slot is gone when nobody receives, and with it all that the notice is about.
         let _ = self.slot.notices.send(notice);

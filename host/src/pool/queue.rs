@@ -1,16 +1,19 @@
 //! Who waits for a connection: first come, first served among the calls of a grant, round robin among grants.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::sync::oneshot;
 
 use super::{AcquireError, Borrower, Hold};
 
+/// What a waiting call is told: a connection and how long it had been idle, or why there is none.
+pub(super) type Told = Result<(Hold, Duration), AcquireError>;
+
 /// One waiting call.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) borrower: Borrower,
-    pub(super) answer: oneshot::Sender<Result<Hold, AcquireError>>,
+    pub(super) answer: oneshot::Sender<Told>,
 }
 
 /// A place in the queue; unique for the life of the queue.
@@ -87,12 +90,12 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn waiter(name: &str) -> (Waiter, oneshot::Receiver<Result<Hold, AcquireError>>) {
+    fn waiter(name: &str) -> (Waiter, oneshot::Receiver<Told>) {
         let (answer, receiver) = oneshot::channel();
         (Waiter { borrower: Borrower { plugin: name.into(), request_id: "r".into() }, answer }, receiver)
     }
 
-    type Answers = Vec<oneshot::Receiver<Result<Hold, AcquireError>>>;
+    type Answers = Vec<oneshot::Receiver<Told>>;
 
     fn queue_of(entries: &[(usize, &str)]) -> (Queue, Vec<Place>, Answers) {
         let mut queue = Queue::default();

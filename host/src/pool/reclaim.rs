@@ -15,7 +15,7 @@ use super::{
     Borrower, Counter, Ended,
     database::Inner,
     serve::{Left, Rest},
-    slot::{Closing, Owner, Slot},
+    slot::{Closing, Owner, Slot, refuse},
     state::Phase,
     tenancy::Tenancy,
 };
@@ -30,7 +30,6 @@ impl Owner {
     /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.
     pub(super) async fn reclaim(&mut self, left: Left, tenancy: &Tenancy) -> Option<Closing> {
         self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
-        tenancy.stands("reclaiming", None);
         let closing = match left.rest {
             Rest::Broken => Some(Closing::Kill(left.why)),
             Rest::Settled => Some(Closing::Polite),
@@ -63,6 +62,10 @@ impl Owner {
 
     /// Rolls back and resets.
     async fn clean(&mut self, in_transaction: bool) -> Result<(), Closing> {
+        // What still waits for an answer is told at once.
+        while let Ok(command) = self.inbox.commands.try_recv() {
+            refuse(command);
+        }
         self.database.move_to(self.slot.index, Phase::Reclaiming);
         let bounds = self.database.settings.bounds;
         let counters = &self.database.counters;

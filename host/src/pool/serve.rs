@@ -291,7 +291,11 @@ impl Owner {
             why => OperationError::Ended(why),
         }));
         database.move_to(slot.index, Phase::Reclaiming);
-        let settled = cancel(database, slot.pool, &session, running).await;
+        let settled = tokio::select! {
+            biased;
+            settled = cancel(database, slot.pool, &session, running) => settled,
+            never = refuse_all(inbox) => never,
+        };
         Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
     }
 }
@@ -341,7 +345,7 @@ async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut 
         match inbox.notices.recv().await {
             Some(Notice::Released { generation, why }) if generation == current => return why,
             Some(Notice::Revoke) => return Ended::Revoked,
-            // At most one a handle of the lease, so bounded as the channel is.
+            // As many as the handles of the lease send, so bounded as the channel is.
             Some(notice) => pending.push_back(notice),
             // The slot itself holds a sender.
             None => std::future::pending().await,
@@ -349,7 +353,16 @@ async fn interruption(current: u64, pending: &mut VecDeque<Notice>, inbox: &mut 
     }
 }
 
-/// Cancels what runs; whether it has ended within the bounds.
+/// Answers whoever sends a command, or has sent one: their lease is over.
+async fn refuse_all<T>(inbox: &mut Inbox) -> T {
+    while let Some(command) = inbox.commands.recv().await {
+        refuse(command);
+    }
+    // The slot itself holds a sender.
+    std::future::pending().await
+}
+
+/// Cancels what runs; whether it has ended within `cancel` and, once the server has been asked, `settle`.
 async fn cancel(
     database: &Inner,
     pool: usize,
@@ -360,10 +373,12 @@ async fn cancel(
     let bounds = &database.settings.bounds;
     let mut until = None;
     loop {
-        let mut asking = pin!(database.pools[pool].control.cancel(session, bounds.cancel));
+        let bound =
+            until.map_or(bounds.cancel, |until: Instant| until.saturating_duration_since(Instant::now()).min(bounds.cancel));
+        let mut asking = pin!(database.pools[pool].control.cancel(session, bound));
         let (ended, asked) = tokio::select! {
             biased;
-            // By itself, while the server is asked. A question dropped half-way would cost the control session.
+            // By itself, while the server is asked. Until that answer comes the next question would open another session.
             _ = &mut running => (true, asking.await),
             asked = &mut asking => (false, asked),
         };

@@ -40,7 +40,8 @@ pub struct Bounds {
     pub settle: Duration,
     /// Rolling back. Default 3 s.
     pub rollback: Duration,
-    /// Resetting the session and verifying that it is clean. Default 1 s.
+    /// Resetting the session and verifying that it is clean; closing a cursor that was dropped; the ping before a connection is lent.
+    /// Default 1 s.
     pub reset: Duration,
     /// Closing with a good-bye. Default 3 s.
     pub close: Duration,

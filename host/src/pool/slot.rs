@@ -17,7 +17,12 @@ use tokio::{
 };
 
 use super::{
-    Counter, Ended, OperationError, Until, Via, alarm::Alarm, database::Inner, reclaim, serve::Left, state::Phase,
+    Counter, Ended, OperationError, Until, Via,
+    alarm::Alarm,
+    database::Inner,
+    reclaim,
+    serve::{Left, Rest},
+    state::Phase,
     tenancy::Tenancy,
 };
 use crate::{
@@ -76,7 +81,8 @@ pub(super) enum Work {
     RunLast(Via, Operation),
 }
 
-/// What a slot is told without being asked for an answer: at most once by each handle, and once by its pool.
+/// What a slot is told without being asked for an answer: by each handle when it is closed and when it is dropped, by the end of a call,
+/// and once by its pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Notice {
     /// The last handle of a lease is gone, or its call has ended.
@@ -133,13 +139,14 @@ pub(super) async fn run(
         alarm: Alarm::default(),
     };
     // A panic of a driver costs its connection, never the place of the slot.
-    let closing = match AssertUnwindSafe(owner.live()).catch_unwind().await {
-        Ok(closing) => closing,
-        Err(_) => {
-            tracing::error!(database = %database.name, session = session.id, "a database driver panicked; its connection is discarded");
-            Closing::Kill(Ended::Panicked)
-        }
-    };
+    let closing = AssertUnwindSafe(owner.live()).catch_unwind().await.unwrap_or_else(|_| {
+        // In the middle of its reclaim: the lease has been counted.
+        database.counters.add(Counter::Discarded);
+        Closing::Kill(Ended::Panicked)
+    });
+    if closing == Closing::Kill(Ended::Panicked) {
+        tracing::error!(database = %database.name, session = session.id, "a database driver panicked; its connection is discarded");
+    }
     owner.close(closing, &session).await;
 }
 
@@ -186,7 +193,10 @@ impl Owner {
             // A slot that has never been lent has nothing to take back.
             let (Some(tenancy), false) = (self.slot.tenancy(), matches!(woken, Woken::Retired)) else { return Closing::Polite };
             let left = match woken {
-                Woken::Command(command) => self.serve(&tenancy, command).await,
+                Woken::Command(command) => {
+                    let served = AssertUnwindSafe(self.serve(&tenancy, command)).catch_unwind().await;
+                    served.unwrap_or(Left { why: Ended::Panicked, rest: Rest::Broken })
+                }
                 Woken::Unused(why) => Left::unused(why),
                 Woken::Retired => return Closing::Polite,
             };

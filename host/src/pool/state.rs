@@ -81,12 +81,14 @@ pub(super) struct Entry {
     pub(super) tenancy: Option<Arc<Tenancy>>,
     /// Whether anybody ever had it.
     served: bool,
+    /// It is closed to make room for another database.
+    evicted: bool,
 }
 
 /// What to do with an idle connection.
 pub(super) enum Match {
-    /// Lend this slot to this waiter of this grant.
-    Lend(usize, Waiter, usize),
+    /// Lend this slot, which has been idle for so long, to this waiter of this grant.
+    Lend(usize, Waiter, usize, Duration),
     /// Close this slot, to make room for another pool.
     Close(usize),
 }
@@ -118,6 +120,7 @@ impl PoolState {
 #[derive(Debug)]
 pub(super) struct State {
     max: u32,
+    connect_timeout: Duration,
     slots: Vec<Option<Entry>>,
     counts: Counts,
     pub(super) pools: Vec<PoolState>,
@@ -129,9 +132,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(max: u32, pools: usize) -> Self {
+    pub(super) fn new(max: u32, connect_timeout: Duration, pools: usize) -> Self {
         Self {
             max,
+            connect_timeout,
             slots: Vec::new(),
             counts: Counts::default(),
             pools: (0..pools).map(|_| PoolState::default()).collect(),
@@ -157,8 +161,8 @@ impl State {
 
     /// Notes that the server of a pool cannot be reached; whether that is news.
     pub(super) fn trip(&mut self, pool: usize, failure: &Failure) -> bool {
+        let (now, first) = (Instant::now(), !self.failed_lately(pool));
         let pool = &mut self.pools[pool];
-        let (now, first) = (Instant::now(), pool.down.is_none());
         // Attempts that were under way together count as one.
         if pool.may_open() {
             let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
@@ -168,14 +172,32 @@ impl State {
         first
     }
 
+    /// Whether opening failed lately. Later than this an attempt that came next would have ended, so there was none: nobody wanted one.
+    fn failed_lately(&self, pool: usize) -> bool {
+        self.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry + self.connect_timeout * 2)
+    }
+
     /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one
-    /// attempt is under way already, or the places are taken by sessions that the server does not confirm as gone. Those of another pool
-    /// can be waited for: one of them makes room.
+    /// attempt is under way already and the last failed lately, or the places are taken by sessions that the server does not confirm as
+    /// gone. Those of another pool can be waited for: one of them makes room.
     pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
         let it = &self.pools[pool];
         let (failure, _) = it.down.as_ref()?;
         let no_place = || self.is_full() && self.pools.iter().all(|pool| pool.open == 0);
-        (it.open == 0 && (!it.may_open() || it.connecting > 0 || no_place())).then_some(failure)
+        let hopeless = || if it.connecting > 0 { self.failed_lately(pool) } else { no_place() };
+        (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
+    }
+
+    /// Notes that a slot is closed to make room for another database.
+    pub(super) fn evict(&mut self, index: usize) {
+        if let Some(entry) = self.slots[index].as_mut() {
+            entry.evicted = true;
+        }
+    }
+
+    /// Places that are on their way to other databases.
+    pub(super) fn evicting(&self) -> usize {
+        self.slots().filter(|entry| entry.evicted && entry.phase != Phase::Unconfirmed).count()
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
@@ -186,7 +208,14 @@ impl State {
     pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
         let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let slot = make(index);
-        let entry = Entry { slot: Arc::clone(&slot), phase: Phase::Connecting, session: None, tenancy: None, served: false };
+        let entry = Entry {
+            slot: Arc::clone(&slot),
+            phase: Phase::Connecting,
+            session: None,
+            tenancy: None,
+            served: false,
+            evicted: false,
+        };
         if index == self.slots.len() {
             self.slots.push(Some(entry));
         } else {
@@ -309,7 +338,7 @@ impl State {
         let grant = queue.choose(may)?;
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
-            Some((index, _)) => Some(Match::Lend(grant, self.queue.take(grant)?, index)),
+            Some((index, idle)) => Some(Match::Lend(grant, self.queue.take(grant)?, index, idle)),
             None => {
                 self.pools[pool].claims += 1;
                 Some(Match::Close(spare[pool]?))

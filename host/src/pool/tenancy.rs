@@ -29,7 +29,7 @@ pub(super) struct Tenancy {
 /// Where a lease stands, for who looks from outside.
 #[derive(Clone, Debug)]
 pub(super) struct Doing {
-    /// `ready`, `idle in transaction`, `reclaiming`, or the operation that runs.
+    /// `ready`, `idle in transaction`, or the operation that runs.
     pub(super) state: &'static str,
     /// The guest's last statement.
     pub(super) sql: Option<Arc<str>>,

@@ -48,7 +48,8 @@ impl Inner {
 
     fn warn_of_leaks(&self) {
         let old = |tenancy: &&Arc<Tenancy>| {
-            tenancy.since.elapsed() >= self.settings.leak_warning && !tenancy.warned.swap(true, Ordering::Relaxed)
+            let is_old = tenancy.since.elapsed() >= self.settings.leak_warning && tenancy.ended.get().is_none();
+            is_old && !tenancy.warned.swap(true, Ordering::Relaxed)
         };
         // Logged outside the lock: whoever reads the log may be slow.
         let leaks: Vec<_> = self.state().slots().filter_map(|entry| entry.tenancy.as_ref()).filter(old).map(Arc::clone).collect();

@@ -127,6 +127,8 @@ url = "postgres://app@host/a?sslmode=verify-full&sslrootcert=%zz"
 url = "postgres://app@host/a?sslcert=ca.pem&sslkey=ca.pem"
 [databases.g]
 url = "postgres://app@host/a?sslcert=ca.pem&sslkey=locked.key"
+[databases.h]
+url = "postgres://app@host/a?sslmode=verify-full&sslrootcert=/dev/null"
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
@@ -194,7 +196,15 @@ error: `url` names a file as `sslkey` that needs a passphrase
    |
    = help: store the key without one, readable by nobody else
 
-wharf.toml: 8 errors
+error: `url` names a file as `sslrootcert` that cannot be read
+  --> wharf.toml:18:7
+   |
+18 | url = "postgres://***@host/a?sslmode=verify-full&sslrootcert=/dev/null"
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: it must be a file that the host may read
+
+wharf.toml: 9 errors
 "#);
 }
 

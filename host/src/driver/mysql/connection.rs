@@ -61,7 +61,7 @@ pub(super) struct MysqlConnection {
     sees_triggers: bool,
     pub(super) transaction: Transaction,
     pub(super) residue: Residue,
-    /// Warnings and counts are those of an earlier borrower's last statement.
+    /// Warnings and counts are those of an earlier borrower's last statement, until one of this borrower's runs.
     pub(super) tells_of_another: bool,
     /// Since when sqlx caches statements.
     cached_since: Instant,
@@ -137,7 +137,10 @@ impl MysqlConnection {
 
     async fn fetch(&mut self, number: u32, limit: ResultLimit) -> Result<Option<Batch>, Failure> {
         let result = match &mut self.line {
-            Line::Cursor(cursor) if cursor.number() == number => cursor.fetch(limit).await,
+            Line::Cursor(cursor) if cursor.number() == number => {
+                self.tells_of_another = false;
+                cursor.fetch(limit).await
+            }
             Line::Gone => return Err(given_up()),
             _ => return Err(Failure::new(FailureKind::Invalid, "the cursor is closed")),
         };

@@ -19,6 +19,8 @@ pub(super) enum Token<'a> {
     /// `@@`; the name follows.
     SystemVariable,
     Number,
+    /// A parenthesis that opens directly behind a word or a number.
+    Call,
     /// Any other character.
     Other(char),
     /// Something that never ends.
@@ -132,6 +134,10 @@ impl<'a> Iterator for Tokens<'a> {
                 self.at += 1;
                 Token::Parameter
             }
+            b'(' if self.at.checked_sub(1).is_some_and(|before| in_word(self.sql.as_bytes()[before])) => {
+                self.at += 1;
+                Token::Call
+            }
             byte if in_word(byte) => {
                 let start = self.at;
                 self.at += self.rest().iter().take_while(|byte| in_word(**byte)).count();
@@ -194,6 +200,7 @@ mod tests {
                 Token::Word("b")
             ]
         );
+        assert_eq!(all("a(b ("), [Token::Word("a"), Token::Call, Token::Word("b"), Token::Other('(')]);
         assert_eq!(all("1e5 0x1F 1a ?"), [Token::Number, Token::Number, Token::Word("1a"), Token::Parameter]);
         assert_eq!(all("caf\u{e9}"), [Token::Word("caf\u{e9}")]);
     }

@@ -67,6 +67,8 @@ pub(super) struct Grants {
     /// As the server names the user.
     user: String,
     privileges: Vec<Privilege>,
+    /// How many of them are in force; those that follow are of roles that the user could take up.
+    active: usize,
 }
 
 /// Asks the server, role by role: a user can take up each that it was granted, active or not.
@@ -77,8 +79,9 @@ pub(super) async fn read(link: &mut MySqlConnection, mariadb: bool) -> Result<Gr
     let who =
         if mariadb { "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1), CURRENT_ROLE()" } else { "SELECT CURRENT_USER(), NULL" };
     let who = host::run(link, who).await.map_err(error::failure)?;
-    let mut grants = Grants { user: host::cell(&who, 0, 0).unwrap_or("?").to_owned(), privileges: Vec::new() };
+    let mut grants = Grants { user: host::cell(&who, 0, 0).unwrap_or("?").to_owned(), ..Grants::default() };
     let roles = grants.add(link, "SHOW GRANTS".to_owned()).await?;
+    grants.active = grants.privileges.len();
     if roles.len() > MAX_ROLES {
         return Err(unclear());
     }
@@ -215,7 +218,7 @@ impl Grants {
     /// Whether `information_schema` shows the triggers of all tables of a database; it hides them from a user without the privilege,
     /// and they run all the same.
     pub(super) fn see_triggers(&self, database: &str) -> bool {
-        self.privileges.iter().any(|privilege| {
+        self.privileges[..self.active].iter().any(|privilege| {
             let whole = privilege.on.ends_with(".*") && privilege.covers(database);
             whole && ["TRIGGER", "ALL PRIVILEGES"].contains(&&*privilege.name)
         })
@@ -227,13 +230,12 @@ mod tests {
     use super::*;
 
     fn grants(lines: &[&str]) -> Grants {
-        let mut grants = Grants { user: "app".into(), privileges: Vec::new() };
-        for line in lines {
-            if let Some(Line::Privileges(found)) = parse(line) {
-                grants.privileges.extend(found);
-            }
-        }
-        grants
+        let found = lines.iter().filter_map(|line| match parse(line) {
+            Some(Line::Privileges(found)) => Some(found),
+            _ => None,
+        });
+        let privileges: Vec<Privilege> = found.flatten().collect();
+        Grants { user: "app".into(), active: privileges.len(), privileges }
     }
 
     #[test]

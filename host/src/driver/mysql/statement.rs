@@ -94,9 +94,10 @@ impl MysqlConnection {
     async fn prepare(&mut self, sql: &Arc<str>) -> Result<MySqlStatement, Failure> {
         // A statement that is harmless still leaves its warnings, with data in them, and how many rows it found. To clear them after each
         // one would cost every borrower; so they are cleared before the first statement of the next, if that could show them or would not
-        // make the server forget them.
-        if std::mem::take(&mut self.tells_of_another) && self.shared.classifier.may_show(sql) {
+        // make the server forget them once it runs.
+        if self.tells_of_another && self.shared.classifier.may_show(sql) {
             self.say(FORGET).await?;
+            self.tells_of_another = false;
         }
         if sql.len() > self.shared.settings.statement_cache.text_bytes {
             // sqlx caches whatever it prepares; it is forgotten when the session is taken back.
@@ -121,6 +122,7 @@ impl MysqlConnection {
         let arguments = arguments(&statement.params, count(&prepared), &self.types)?;
         let mut filling = Filling::new(Columns::new(prepared.columns()));
         let uncertain = self.is_uncertain(&statement.sql);
+        self.tells_of_another = false;
         let query = sqlx::query_with(AssertSqlSafe(statement.sql), arguments);
         let mut stream = self.line.connection()?.fetch_many(query);
         let mut failed: Option<Failure> = None;
@@ -192,6 +194,7 @@ impl MysqlConnection {
     /// Runs a prepared statement and counts; rows are read and thrown away.
     async fn run_through(&mut self, sql: &Arc<str>, arguments: MySqlArguments) -> Result<Execution, Failure> {
         let uncertain = self.is_uncertain(sql);
+        self.tells_of_another = false;
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments);
         let mut stream = self.line.connection()?.fetch_many(query);
         let mut sum = Execution { rows_affected: 0, last_insert_id: None };

@@ -175,7 +175,7 @@ fn conditions(sql: &str) -> Option<Conditions> {
         match token {
             Token::Doubt | Token::Malformed | Token::UserVariable | Token::Other(';') => return None,
             Token::SystemVariable => found.looks = true,
-            Token::Other('(') => depth += 1,
+            Token::Call | Token::Other('(') => depth += 1,
             Token::Other(')') => depth = depth.saturating_sub(1),
             Token::Text | Token::Number | Token::Parameter | Token::Other(_) => {}
             Token::Word(name) | Token::Quoted(name) => {
@@ -203,10 +203,12 @@ fn conditions(sql: &str) -> Option<Conditions> {
                     }
                 }
                 chain.push(name.clone());
-                let called = all.get(index + 1) == Some(&Token::Other('('));
-                if called && !table {
-                    let known = bare && chain.len() == 1 && (is_harmless_function(&name) || is_syntax(&name));
-                    if !known {
+                let next = all.get(index + 1);
+                if matches!(next, Some(Token::Call | Token::Other('('))) && !table {
+                    let function = next == Some(&Token::Call) && is_harmless_function(&name);
+                    // MariaDB takes it for a name elsewhere, and has `MATCH (…)` before it here.
+                    let against = name == "against" && before(1) == Some(&Token::Other(')'));
+                    if !bare || chain.len() > 1 || !(function || against || is_syntax(&name)) {
                         // `LAST_INSERT_ID(…)` only moves what a write moves too.
                         if bare && chain.len() == 1 && name == "last_insert_id" {
                             found.writes = true;
@@ -239,7 +241,7 @@ pub(super) fn is_harmless_expression(text: &str) -> bool {
             called = Some(word.to_ascii_lowercase());
             true
         }
-        Token::Other('(') => called.take().is_none_or(|name| is_harmless_function(&name) || is_syntax(&name)),
+        Token::Call | Token::Other('(') => called.take().is_none_or(|name| is_harmless_function(&name) || is_syntax(&name)),
         _ => {
             called = None;
             true
@@ -338,6 +340,9 @@ mod tests {
             "LOCK TABLES t READ",
             "SELECT 1; SELECT 2",
             "INSERT INTO t SELECT f(1)",
+            "SELECT count (a) FROM t",
+            "SELECT CAST (1) FROM t",
+            "SELECT any_value(a), against(1) FROM t",
             "SELECT * FROM t PROCEDURE ANALYSE()",
             "SELECT na\u{ef}ve FROM t",
         ] {
@@ -368,6 +373,7 @@ mod tests {
             assert!(conditional(sql).writes, "{sql}");
         }
         assert!(!conditional("SELECT @@version, 'it''s' -- x\n, 1--1").writes);
+        assert!(!conditional("SELECT a FROM t WHERE MATCH (a) AGAINST ('b' IN BOOLEAN MODE)").writes);
         assert!(conditional("WITH x AS (SELECT 1 AS a) SELECT * FROM x UNION ALL SELECT IF(1, 2, 3)").names.contains("x"));
     }
 

@@ -1,6 +1,6 @@
-//! The URL of a MariaDB or MySQL database: which of its parts an operator may set, TLS among them.
+//! The URL of a MariaDB or MySQL database: which of its parts an operator may set. What it says of TLS is read by `config/tls.rs`.
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::mysql::MySqlConnectOptions;
 
 /// Parameters of the URL, in both spellings that sqlx takes.
 pub const PARAMETERS: [&str; 9] =
@@ -8,7 +8,6 @@ pub const PARAMETERS: [&str; 9] =
 
 const FORM: &str =
     "write `mysql://user:password@host:3306/database`; special characters in it are percent-encoded (`@` as `%40`)";
-const MODES: &str = "`ssl-mode` is one of DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY";
 
 /// Why a URL is not taken; neither part repeats anything of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ pub fn known(query: &str) -> Result<(), Refusal> {
 /// Reads `mysql://user:password@host:port/database?parameters`; `mariadb://` means the same.
 ///
 /// # Errors
-/// A [`Refusal`] for what is missing, unknown, without effect, or the host's own to set.
+/// A [`Refusal`] for what is missing, unknown, or the host's own to set.
 pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
     let Some(rest) = url.strip_prefix("mysql://").or_else(|| url.strip_prefix("mariadb://")) else {
         return refuse("is not one of MySQL or MariaDB", FORM);
@@ -63,7 +62,6 @@ pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
     let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = location.split_once('/').unwrap_or((location, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let pairs = pairs(query);
     known(query)?;
     // Whatever is left out would be `root` at `localhost` without a database.
     if user.split(':').next().is_none_or(str::is_empty) {
@@ -74,28 +72,6 @@ pub fn parse(url: &str) -> Result<MySqlConnectOptions, Refusal> {
     }
     if database.is_empty() {
         return refuse("names no database", FORM);
-    }
-    let given = |names: [&str; 2]| pairs.iter().rev().find(|(name, _)| names.contains(name)).map(|(_, value)| *value);
-    let mode = match given(["ssl-mode", "sslmode"]) {
-        None => MySqlSslMode::Preferred,
-        Some(text) => match text.parse() {
-            Ok(mode) => mode,
-            Err(_) => return refuse("has an unknown `ssl-mode`", MODES),
-        },
-    };
-    let verifies = matches!(mode, MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
-    if given(["ssl-ca", "sslca"]).is_some() && !verifies {
-        return refuse(
-            "names an `ssl-ca` that nothing is verified against",
-            "set `ssl-mode=VERIFY_IDENTITY`, or `VERIFY_CA` where the certificate names another host",
-        );
-    }
-    let (certificate, key) = (given(["ssl-cert", "sslcert"]), given(["ssl-key", "sslkey"]));
-    if certificate.is_some() != key.is_some() {
-        return refuse("names only one of `ssl-cert` and `ssl-key`", "a client certificate needs its private key");
-    }
-    if certificate.is_some() && matches!(mode, MySqlSslMode::Disabled) {
-        return refuse("names a client certificate, but `ssl-mode` is DISABLED", MODES);
     }
     // sqlx's parser looks at no scheme.
     let options: MySqlConnectOptions = url.parse().or_else(|_| refuse("is not one that the driver takes", FORM))?;
@@ -140,14 +116,6 @@ mod tests {
             ("mysql://app@host", "names no database"),
             ("mysql://app@host/c?charset=latin1", "sets a parameter that Wharf sets itself"),
             ("mysql://app@host/c?ssl_mode=REQUIRED", "has an unknown parameter after `?`"),
-            ("mysql://app@host/c?ssl-mode=verify-full", "has an unknown `ssl-mode`"),
-            ("mysql://app@host/c?ssl-ca=/ca.pem", "names an `ssl-ca` that nothing is verified against"),
-            ("mysql://app@host/c?ssl-mode=REQUIRED&ssl-ca=/ca.pem", "names an `ssl-ca` that nothing is verified against"),
-            ("mysql://app@host/c?ssl-cert=/c.pem", "names only one of `ssl-cert` and `ssl-key`"),
-            (
-                "mysql://app@host/c?ssl-mode=DISABLED&ssl-cert=/c&ssl-key=/k",
-                "names a client certificate, but `ssl-mode` is DISABLED",
-            ),
             ("mysql://app@host:port/c", "is not one that the driver takes"),
         ] {
             assert_eq!(message(url), Some(expected), "{url}");

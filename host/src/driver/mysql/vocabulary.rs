@@ -1,44 +1,41 @@
 //! Names that leave nothing behind in a session of MariaDB or MySQL.
 
-/// Built-in functions that neither write nor touch the session. The server prefers them to stored functions of the same name. Sorted.
+/// Functions of MariaDB 10.11 and of MySQL 8.0 that neither write nor touch the session. Either server prefers them to stored functions of
+/// the same name where the parenthesis follows at once; behind a space some are names like any other. Sorted.
 #[rustfmt::skip]
-const FUNCTIONS: &[&str] = &[
-    "abs", "acos", "adddate", "addtime", "any_value", "ascii", "asin", "atan", "atan2", "avg", "bin", "bin_to_uuid", "bit_and",
-    "bit_count", "bit_length", "bit_or", "bit_xor", "ceil", "ceiling", "char_length", "character_length", "chr", "coalesce",
-    "coercibility", "compress", "concat", "concat_ws", "connection_id", "conv", "convert_tz", "cos", "cot", "count", "crc32",
-    "cume_dist", "curdate", "current_date", "current_time", "current_timestamp", "current_user", "curtime", "database", "date",
-    "date_add", "date_format", "date_sub", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear",
-    "degrees", "dense_rank", "elt", "exp", "export_set", "extract", "field", "find_in_set", "first_value", "floor", "format", "from_base64",
-    "from_days", "from_unixtime", "greatest", "group_concat", "grouping", "hex", "hour", "ifnull", "inet6_aton", "inet6_ntoa",
-    "inet_aton", "inet_ntoa", "instr", "is_ipv4", "is_ipv6", "is_uuid", "isnull", "json_array", "json_array_append",
-    "json_array_insert", "json_arrayagg", "json_compact", "json_contains", "json_contains_path", "json_depth", "json_detailed",
-    "json_exists", "json_extract", "json_insert", "json_keys", "json_length", "json_loose", "json_merge", "json_merge_patch",
-    "json_merge_preserve", "json_object", "json_objectagg", "json_overlaps", "json_pretty", "json_query", "json_quote",
-    "json_remove", "json_replace", "json_search", "json_set", "json_type", "json_unquote", "json_valid", "json_value", "lag",
-    "last_day", "last_value", "lcase", "lead", "least", "length", "ln", "localtime", "localtimestamp", "locate", "log", "log10",
-    "log2", "lower", "lpad", "ltrim", "make_set", "makedate", "maketime", "max", "md5", "median", "microsecond", "mid", "min",
-    "minute", "mod", "month", "monthname", "now", "nth_value", "ntile", "nullif", "nvl", "nvl2", "oct", "octet_length", "ord",
-    "percent_rank", "percentile_cont", "percentile_disc", "period_add", "period_diff", "pi", "position", "pow", "power",
-    "quarter", "quote", "radians", "rand", "random_bytes", "rank", "regexp_instr", "regexp_like", "regexp_replace",
-    "regexp_substr", "repeat", "reverse", "round", "row_number", "rpad", "rtrim", "schema", "sec_to_time", "second",
-    "session_user", "sha", "sha1", "sha2", "sign", "sin", "sleep", "soundex", "space", "sqrt", "std", "stddev", "stddev_pop",
-    "stddev_samp", "str_to_date", "strcmp", "subdate", "substr", "substring", "substring_index", "subtime", "sum", "sysdate",
-    "system_user", "tan", "time", "time_format", "time_to_sec", "timediff", "timestamp", "timestampadd", "timestampdiff",
-    "to_base64", "to_days", "to_seconds", "trim", "ucase", "uncompress", "unhex", "unix_timestamp", "upper", "user", "utc_date",
-    "utc_time", "utc_timestamp", "uuid", "uuid_to_bin", "var_pop", "var_samp", "variance", "version", "week", "weekday",
+pub(super) const FUNCTIONS: &[&str] = &[
+    "abs", "acos", "adddate", "addtime", "ascii", "asin", "atan", "atan2", "avg", "bin", "bit_and", "bit_count", "bit_length", "bit_or",
+    "bit_xor", "cast", "ceil", "ceiling", "char_length", "character_length", "coalesce", "coercibility", "compress", "concat",
+    "concat_ws", "connection_id", "conv", "convert_tz", "cos", "cot", "count", "crc32", "cume_dist", "curdate", "current_date",
+    "current_time", "current_timestamp", "current_user", "curtime", "database", "date", "date_add", "date_format", "date_sub",
+    "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "degrees", "dense_rank", "elt", "exp", "export_set",
+    "extract", "field", "find_in_set", "first_value", "floor", "format", "from_base64", "from_days", "from_unixtime", "greatest",
+    "group_concat", "hex", "hour", "ifnull", "inet6_aton", "inet6_ntoa", "inet_aton", "inet_ntoa", "instr", "is_ipv4", "is_ipv6",
+    "isnull", "json_array", "json_array_append", "json_array_insert", "json_arrayagg", "json_contains", "json_contains_path",
+    "json_depth", "json_extract", "json_insert", "json_keys", "json_length", "json_merge_patch", "json_merge_preserve", "json_object",
+    "json_objectagg", "json_overlaps", "json_pretty", "json_quote", "json_remove", "json_replace", "json_search", "json_set",
+    "json_type", "json_unquote", "json_valid", "json_value", "lag", "last_day", "last_value", "lcase", "lead", "least", "length", "ln",
+    "localtime", "localtimestamp", "locate", "log", "log10", "log2", "lower", "lpad", "ltrim", "make_set", "makedate", "maketime",
+    "max", "md5", "microsecond", "mid", "min", "minute", "mod", "month", "monthname", "now", "nth_value", "ntile", "nullif", "oct",
+    "octet_length", "ord", "percent_rank", "period_add", "period_diff", "pi", "position", "pow", "power", "quarter", "quote", "radians",
+    "rand", "random_bytes", "rank", "regexp_instr", "regexp_replace", "regexp_substr", "repeat", "reverse", "round", "row_number",
+    "rpad", "rtrim", "schema", "sec_to_time", "second", "session_user", "sha", "sha1", "sha2", "sign", "sin", "sleep", "soundex",
+    "space", "sqrt", "std", "stddev", "stddev_pop", "stddev_samp", "str_to_date", "strcmp", "subdate", "substr", "substring",
+    "substring_index", "subtime", "sum", "sysdate", "system_user", "tan", "time", "time_format", "time_to_sec", "timediff", "timestamp",
+    "timestampadd", "timestampdiff", "to_base64", "to_days", "to_seconds", "trim", "ucase", "uncompress", "unhex", "unix_timestamp",
+    "upper", "user", "utc_date", "utc_time", "utc_timestamp", "uuid", "var_pop", "var_samp", "variance", "version", "week", "weekday",
     "weekofyear", "weight_string", "year", "yearweek",
 ];
 
-/// Words that may stand before a parenthesis without being called. Sorted.
+/// Words that may stand before a parenthesis; on neither server a stored function can be called by one of them without quotes. Sorted.
 #[rustfmt::skip]
-const SYNTAX: &[&str] = &[
-    "against", "all", "and", "any", "as", "between", "binary", "bit", "by", "case", "cast", "char", "character", "charset", "check",
-    "collate", "convert", "date", "datetime", "decimal", "default", "distinct", "div", "double", "else", "except", "exists",
-    "float", "for", "from", "group", "having", "if", "ignore", "in", "index", "insert", "int", "integer", "intersect", "interval",
-    "into", "is", "join", "key", "lateral", "left", "like", "limit", "match", "mod", "not", "offset", "on", "or", "order", "over",
-    "partition", "partitions", "primary", "real", "recursive", "regexp", "replace", "returning", "right", "rlike", "row", "select",
-    "set", "signed", "some", "straight_join", "table", "then", "time", "union", "unique", "unsigned", "update", "using", "value",
-    "values", "varchar", "when", "where", "window", "with", "xor",
+pub(super) const SYNTAX: &[&str] = &[
+    "all", "and", "any", "as", "between", "binary", "bit", "by", "case", "char", "character", "charset", "check", "collate", "convert",
+    "date", "datetime", "decimal", "default", "distinct", "div", "double", "else", "except", "exists", "float", "for", "from", "group",
+    "having", "if", "ignore", "in", "index", "insert", "int", "integer", "intersect", "interval", "into", "is", "join", "key", "left",
+    "like", "limit", "match", "mod", "not", "offset", "on", "or", "order", "over", "partition", "primary", "real", "recursive",
+    "regexp", "replace", "returning", "right", "rlike", "row", "select", "set", "signed", "some", "straight_join", "table", "then",
+    "time", "union", "unique", "unsigned", "update", "using", "value", "values", "varchar", "when", "where", "window", "with", "xor",
 ];
 
 /// Whether the built-in function of this name is harmless.

@@ -187,6 +187,28 @@ async fn a_statement_without_a_table_before_the_look_shows_no_warning_either() {
 }
 
 #[tokio::test]
+async fn a_statement_that_never_reaches_the_server_shows_no_warning_either() {
+    let fixture = with_schema().await;
+    fixture.run("INSERT INTO numbered VALUES (1), (2), (3)").await;
+    let mut connection = connected(&fixture).await;
+    let (leave, cached) = ("SELECT CAST('a secret' AS INT) FROM numbered", "SELECT a FROM numbered WHERE a = ?");
+    query(&mut *connection, cached, vec![Value::Signed(1)]).await.unwrap();
+    for through_cursor in [false, true] {
+        all(&mut *connection, &[leave]).await;
+        connection.lent();
+        if through_cursor {
+            begin(&mut *connection).await;
+            connection.run(Operation::OpenCursor(1, statement(cached, vec![Value::Signed(1)]))).await.unwrap();
+            connection.run(Operation::CloseCursor(1)).await.unwrap();
+        } else {
+            query(&mut *connection, cached, vec![]).await.unwrap_err();
+        }
+        let rows = query(&mut *connection, "SHOW WARNINGS", vec![]).await.unwrap();
+        assert_eq!(rows.batch.row_count, 0, "through a cursor: {through_cursor}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_transaction_is_rolled_back() {
     let fixture = with_schema().await;
     let mut connection = connected(&fixture).await;
@@ -206,6 +228,31 @@ async fn who_cannot_see_triggers_cannot_be_sure_of_a_write() {
     connection.reset().await.unwrap();
     all(&mut *connection, &["INSERT INTO numbered VALUES (1)"]).await;
     assert!(connection.reset().await.is_err());
+}
+
+#[tokio::test]
+async fn who_would_see_triggers_elsewhere_or_in_a_role_not_taken_up_sees_none() {
+    let fixture = with_schema().await;
+    let name = &fixture.name;
+    fixture
+        .admin(&format!(
+            "DROP DATABASE IF EXISTS {name}_other; CREATE DATABASE {name}_other; CREATE TABLE {name}_other.watched (a INT); \
+             CREATE TRIGGER {name}_other.watch BEFORE INSERT ON {name}_other.watched FOR EACH ROW SET @seen = NEW.a; \
+             GRANT SELECT, INSERT ON {name}_other.* TO {name}; DROP ROLE IF EXISTS {name}_role; CREATE ROLE {name}_role; \
+             GRANT TRIGGER ON {name}.* TO {name}_role"
+        ))
+        .await;
+    let grants = "GRANT SELECT, INSERT ON {database}.* TO {user}; GRANT {database}_role TO {user}";
+    let granted = fixture.user("granted", grants).await;
+    let elsewhere = format!("INSERT INTO {name}_other.watched VALUES (1)");
+    for (url, sql) in [(&fixture.url, &*elsewhere), (&granted, "INSERT INTO watched VALUES (1)")] {
+        let mut connection = Mysql::new(url, Settings::default()).unwrap().connect().await.unwrap();
+        all(&mut *connection, &[sql]).await;
+        assert_eq!(one(&mut *connection, "SELECT @seen", vec![]).await, Value::Signed(1), "{sql}");
+        let mut connection = Mysql::new(url, Settings::default()).unwrap().connect().await.unwrap();
+        all(&mut *connection, &[sql]).await;
+        assert!(connection.reset().await.is_err(), "{sql}");
+    }
 }
 
 #[tokio::test]
