@@ -91,6 +91,14 @@ impl Bed {
         self.postgres.get_or_init(create).await
     }
 
+    /// What that server is, once it was asked for.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub(crate) async fn postgres_version(&self) -> Option<String> {
+        Some(self.postgres.get()?.text("SHOW server_version").await)
+    }
+
     /// The file of an SQLite database with the tables of [`schema`].
     ///
     /// # Errors
