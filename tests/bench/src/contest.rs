@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Latencies, Measured, Pair},
     processor,
     servers::Server,
@@ -67,6 +67,11 @@ pub(crate) struct Contest {
     pub(crate) answer_bytes: f64,
 }
 
+/// About how many seconds it takes, with the starts of both servers.
+pub(crate) fn takes(effort: Effort) -> f64 {
+    2.0 * effort.seconds(effort.pairs) + 2.0
+}
+
 /// Asks both once and compares their answers byte by byte, warms both up, and then puts them under load by turns.
 ///
 /// # Errors
@@ -87,7 +92,7 @@ pub(crate) async fn hold(bed: &Bed, question: Question, wharf: &mut Server, refe
             Answer::Same | Answer::ButForDigits => ("requests/s", |load| load.requests_per_second),
         };
         let (ours, theirs) = (value(&ours), value(&theirs));
-        bed.tell(&format!("pair {pair} of {}: {ours:.0} and {theirs:.0} {what}, {:.2}", effort.pairs, ours / theirs));
+        bed.tell_pair(pair, &format!("{ours:.0} and {theirs:.0} {what}, {:.2}", ours / theirs));
     }
     Ok(contest)
 }

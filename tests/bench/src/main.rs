@@ -24,7 +24,7 @@ mod wrk;
 use std::{
     panic::AssertUnwindSafe,
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow, ensure};
@@ -37,7 +37,7 @@ use self::{
     bed::{Bed, Effort},
     case::{Case, Measured},
     machine::Machine,
-    progress::say,
+    progress::{Progress, say},
     results::Results,
     row::Row,
 };
@@ -85,11 +85,13 @@ async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
     ensure!(wrk::is_installed().await, "wrk is missing; tests/bench/run installs it (Debian: apt-get install wrk)");
     let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.pairs) };
     let results = Results::open(arguments.quick, arguments.cases.is_empty())?;
-    let (bed, machine) = (Bed::new(effort), Machine::describe());
+    let planned = cases.iter().map(|case| Duration::from_secs_f64((case.takes)(effort))).collect();
+    let (bed, machine) = (Bed::new(effort, Progress::new(planned)), Machine::describe());
     say(&format!("on {machine}"));
     let mut rows = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        say(&format!("{} ({} of {})", case.name, number + 1, cases.len()));
+        bed.progress.begin(number);
+        say(&format!("{}: {}, {}", case.name, bed.progress.place(), bed.progress.left(0.0)));
         let (started, mut machine) = (Instant::now(), machine.now());
         let measured = measure(case, &bed).await;
         machine.versions.extend(bed.postgres_version().await.map(|version| ("postgres", version)));

@@ -8,7 +8,7 @@ use http::Uri;
 use tokio::time::Instant;
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Case, Figure, Latencies, Measured, Target},
     copies::{compiled_kib, copies},
     line::{Line, milliseconds},
@@ -41,10 +41,15 @@ pub(crate) fn cases() -> Vec<Case> {
         Figure::named("each", "KiB", Some(Target::AtMost(1024.0))),
     ];
     vec![
-        Case::new("cold-hello", start(), |bed| hello(bed).boxed()),
-        Case::new("cold-sql", start(), |bed| sql(bed).boxed()),
-        Case::new("cold-100-plugins", plugins, |bed| plugins_of_a_hundred(bed).boxed()),
+        Case::new("cold-hello", start(), |bed| hello(bed).boxed()).takes(takes),
+        Case::new("cold-sql", start(), |bed| sql(bed).boxed()).takes(takes),
+        Case::new("cold-100-plugins", plugins, |bed| plugins_of_a_hundred(bed).boxed()).takes(takes),
     ]
+}
+
+/// Starts of half a second, with the end of each.
+fn takes(effort: Effort) -> f64 {
+    effort.of(20, 4) as f64 * 0.5 + 1.0
 }
 
 async fn hello(bed: &Bed) -> Result<Vec<Measured>> {

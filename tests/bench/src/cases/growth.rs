@@ -60,9 +60,13 @@ const LEAST: usize = 5;
 pub(crate) fn cases() -> Vec<Case> {
     let figures = |of: &[(usize, &'static str)], unit| of.iter().map(|(_, name)| Figure::named(name, unit, None)).collect();
     vec![
-        Case::new("growth-plugins", figures(&PLUGINS, "requests/s"), |bed| plugins(bed).boxed()),
-        Case::new("growth-waiters", figures(&WAITERS, "requests/s"), |bed| waiters(bed).boxed()),
-        Case::new("growth-rows", figures(&ROWS, "µs a row"), |bed| rows(bed).boxed()),
+        Case::new("growth-plugins", figures(&PLUGINS, "requests/s"), |bed| plugins(bed).boxed())
+            .takes(|effort| effort.seconds(1) * (effort.pairs * PLUGINS.len()) as f64 + 10.0),
+        // The most of them are warmed up for longer, and connecting takes a second.
+        Case::new("growth-waiters", figures(&WAITERS, "requests/s"), |bed| waiters(bed).boxed())
+            .takes(|effort| (effort.seconds(1) * WAITERS.len() as f64 + 7.0) * effort.pairs as f64 + 2.0),
+        Case::new("growth-rows", figures(&ROWS, "µs a row"), |bed| rows(bed).boxed())
+            .takes(|effort| effort.load.as_secs_f64() * ROWS.len() as f64 + 4.0),
     ]
 }
 
@@ -86,9 +90,9 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
                 load: bed.effort.load,
             };
             let tally = gather(crowd, host).await.with_context(|| format!("{count} plugins"))?;
-            bed.tell(&format!("round {round} of {}, {count} plugins: {:.0} requests/s", bed.effort.pairs, tally.goodput()));
             loads.push(tally);
         }
+        bed.tell_pair(round, &latest(&loads));
     }
     for (host, _) in hosts {
         host.stop().await?;
@@ -116,12 +120,17 @@ async fn waiters(bed: &Bed) -> Result<Vec<Measured>> {
                 load: bed.effort.load,
             };
             let tally = gather(crowd, &mut host).await.with_context(|| format!("{count} waiters"))?;
-            bed.tell(&format!("round {round} of {}, {count} waiters: {:.0} requests/s", bed.effort.pairs, tally.goodput()));
             loads.push(tally);
         }
+        bed.tell_pair(round, &latest(&loads));
     }
     host.stop().await?;
     Ok(compared(&loads, WAITERS_NOTED))
+}
+
+fn latest(loads: &[Vec<Tally>]) -> String {
+    let rates: Vec<String> = loads.iter().filter_map(|loads| Some(format!("{:.0}", loads.last()?.goodput()))).collect();
+    rates.join(", ") + " requests/s"
 }
 
 /// A load of which every call must be answered.

@@ -9,7 +9,7 @@ use support::{guests::component, postgres::PostgresDatabase};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Case, Figure, Latencies, Measured, Target},
     line::{Line, milliseconds},
     servers::{
@@ -65,7 +65,9 @@ pub(crate) fn cases() -> Vec<Case> {
             Figure::named("median", "ms", None),
             Figure::named("longest", "ms", None),
         ];
-        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed())
+        // Of the slowest, which are ended by their deadline.
+        let takes = |effort: Effort| effort.of(300, 20) as f64 * 0.11 + 2.0;
+        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes)
     };
     vec![
         case("reclaim-transaction/trap", Exit::Trap, State::Transaction),
