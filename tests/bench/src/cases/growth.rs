@@ -83,6 +83,7 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
         for (((host, paths), loads), (count, _)) in hosts.iter_mut().zip(&mut loads).zip(PLUGINS) {
             let crowd = Crowd {
                 address: host.address(),
+                server: host.pid()?,
                 paths: paths.clone(),
                 clients: CLIENTS,
                 manners: Manners::Patient,
@@ -112,6 +113,7 @@ async fn waiters(bed: &Bed) -> Result<Vec<Measured>> {
         for ((count, _), loads) in WAITERS.into_iter().zip(&mut loads) {
             let crowd = Crowd {
                 address: host.address(),
+                server: host.pid()?,
                 paths: vec![setup::path("/row/4711")],
                 clients: POOL + count,
                 manners: Manners::Patient,
@@ -149,6 +151,7 @@ fn compared<const N: usize>(loads: &[Vec<Tally>; N], note: &str) -> Vec<Measured
     let over = |tallies: &[Tally], value: fn(&[f64]) -> Option<f64>| {
         median(&tallies.iter().filter_map(|tally| value(&tally.answered)).collect::<Vec<_>>())
     };
+    let server_us = |tallies: &[Tally]| median(&tallies.iter().map(Tally::server_us).collect::<Vec<_>>());
     let p99 = |values: &[f64]| percentile(values, 99);
     let mut measured: Vec<Measured> = loads
         .iter()
@@ -158,6 +161,8 @@ fn compared<const N: usize>(loads: &[Vec<Tally>; N], note: &str) -> Vec<Measured
                 wharf_p99_ms: over(tallies, p99),
                 reference_p50_ms: over(&loads[0], median),
                 reference_p99_ms: over(&loads[0], p99),
+                wharf_cpu_us: server_us(tallies),
+                reference_cpu_us: server_us(&loads[0]),
                 ..Latencies::default()
             };
             Measured::pairs(tallies.iter().zip(&loads[0]).map(goodput).collect()).latencies(latencies)
