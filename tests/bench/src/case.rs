@@ -89,6 +89,9 @@ pub(crate) struct Latencies {
     /// Microseconds of a processor for each answer, the server's alone: steadier than seconds on a machine that does something else too.
     pub(crate) wharf_cpu_us: Option<f64>,
     pub(crate) reference_cpu_us: Option<f64>,
+    /// How many processors the client kept busy meanwhile.
+    pub(crate) wharf_client_cpus: Option<f64>,
+    pub(crate) reference_client_cpus: Option<f64>,
 }
 
 impl Case {

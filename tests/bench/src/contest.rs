@@ -19,6 +19,8 @@ pub(crate) struct Question {
     path: &'static str,
     /// Clients at once.
     connections: usize,
+    /// Threads of the client.
+    threads: usize,
     answer: Answer,
 }
 
@@ -44,12 +46,17 @@ struct Side {
 impl Question {
     /// For a path, to which both have the same answer.
     pub(crate) const fn new(path: &'static str, connections: usize) -> Self {
-        Self { path, connections, answer: Answer::Same }
+        Self { path, connections, threads: 1, answer: Answer::Same }
     }
 
     /// For a path whose answer takes long, so that bytes are counted rather than answers.
     pub(crate) const fn streaming(path: &'static str, connections: usize) -> Self {
-        Self { path, connections, answer: Answer::Streaming }
+        Self { path, connections, threads: 1, answer: Answer::Streaming }
+    }
+
+    /// The same by a client of two threads, for a server that keeps one of them busy by itself.
+    pub(crate) const fn two_threads(self) -> Self {
+        Self { threads: 2, ..self }
     }
 
     /// The same, but there is a number in each answer that no other has.
@@ -130,7 +137,7 @@ fn shown(text: &str) -> String {
 
 async fn load(question: Question, server: &mut Server, duration: Duration) -> Result<Side> {
     let before = processor::time(server.pid()?)?;
-    let load = wrk::load(server.address(), question.path, question.connections, duration).await;
+    let load = wrk::load(server.address(), question.path, question.connections, question.threads, duration).await;
     server.assert_alive()?;
     let load = load.with_context(|| format!("the server's log ends with\n{}", server.log()))?;
     ensure!(load.requests > 0 || question.answer == Answer::Streaming, "{} was never answered to its end", question.path);
@@ -176,6 +183,8 @@ impl Contest {
             reference_p99_ms: of(&self.reference, |load| load.p99_ms),
             wharf_cpu_us: busy(&self.wharf),
             reference_cpu_us: busy(&self.reference),
+            wharf_client_cpus: of(&self.wharf, |load| load.busy),
+            reference_client_cpus: of(&self.reference, |load| load.busy),
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
                 "case": "row/1", "unit": "requests/s", "wharf": 8.0, "reference": 10.0,
                 "ratio_median": 0.8, "ratio_min": 0.5, "ratio_max": 0.9, "target": {"at_least": 0.75}, "met": true,
                 "wharf_p50_ms": null, "wharf_p99_ms": 1.5, "reference_p50_ms": null, "reference_p99_ms": null,
-                "wharf_cpu_us": null, "reference_cpu_us": null,
+                "wharf_cpu_us": null, "reference_cpu_us": null, "wharf_client_cpus": null, "reference_client_cpus": null,
                 "pairs": 3, "comparable": true, "machine": serde_json::to_value(Machine::default()).unwrap(), "note": "this; here", "failed": null,
             })
         );

@@ -44,7 +44,7 @@ fn case(name: &'static str, engine: Engine) -> Case {
 async fn measure(bed: &Bed, engine: Engine) -> Result<Vec<Measured>> {
     let mut sides = Setup::of(engine).start(bed).await?;
     // All that a host makes once: connections, threads, instances, the buffers of its sockets.
-    wrk::load(sides.wharf.address(), "/row/4711", 32, Duration::from_secs(1)).await?;
+    wrk::load(sides.wharf.address(), "/row/4711", 32, 1, Duration::from_secs(1)).await?;
     let pid = sides.wharf.pid()?;
     let before = memory::resident(pid)?;
     memory::forget_peak(pid)?;
