@@ -1,17 +1,22 @@
 //! Two servers under the same load by turns.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tokio::time::sleep;
 
 use crate::{
     bed::{Bed, Effort},
     case::{Latencies, Measured, Pair},
-    processor,
+    processor::{self, TICK},
     servers::Server,
     statistics::median,
     wrk::{self, Load},
 };
+
+/// How long a server is idle that has nothing left to do, and how long it may take to get there.
+const QUIET: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What both are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +148,23 @@ async fn load(question: Question, server: &mut Server, duration: Duration) -> Re
     ensure!(load.requests > 0 || question.answer == Answer::Streaming, "{} was never answered to its end", question.path);
     server.empty_log()?;
     let busy = processor::time(server.pid()?)?.saturating_sub(before);
+    if question.answer == Answer::Streaming {
+        quiet(server).await?;
+    }
     Ok(Side { load, busy })
+}
+
+/// Waits until a server is done with answers that were cut off: sqlx reads the rest of them before it lends their connections again.
+async fn quiet(server: &Server) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let before = processor::time(server.pid()?)?;
+        sleep(QUIET).await;
+        if processor::time(server.pid()?)?.saturating_sub(before) <= TICK {
+            return Ok(());
+        }
+        ensure!(since.elapsed() < PATIENCE, "a server is still busy {PATIENCE:?} after its clients are gone");
+    }
 }
 
 impl Side {

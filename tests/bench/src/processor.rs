@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context, Result};
 
 /// What the kernel counts in towards programs, whatever it does itself.
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// The fields for a program itself, and for those of its children that have ended; each is followed by that for the kernel.
 const ITSELF: usize = 14;
