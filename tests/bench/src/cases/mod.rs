@@ -6,6 +6,7 @@ mod growth;
 mod hello;
 mod many;
 mod overload;
+mod pool;
 mod reclaim;
 mod row;
 mod sides;
@@ -17,7 +18,7 @@ use crate::case::Case;
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
     let side_by_side = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
-    let alone = [overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
+    let alone = [pool::cases(), overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
     side_by_side.into_iter().chain(alone).flatten().collect()
 }
 
