@@ -74,7 +74,7 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
     let components = copies("bench_hello", CODES)?;
     let mut hosts = Vec::new();
     for (count, _) in PLUGINS {
-        let (toml, paths) = setup::spread(components.iter().map(PathBuf::as_path).cycle().take(count));
+        let (toml, paths) = setup::spread(components.iter().map(PathBuf::as_path).cycle().take(count), "/p", "");
         let host = wharf::start("", &toml, Logging::Default).await.with_context(|| format!("a host with {count} plugins"))?;
         hosts.push((host, paths));
     }
