@@ -40,7 +40,9 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
         let ratio = if spread.is_empty() { ratio } else { format!("{ratio} ({})", spread.replace(" to ", "–")) };
         text += &format!("| `{case}` | {wharf} {unit} | {reference} | {ratio} | {target} | {met} |\n");
     }
-    text + "\n" + &failures(rows) + &measured_on(rows)
+    let failures = failures(rows);
+    let gap = if failures.is_empty() { "" } else { "\n" };
+    text + gap + &failures + &measured_on(rows)
 }
 
 fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
