@@ -23,7 +23,7 @@ use crate::{
     statistics::median,
 };
 
-/// Computations a turn, of which the median counts.
+/// Computations a turn of each, of which the median counts.
 const TURN: usize = 15;
 
 const FUEL: &str = "one computation on an engine with fuel; the reference is the same engine without, which the host has no switch for; both in the \
@@ -71,10 +71,16 @@ async fn fuel(bed: &Bed, work: Work) -> Result<Measured> {
     let (mut pairs, mut natively) = (Vec::new(), Vec::new());
     // The first turn only warms up.
     for turn in 0..=bed.effort.pairs {
-        let pair = Pair { wharf: turn_of(&mut on, &expected).await?, reference: turn_of(&mut off, &expected).await? };
-        let native = timed(|| (work.native)());
+        let mut took: [Vec<f64>; 3] = Default::default();
+        // One after the other, so that whatever else runs there meets all.
+        for _ in 0..TURN {
+            took[0].push(timed(on.compute(), &expected).await?);
+            took[1].push(timed(off.compute(), &expected).await?);
+            took[2].push(timed(async { Ok((work.native)()) }, &expected).await?);
+        }
+        let [on, off, native] = took.map(|took| median(&took).unwrap_or(f64::NAN));
         if turn > 0 {
-            pairs.push(pair);
+            pairs.push(Pair { wharf: on, reference: off });
             natively.push(native);
         }
     }
@@ -83,22 +89,10 @@ async fn fuel(bed: &Bed, work: Work) -> Result<Measured> {
 }
 
 /// Milliseconds.
-async fn turn_of(compute: &mut Compute, expected: &str) -> Result<f64> {
-    let mut took = Vec::new();
-    for _ in 0..TURN {
-        let started = Instant::now();
-        let found = compute.compute().await?;
-        took.push(milliseconds(started.elapsed()));
-        ensure!(found == expected, "{found} was computed instead of {expected}");
-    }
-    median(&took).context("there are computations")
-}
-
-fn timed(compute: impl Fn() -> String) -> f64 {
-    let took = (0..TURN).map(|_| {
-        let started = Instant::now();
-        std::hint::black_box(compute());
-        milliseconds(started.elapsed())
-    });
-    median(&took.collect::<Vec<_>>()).unwrap_or(f64::NAN)
+async fn timed(compute: impl Future<Output = Result<String>>, expected: &str) -> Result<f64> {
+    let started = Instant::now();
+    let found = compute.await?;
+    let took = milliseconds(started.elapsed());
+    ensure!(found == expected, "{found} was computed instead of {expected}");
+    Ok(took)
 }
