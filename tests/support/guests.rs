@@ -45,6 +45,7 @@ macro_rules! for_each_bench_guest {
         $call!(bench_hello_async);
         $call!(bench_sql);
         $call!(bench_sql_async);
+        $call!(bench_work);
     };
 }
 

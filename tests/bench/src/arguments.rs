@@ -11,10 +11,11 @@ and `wasmtime serve` of the version that Wharf is built with. The database is a 
 SQLite file; the load is made by wrk. Overload, reclaim, cold starts and growth are measured of Wharf alone, by a client that tells
 latencies by the status of the answer. Figures depend on the machine, and on what else runs there: let it be quiet.
 
-The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it.
+The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it, and what --case leaves out stays there as it
+was. What --quick measures is in target/bench/quick.json. WHARF_BIN names another host than the one that is built; the result says so.
 
 Examples:
-  tests/bench/run                             everything, for about an hour
+  tests/bench/run                             everything, for about half an hour
   tests/bench/run --quick                     every case once and shortly, to see that it works; not to be compared
   tests/bench/run --case hello                what begins with `hello`
   tests/bench/run --case hello-03 --case row  several

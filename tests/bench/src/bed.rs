@@ -8,7 +8,10 @@ use support::postgres::{self, PostgresDatabase};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{progress::say, schema};
+use crate::{
+    progress::{Progress, say},
+    schema,
+};
 
 /// How PostgreSQL is configured. Nothing is written to disk for certain and nothing happens by the clock, so that a pair differs only in
 /// who asks.
@@ -39,12 +42,17 @@ pub(crate) struct Effort {
 impl Effort {
     /// What is needed to compare figures.
     pub(crate) fn full(pairs: usize) -> Self {
-        Self { pairs, load: Duration::from_secs(3), warm_up: Duration::from_secs(2), quick: false }
+        Self { pairs, load: Duration::from_secs(3), warm_up: Duration::from_secs(1), quick: false }
     }
 
     /// What is needed to see that a case works.
     pub(crate) fn quick() -> Self {
         Self { pairs: 1, load: Duration::from_secs(1), warm_up: Duration::from_secs(1), quick: true }
+    }
+
+    /// What a warm-up and so many loads take.
+    pub(crate) fn seconds(self, loads: usize) -> f64 {
+        (self.warm_up + self.load.mul_f64(loads as f64)).as_secs_f64()
     }
 
     /// So many of something, or so many when it is only tried out.
@@ -57,6 +65,7 @@ impl Effort {
 #[derive(Debug)]
 pub(crate) struct Bed {
     pub(crate) effort: Effort,
+    pub(crate) progress: Progress,
     postgres: OnceCell<PostgresDatabase>,
     sqlite: OnceCell<SqliteFile>,
 }
@@ -69,8 +78,8 @@ struct SqliteFile {
 }
 
 impl Bed {
-    pub(crate) fn new(effort: Effort) -> Self {
-        Self { effort, postgres: OnceCell::new(), sqlite: OnceCell::new() }
+    pub(crate) fn new(effort: Effort, progress: Progress) -> Self {
+        Self { effort, progress, postgres: OnceCell::new(), sqlite: OnceCell::new() }
     }
 
     /// A database on a PostgreSQL of the benchmarks' own, with the tables of [`schema`].
@@ -91,6 +100,14 @@ impl Bed {
         self.postgres.get_or_init(create).await
     }
 
+    /// What that server is, once it was asked for.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub(crate) async fn postgres_version(&self) -> Option<String> {
+        Some(self.postgres.get()?.text("SHOW server_version").await)
+    }
+
     /// The file of an SQLite database with the tables of [`schema`].
     ///
     /// # Errors
@@ -108,7 +125,14 @@ impl Bed {
         Ok(&self.sqlite.get_or_try_init(create).await?.path)
     }
 
-    /// Tells how far a case is.
+    /// Tells what came of a pair, counted from 1, and how far the run is.
+    pub(crate) fn tell_pair(&self, pair: usize, what: &str) {
+        let Self { effort: Effort { pairs, .. }, progress, .. } = self;
+        let left = progress.left(pair as f64 / *pairs as f64);
+        say(&format!("  {}, pair {pair} of {pairs}, {left}: {what}", progress.place()));
+    }
+
+    /// Tells something else of a case.
     pub(crate) fn tell(&self, what: &str) {
         say(&format!("  {what}"));
     }

@@ -6,7 +6,10 @@ use anyhow::Result;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use crate::bed::Bed;
+use crate::{
+    bed::{Bed, Effort},
+    contest,
+};
 
 /// One measurement.
 pub(crate) struct Case {
@@ -18,10 +21,15 @@ pub(crate) struct Case {
     pub(crate) figures: Vec<Figure>,
     /// Measures all of them.
     pub(crate) measure: Box<Measure>,
+    /// About how long that takes.
+    pub(crate) takes: Takes,
 }
 
 /// Measures a whole case, with as much effort as the bed says, and gives back a value for each of its figures, in their order.
 pub(crate) type Measure = dyn for<'a> Fn(&'a Bed) -> BoxFuture<'a, Result<Vec<Measured>>>;
+
+/// Seconds by the effort.
+pub(crate) type Takes = fn(Effort) -> f64;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,15 +89,23 @@ pub(crate) struct Latencies {
     /// Microseconds of a processor for each answer, the server's alone: steadier than seconds on a machine that does something else too.
     pub(crate) wharf_cpu_us: Option<f64>,
     pub(crate) reference_cpu_us: Option<f64>,
+    /// How many processors the client kept busy meanwhile.
+    pub(crate) wharf_client_cpus: Option<f64>,
+    pub(crate) reference_client_cpus: Option<f64>,
 }
 
 impl Case {
-    /// A case with one figure and its own way to measure it.
+    /// A case with its own way to measure its figures, which takes as long as a contest.
     pub(crate) fn new<F>(name: &'static str, figures: Vec<Figure>, measure: F) -> Self
     where
         F: for<'a> Fn(&'a Bed) -> BoxFuture<'a, Result<Vec<Measured>>> + 'static,
     {
-        Self { name, note: "", figures, measure: Box::new(measure) }
+        Self { name, note: "", figures, measure: Box::new(measure), takes: contest::takes }
+    }
+
+    /// Says how long it takes.
+    pub(crate) fn takes(self, takes: Takes) -> Self {
+        Self { takes, ..self }
     }
 
     /// Says what a reader of its figures has to know.

@@ -1,17 +1,22 @@
 //! Two servers under the same load by turns.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tokio::time::sleep;
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Latencies, Measured, Pair},
-    processor,
+    processor::{self, TICK},
     servers::Server,
     statistics::median,
     wrk::{self, Load},
 };
+
+/// How long a server is idle that has nothing left to do, and how long it may take to get there.
+const QUIET: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What both are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub(crate) struct Question {
     path: &'static str,
     /// Clients at once.
     connections: usize,
+    /// Threads of the client.
+    threads: usize,
     answer: Answer,
 }
 
@@ -44,12 +51,17 @@ struct Side {
 impl Question {
     /// For a path, to which both have the same answer.
     pub(crate) const fn new(path: &'static str, connections: usize) -> Self {
-        Self { path, connections, answer: Answer::Same }
+        Self { path, connections, threads: 1, answer: Answer::Same }
     }
 
     /// For a path whose answer takes long, so that bytes are counted rather than answers.
     pub(crate) const fn streaming(path: &'static str, connections: usize) -> Self {
-        Self { path, connections, answer: Answer::Streaming }
+        Self { path, connections, threads: 1, answer: Answer::Streaming }
+    }
+
+    /// The same by a client of two threads, for a server that keeps one of them busy by itself.
+    pub(crate) const fn two_threads(self) -> Self {
+        Self { threads: 2, ..self }
     }
 
     /// The same, but there is a number in each answer that no other has.
@@ -65,6 +77,11 @@ pub(crate) struct Contest {
     reference: Vec<Side>,
     /// The size of an answer.
     pub(crate) answer_bytes: f64,
+}
+
+/// About how many seconds it takes, with the starts of both servers.
+pub(crate) fn takes(effort: Effort) -> f64 {
+    2.0 * effort.seconds(effort.pairs) + 2.0
 }
 
 /// Asks both once and compares their answers byte by byte, warms both up, and then puts them under load by turns.
@@ -87,7 +104,7 @@ pub(crate) async fn hold(bed: &Bed, question: Question, wharf: &mut Server, refe
             Answer::Same | Answer::ButForDigits => ("requests/s", |load| load.requests_per_second),
         };
         let (ours, theirs) = (value(&ours), value(&theirs));
-        bed.tell(&format!("pair {pair} of {}: {ours:.0} and {theirs:.0} {what}, {:.2}", effort.pairs, ours / theirs));
+        bed.tell_pair(pair, &format!("{ours:.0} and {theirs:.0} {what}, {:.2}", ours / theirs));
     }
     Ok(contest)
 }
@@ -125,13 +142,29 @@ fn shown(text: &str) -> String {
 
 async fn load(question: Question, server: &mut Server, duration: Duration) -> Result<Side> {
     let before = processor::time(server.pid()?)?;
-    let load = wrk::load(server.address(), question.path, question.connections, duration).await;
+    let load = wrk::load(server.address(), question.path, question.connections, question.threads, duration).await;
     server.assert_alive()?;
     let load = load.with_context(|| format!("the server's log ends with\n{}", server.log()))?;
     ensure!(load.requests > 0 || question.answer == Answer::Streaming, "{} was never answered to its end", question.path);
     server.empty_log()?;
     let busy = processor::time(server.pid()?)?.saturating_sub(before);
+    if question.answer == Answer::Streaming {
+        quiet(server).await?;
+    }
     Ok(Side { load, busy })
+}
+
+/// Waits until a server is done with answers that were cut off: sqlx reads the rest of them before it lends their connections again.
+async fn quiet(server: &Server) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let before = processor::time(server.pid()?)?;
+        sleep(QUIET).await;
+        if processor::time(server.pid()?)?.saturating_sub(before) <= TICK {
+            return Ok(());
+        }
+        ensure!(since.elapsed() < PATIENCE, "a server is still busy {PATIENCE:?} after its clients are gone");
+    }
 }
 
 impl Side {
@@ -171,6 +204,8 @@ impl Contest {
             reference_p99_ms: of(&self.reference, |load| load.p99_ms),
             wharf_cpu_us: busy(&self.wharf),
             reference_cpu_us: busy(&self.reference),
+            wharf_client_cpus: of(&self.wharf, |load| load.busy),
+            reference_client_cpus: of(&self.reference, |load| load.busy),
         }
     }
 }

@@ -5,9 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use support::guests::{component, target_folder};
-use wharf::engine::{EngineSettings, Engines};
 
 /// Copies of a guest that differ in a section that nobody reads. They stay, for what is compiled of them is kept as well.
 ///
@@ -36,23 +35,6 @@ fn section(number: usize) -> Vec<u8> {
     section.extend_from_slice(name);
     section.extend_from_slice(&content);
     section
-}
-
-/// The size of a guest's compiled code, with all that lies in memory beside it: what loading it must cost at least.
-///
-/// Computes for as long as compiling takes.
-///
-/// # Errors
-/// When it cannot be compiled.
-/// # Panics
-/// When it is not built.
-pub(crate) fn compiled_kib(guest: &str) -> Result<f64> {
-    let engines = Engines::new(&EngineSettings { max_instances: 1, cache_folder: None, ..EngineSettings::default() })?;
-    let bytes = fs::read(component(guest))?;
-    let compiled = engines.plain().engine().precompile_component(&bytes);
-    let compiled = compiled.map_err(|error| anyhow::anyhow!("{guest} cannot be compiled: {error:#}"))?;
-    ensure!(!compiled.is_empty(), "{guest} has no code");
-    Ok(compiled.len() as f64 / 1024.0)
 }
 
 #[cfg(test)]

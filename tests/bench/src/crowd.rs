@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use crate::line::{Line, Reply, milliseconds};
+use crate::{
+    line::{Line, Reply, milliseconds},
+    processor,
+};
 
 /// How many connect at the same time; a server's backlog is not what is measured.
 const CONNECTING: usize = 64;
@@ -33,6 +36,8 @@ pub(crate) enum Manners {
 #[derive(Clone, Debug)]
 pub(crate) struct Crowd {
     pub(crate) address: SocketAddr,
+    /// The server's process, whose processor time is measured.
+    pub(crate) server: u32,
     /// Each client asks for one after the other, each beginning at another place.
     pub(crate) paths: Vec<Uri>,
     pub(crate) clients: usize,
@@ -48,8 +53,8 @@ pub(crate) struct Crowd {
 pub(crate) struct Tally {
     /// Latencies of answers of success, in milliseconds.
     pub(crate) answered: Vec<f64>,
-    /// Latencies of refusals (503), in milliseconds.
-    pub(crate) refused: Vec<f64>,
+    /// Latencies of refusals (503) by their code, in milliseconds.
+    pub(crate) refused: BTreeMap<String, Vec<f64>>,
     /// Other answers by status.
     others: BTreeMap<u16, u64>,
     /// What was said in some of those, and why some had no answer at all.
@@ -58,6 +63,9 @@ pub(crate) struct Tally {
     failed: u64,
     /// How long answers counted.
     seconds: f64,
+    /// How long the server and the clients' thread kept processors busy meanwhile.
+    server_busy: Duration,
+    clients_busy: Duration,
 }
 
 impl Crowd {
@@ -88,7 +96,13 @@ impl Crowd {
         let until = from + crowd.load;
         let mut clients: JoinSet<Tally> =
             lines.into_iter().enumerate().map(|(number, line)| client(Arc::clone(&crowd), number, line, from, until)).collect();
-        let mut tally = Tally { seconds: crowd.load.as_secs_f64(), ..Tally::default() };
+        let busy = || anyhow::Ok([processor::time(crowd.server)?, processor::this_thread()?]);
+        sleep_until(from).await;
+        let before = busy()?;
+        sleep_until(until).await;
+        let [server_busy, clients_busy] = busy()?;
+        let (server_busy, clients_busy) = (server_busy.saturating_sub(before[0]), clients_busy.saturating_sub(before[1]));
+        let mut tally = Tally { seconds: crowd.load.as_secs_f64(), server_busy, clients_busy, ..Tally::default() };
         while let Some(one) = clients.join_next().await {
             tally.add(one?);
         }
@@ -136,6 +150,21 @@ impl Tally {
         self.answered.len() as f64 / self.seconds
     }
 
+    /// Microseconds of a processor that the server took for each answer of success, refusals included.
+    pub(crate) fn server_us(&self) -> f64 {
+        self.server_busy.as_secs_f64() * 1e6 / self.answered.len().max(1) as f64
+    }
+
+    /// What share of its time the clients' thread was busy.
+    pub(crate) fn clients_share(&self) -> f64 {
+        self.clients_busy.as_secs_f64() / self.seconds
+    }
+
+    /// How many refusals.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refused.values().map(Vec::len).sum()
+    }
+
     /// Fails unless everything was answered or refused.
     ///
     /// # Errors
@@ -147,10 +176,10 @@ impl Tally {
             self.failed,
             self.others,
             self.answered.len(),
-            self.refused.len(),
+            self.refusals(),
             self.told.join("; ")
         );
-        ensure!(!self.answered.is_empty(), "there was no answer of success; {} were refused", self.refused.len());
+        ensure!(!self.answered.is_empty(), "there was no answer of success; {} were refused", self.refusals());
         Ok(())
     }
 
@@ -160,14 +189,17 @@ impl Tally {
     /// With what there was.
     pub(crate) fn ensure_answered(&self) -> Result<()> {
         self.ensure_clean()?;
-        ensure!(self.refused.is_empty(), "{} of {} were refused", self.refused.len(), self.answered.len() + self.refused.len());
+        let refusals = self.refusals();
+        ensure!(refusals == 0, "{refusals} of {} were refused", self.answered.len() + refusals);
         Ok(())
     }
 
     /// Adds what others saw at the same time.
     fn add(&mut self, other: Self) {
         self.answered.extend(other.answered);
-        self.refused.extend(other.refused);
+        for (code, took) in other.refused {
+            self.refused.entry(code).or_default().extend(took);
+        }
         for (status, count) in other.others {
             *self.others.entry(status).or_default() += count;
         }
@@ -180,7 +212,7 @@ impl Tally {
         let took = milliseconds(reply.took);
         match reply.status {
             200..=299 => self.answered.push(took),
-            503 => self.refused.push(took),
+            503 => self.refused.entry(reply.code()).or_default().push(took),
             other => {
                 *self.others.entry(other).or_default() += 1;
                 self.tell(format!("{other}: {}", reply.said));
@@ -221,7 +253,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, took: u64) -> Reply {
-        Reply { status, retry_after: None, took: Duration::from_millis(took), bytes: 0, said: "said".to_owned() }
+        Reply { status, retry_after: None, took: Duration::from_millis(took), bytes: 0, said: r#"{"code":"said"}"#.to_owned() }
     }
 
     fn tally(replies: &[Reply]) -> Tally {
@@ -234,7 +266,7 @@ mod tests {
     fn answers_are_told_apart_by_status() {
         let mut both = tally(&[reply(200, 5), reply(503, 1)]);
         both.add(tally(&[reply(200, 7)]));
-        assert_eq!((&both.answered[..], &both.refused[..], both.goodput()), (&[5.0, 7.0][..], &[1.0][..], 1.0));
+        assert_eq!((&both.answered[..], &both.refused["said"][..], both.goodput()), (&[5.0, 7.0][..], &[1.0][..], 1.0));
         both.ensure_clean().unwrap();
         assert_eq!(both.ensure_answered().unwrap_err().to_string(), "1 of 3 were refused");
     }
@@ -242,7 +274,7 @@ mod tests {
     #[test]
     fn what_is_neither_answered_nor_refused_is_a_failure() {
         let error = tally(&[reply(200, 5), reply(504, 9), reply(504, 9)]).ensure_clean().unwrap_err().to_string();
-        assert!(error.contains("{504: 2}") && error.contains("504: said"), "{error}");
+        assert!(error.contains("{504: 2}") && error.contains("504: {\"code\""), "{error}");
         let mut broken = tally(&[reply(200, 5)]);
         broken.fail("reset by peer".to_owned());
         assert!(broken.ensure_clean().unwrap_err().to_string().contains("reset by peer"));

@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::{
     net::TcpStream,
     task::JoinHandle,
@@ -44,6 +45,12 @@ pub(crate) struct Reply {
     pub(crate) bytes: usize,
     /// How the body begins, unless it is an answer of success.
     pub(crate) said: String,
+}
+
+/// What a refusal or a failure is called, as host and SDK write it.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    code: String,
 }
 
 /// The task that moves the bytes; it ends with the line.
@@ -108,6 +115,13 @@ impl Line {
             bytes,
             said: String::from_utf8_lossy(&said).into_owned(),
         })
+    }
+}
+
+impl Reply {
+    /// The code of a problem document; empty when it is none.
+    pub(crate) fn code(&self) -> String {
+        serde_json::from_str::<Problem>(&self.said).map_or_else(|_| String::new(), |problem| problem.code)
     }
 }
 

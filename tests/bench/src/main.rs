@@ -13,6 +13,7 @@ mod memory;
 mod processor;
 mod progress;
 mod report;
+mod results;
 mod row;
 mod schema;
 mod servers;
@@ -20,19 +21,24 @@ mod setup;
 mod statistics;
 mod wrk;
 
-use std::{panic::AssertUnwindSafe, process::ExitCode, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
 use futures::FutureExt;
-use support::guests::target_folder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     arguments::Arguments,
     bed::{Bed, Effort},
     case::{Case, Measured},
-    progress::say,
+    machine::Machine,
+    progress::{Progress, say},
+    results::Results,
     row::Row,
 };
 
@@ -78,12 +84,18 @@ fn list(cases: &[Case]) {
 async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
     ensure!(wrk::is_installed().await, "wrk is missing; tests/bench/run installs it (Debian: apt-get install wrk)");
     let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.pairs) };
-    let (bed, machine) = (Bed::new(effort), machine::describe());
+    let results = Results::open(arguments.quick, arguments.cases.is_empty())?;
+    let planned = cases.iter().map(|case| Duration::from_secs_f64((case.takes)(effort))).collect();
+    let (bed, machine) = (Bed::new(effort, Progress::new(planned)), Machine::describe());
+    say(&format!("on {machine}"));
     let mut rows = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        say(&format!("{} ({} of {})", case.name, number + 1, cases.len()));
-        let started = Instant::now();
-        match measure(case, &bed).await {
+        bed.progress.begin(number);
+        say(&format!("{}: {}, {}", case.name, bed.progress.place(), bed.progress.left(0.0)));
+        let (started, mut machine) = (Instant::now(), machine.now());
+        let measured = measure(case, &bed).await;
+        machine.versions.extend(bed.postgres_version().await.map(|version| ("postgres", version)));
+        match measured {
             Ok(measured) => {
                 let figures = case.figures.iter().zip(&measured);
                 rows.extend(figures.map(|(figure, measured)| Row::new(case, figure, measured, &machine, !effort.quick)));
@@ -95,7 +107,7 @@ async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
             }
         }
         say(&format!("  {:.1} s", started.elapsed().as_secs_f64()));
-        write(&rows)?;
+        results.write(&rows)?;
     }
     Ok(rows)
 }
@@ -109,12 +121,4 @@ async fn measure(case: &Case, bed: &Bed) -> Result<Vec<Measured>> {
     })??;
     ensure!(measured.len() == case.figures.len(), "{} values were measured for {} figures", measured.len(), case.figures.len());
     Ok(measured)
-}
-
-/// Writes what there is so far: a run that is interrupted is not for nothing.
-fn write(rows: &[Row]) -> Result<()> {
-    let folder = target_folder().join("bench");
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join("latest.json");
-    std::fs::write(&path, serde_json::to_string_pretty(rows)? + "\n").with_context(|| path.display().to_string())
 }

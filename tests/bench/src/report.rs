@@ -33,14 +33,16 @@ pub(crate) fn text(rows: &[Row]) -> String {
     text + &below(rows)
 }
 
-/// The table as Markdown, with what has to be known below it.
+/// The table as Markdown, short enough for a page: notes, latencies and processor time are left to the others.
 pub(crate) fn markdown(rows: &[Row]) -> String {
-    let row = |cells: &[String; COLUMNS]| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(&HEAD.map(str::to_owned)) + "|---|---|--:|--:|--:|--:|--:|---|--:|--:|\n";
-    for cells in rows.iter().map(cells) {
-        text += &row(&cells);
+    let mut text = String::from("| case | Wharf | reference | ratio | target | met |\n|---|--:|--:|--:|--:|---|\n");
+    for [case, unit, wharf, reference, ratio, spread, target, met, ..] in rows.iter().map(cells) {
+        let ratio = if spread.is_empty() { ratio } else { format!("{ratio} ({})", spread.replace(" to ", "–")) };
+        text += &format!("| `{case}` | {wharf} {unit} | {reference} | {ratio} | {target} | {met} |\n");
     }
-    text + &below(rows)
+    let failures = failures(rows);
+    let gap = if failures.is_empty() { "" } else { "\n" };
+    text + gap + &failures + &measured_on(rows)
 }
 
 fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
@@ -85,7 +87,7 @@ fn cells(row: &Row) -> [String; COLUMNS] {
     ]
 }
 
-/// Notes, each once; failures, and what the figures are good for.
+/// Notes, each once; failures, and where was measured.
 fn below(rows: &[Row]) -> String {
     let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in rows.iter().filter(|row| !row.note.is_empty()) {
@@ -98,16 +100,18 @@ fn below(rows: &[Row]) -> String {
     for (note, cases) in notes {
         text += &format!("- {}: {note}\n", cases.join(", "));
     }
-    for (row, why) in rows.iter().filter_map(|row| Some((row, row.failed.as_ref()?))) {
-        text += &format!("- {} FAILED: {why}\n", row.case);
-    }
-    if let Some(row) = rows.first() {
-        text += &format!("\nMeasured on {}.\n", row.machine);
-        if !row.comparable {
-            text += "NOT COMPARABLE: every case was measured once and shortly.\n";
-        }
-    }
-    text
+    text + &failures(rows) + &measured_on(rows)
+}
+
+fn failures(rows: &[Row]) -> String {
+    let failed = rows.iter().filter_map(|row| Some((row, row.failed.as_ref()?)));
+    failed.fold(String::new(), |text, (row, why)| text + &format!("- {} FAILED: {why}\n", row.case))
+}
+
+fn measured_on(rows: &[Row]) -> String {
+    let Some(row) = rows.first() else { return String::new() };
+    let warning = if row.comparable { "" } else { "NOT COMPARABLE: every case was measured once and shortly.\n" };
+    format!("\nMeasured on {}.\n{warning}", row.machine)
 }
 
 /// Three digits, or all of them before the point, in groups.
@@ -135,37 +139,45 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::case::{Case, Figure, Measured, Pair, Target};
+    use crate::{
+        case::{Case, Figure, Measured, Pair, Target},
+        machine::Machine,
+    };
 
-    fn rows() -> Vec<Row> {
+    fn rows(comparable: bool) -> Vec<Row> {
         let figures = vec![Figure::main("requests/s", Some(Target::AtLeast(0.9))), Figure::named("growth", "MiB", None)];
         let case = Case::new("row", figures, |_| async { Ok(Vec::new()) }.boxed()).note("a pool of 8");
         let pairs = Measured::pairs(vec![Pair { wharf: 12_000.0, reference: 16_000.0 }]);
         let [main, growth] = [case.figures[0], case.figures[1]];
         vec![
-            Row::new(&case, &main, &pairs, "a machine", false),
-            Row::failed(&case, &growth, "an answer was 500", "a machine", false),
+            Row::new(&case, &main, &pairs, &Machine::default(), comparable),
+            Row::failed(&case, &growth, "an answer was 500", &Machine::default(), comparable),
         ]
     }
 
     #[test]
     fn the_table_tells_what_was_missed_and_what_failed() {
-        let text = text(&rows());
+        let judged = text(&rows(true));
+        assert!(judged.contains("16,000   0.75  0.75 to 0.75   ≥ 0.9  NO"), "{judged}");
+        let text = text(&rows(false));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("case        unit        "), "{text}");
-        assert!(lines[1].contains("12,000     16,000   0.75  0.75 to 0.75   ≥ 0.9  NO"), "{text}");
+        assert!(lines[1].ends_with("12,000     16,000   0.75  0.75 to 0.75   ≥ 0.9"), "{text}");
         assert!(lines[2].starts_with("row/growth  MiB") && lines[2].ends_with("FAILED"), "{text}");
-        for part in ["row, row/growth: a pool of 8", "row/growth FAILED: an answer was 500", "on a machine", "NOT COMPARABLE"] {
+        for part in ["row, row/growth: a pool of 8", "row/growth FAILED: an answer was 500", "Measured on 0 x ", "NOT COMPARABLE"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
 
     #[test]
-    fn markdown_has_as_many_columns_in_every_line() {
-        let markdown = markdown(&rows());
+    fn markdown_has_the_ratio_with_its_spread() {
+        let markdown = markdown(&rows(true));
+        assert!(markdown.contains("| `row` | 12,000 requests/s | 16,000 | 0.75 (0.75–0.75) | ≥ 0.9 | NO |\n"), "{markdown}");
+        assert!(markdown.contains("row/growth FAILED: an answer was 500"), "{markdown}");
         let table: Vec<&str> = markdown.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(table.len(), 4);
-        assert!(table.iter().all(|line| line.matches('|').count() == COLUMNS + 1), "{markdown}");
+        assert!(table.iter().all(|line| line.matches('|').count() == 7), "{markdown}");
     }
 
     #[test]

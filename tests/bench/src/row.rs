@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     case::{Case, Figure, Latencies, Measured, Pair, Target, Values},
+    machine::Machine,
     statistics::{least, median, most},
 };
 
@@ -20,14 +21,14 @@ pub(crate) struct Row {
     pub(crate) ratio_min: Option<f64>,
     pub(crate) ratio_max: Option<f64>,
     pub(crate) target: Option<Target>,
-    /// Whether the target is met; `None` without one.
+    /// Whether the target is met; `None` without one, and when the figures are good for nothing.
     pub(crate) met: Option<bool>,
     #[serde(flatten)]
     pub(crate) latencies: Latencies,
     pub(crate) pairs: usize,
     /// Whether the figures are good for more than to see that the case works.
     pub(crate) comparable: bool,
-    pub(crate) machine: String,
+    pub(crate) machine: Machine,
     pub(crate) note: String,
     /// Why there are no figures.
     pub(crate) failed: Option<String>,
@@ -35,7 +36,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Of what was measured.
-    pub(crate) fn new(case: &Case, figure: &Figure, measured: &Measured, machine: &str, comparable: bool) -> Self {
+    pub(crate) fn new(case: &Case, figure: &Figure, measured: &Measured, machine: &Machine, comparable: bool) -> Self {
         let empty = Self::empty(case, figure, machine, comparable);
         let notes = [case.note, &measured.note];
         let note = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
@@ -56,17 +57,22 @@ impl Row {
             }
         };
         let judged = row.ratio_median.or(row.wharf);
-        let met = figure.target.map(|target| judged.is_some_and(|value| target.is_met(value)));
+        let met = figure.target.filter(|_| comparable).map(|target| judged.is_some_and(|value| target.is_met(value)));
         Self { met, note, latencies: measured.latencies.unwrap_or_default(), ..row }
     }
 
     /// Of what could not be measured.
-    pub(crate) fn failed(case: &Case, figure: &Figure, why: &str, machine: &str, comparable: bool) -> Self {
+    pub(crate) fn failed(case: &Case, figure: &Figure, why: &str, machine: &Machine, comparable: bool) -> Self {
         let empty = Self::empty(case, figure, machine, comparable);
-        Self { failed: Some(why.to_owned()), met: figure.target.map(|_| false), note: case.note.to_owned(), ..empty }
+        Self {
+            failed: Some(why.to_owned()),
+            met: figure.target.filter(|_| comparable).map(|_| false),
+            note: case.note.to_owned(),
+            ..empty
+        }
     }
 
-    fn empty(case: &Case, figure: &Figure, machine: &str, comparable: bool) -> Self {
+    fn empty(case: &Case, figure: &Figure, machine: &Machine, comparable: bool) -> Self {
         Self {
             case: case.row(figure),
             unit: figure.unit,
@@ -80,7 +86,7 @@ impl Row {
             latencies: Latencies::default(),
             pairs: 0,
             comparable,
-            machine: machine.to_owned(),
+            machine: machine.clone(),
             note: String::new(),
             failed: None,
         }
@@ -107,15 +113,15 @@ mod tests {
         let figure = Figure::main("requests/s", Some(Target::AtLeast(0.75)));
         let latencies = Latencies { wharf_p99_ms: Some(1.5), ..Latencies::default() };
         let measured = Measured::pairs(vec![pair(8.0, 10.0), pair(6.0, 12.0), pair(9.0, 10.0)]).latencies(latencies).note("here");
-        let row = Row::new(&case(figure).note("this"), &figure, &measured, "a machine", true);
+        let row = Row::new(&case(figure).note("this"), &figure, &measured, &Machine::default(), true);
         assert_eq!(
             serde_json::to_value(row).unwrap(),
             json!({
                 "case": "row/1", "unit": "requests/s", "wharf": 8.0, "reference": 10.0,
                 "ratio_median": 0.8, "ratio_min": 0.5, "ratio_max": 0.9, "target": {"at_least": 0.75}, "met": true,
                 "wharf_p50_ms": null, "wharf_p99_ms": 1.5, "reference_p50_ms": null, "reference_p99_ms": null,
-                "wharf_cpu_us": null, "reference_cpu_us": null,
-                "pairs": 3, "comparable": true, "machine": "a machine", "note": "this; here", "failed": null,
+                "wharf_cpu_us": null, "reference_cpu_us": null, "wharf_client_cpus": null, "reference_client_cpus": null,
+                "pairs": 3, "comparable": true, "machine": serde_json::to_value(Machine::default()).unwrap(), "note": "this; here", "failed": null,
             })
         );
     }
@@ -123,23 +129,24 @@ mod tests {
     #[test]
     fn without_a_reference_the_figure_itself_is_judged() {
         let figure = Figure::named("p99", "ms", Some(Target::AtMost(5.0)));
-        let row = Row::new(&case(figure), &figure, &Measured::alone(6.0), "", false);
+        let row = Row::new(&case(figure), &figure, &Measured::alone(6.0), &Machine::default(), true);
         assert_eq!((row.case.as_str(), row.wharf, row.reference, row.ratio_median), ("row/1/p99", Some(6.0), None, None));
-        assert_eq!((row.met, row.comparable), (Some(false), false));
+        assert_eq!((row.met, row.comparable), (Some(false), true));
+        assert_eq!(Row::new(&case(figure), &figure, &Measured::alone(6.0), &Machine::default(), false).met, None);
     }
 
     #[test]
     fn without_a_target_nothing_is_met_or_missed() {
         let figure = Figure::main("ms", None);
-        assert_eq!(Row::new(&case(figure), &figure, &Measured::alone(6.0), "", true).met, None);
+        assert_eq!(Row::new(&case(figure), &figure, &Measured::alone(6.0), &Machine::default(), true).met, None);
     }
 
     #[test]
     fn what_failed_has_no_figures_and_meets_nothing() {
         let figure = Figure::main("requests/s", Some(Target::AtLeast(0.0)));
-        let row = Row::failed(&case(figure), &figure, "503", "", true);
+        let row = Row::failed(&case(figure), &figure, "503", &Machine::default(), true);
         assert_eq!((row.wharf, row.met, row.failed.as_deref()), (None, Some(false), Some("503")));
-        let row = Row::new(&case(figure), &figure, &Measured::pairs(Vec::new()), "", true);
+        let row = Row::new(&case(figure), &figure, &Measured::pairs(Vec::new()), &Machine::default(), true);
         assert_eq!(row.met, Some(false));
     }
 }

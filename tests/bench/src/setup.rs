@@ -26,14 +26,14 @@ pub(crate) fn guest(name: &str, routes: &[&str], settings: &str) -> String {
     plugin(name, &component(name), routes, settings)
 }
 
-/// A plugin a component, each below a path of its own, and these paths.
-pub(crate) fn spread<'a>(components: impl Iterator<Item = &'a Path>) -> (String, Vec<Uri>) {
+/// A plugin a component with these settings, each at a path of its own, and these paths: numbers from 1 behind `prefix`.
+pub(crate) fn spread<'a>(components: impl Iterator<Item = &'a Path>, prefix: &str, settings: &str) -> (String, Vec<Uri>) {
     let (mut toml, mut paths) = (String::new(), Vec::new());
-    for (number, component) in components.enumerate() {
-        let name = format!("p{number}");
+    for (number, component) in (1..).zip(components) {
+        let route = format!("{prefix}{number}");
         // Writing to a String cannot fail.
-        let _ = write!(toml, "{}", plugin(&name, component, &[&format!("/{name}")], ""));
-        paths.push(path(&format!("/{name}")));
+        let _ = write!(toml, "{}", plugin(&format!("p{number}"), component, &[&route], settings));
+        paths.push(path(&route));
     }
     (toml, paths)
 }
@@ -53,9 +53,9 @@ mod tests {
     #[test]
     fn each_component_gets_a_path_of_its_own() {
         let components = ["/a.wasm", "/b.wasm"].map(Path::new);
-        let (toml, paths) = spread(components.into_iter().cycle().take(3));
-        assert_eq!(paths, ["/p0", "/p1", "/p2"]);
+        let (toml, paths) = spread(components.into_iter().cycle().take(3), "/row/", "");
+        assert_eq!(paths, ["/row/1", "/row/2", "/row/3"]);
         assert_eq!(toml.matches("/a.wasm").count(), 2, "{toml}");
-        assert!(toml.contains("[plugins.p1]\ncomponent = \"/b.wasm\"\nroutes = [\"/p1\"]\n"), "{toml}");
+        assert!(toml.contains("[plugins.p2]\ncomponent = \"/b.wasm\"\nroutes = [\"/row/2\"]\n"), "{toml}");
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
-use crate::servers::tethered;
+use crate::{processor, servers::tethered};
 
 /// How long an answer may take before it counts as an error.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,17 +21,27 @@ pub(crate) struct Load {
     pub(crate) requests: u64,
     /// Of complete answers and of those that were cut off in the end.
     pub(crate) bytes_per_second: f64,
+    /// How many of its threads it kept busy; when it is all of them, it is the client that is measured.
+    pub(crate) busy: f64,
 }
 
-/// Asks for one path over and over, on so many connections at once.
+/// Asks for one path over and over, on so many connections at once, which as many threads share.
 ///
 /// # Errors
 /// When an answer is none of success, a socket fails, or wrk cannot be run or understood.
 /// # Cancellation
 /// wrk is killed.
-pub(crate) async fn load(address: SocketAddr, path: &str, connections: usize, duration: Duration) -> Result<Load> {
+pub(crate) async fn load(
+    address: SocketAddr,
+    path: &str,
+    connections: usize,
+    threads: usize,
+    duration: Duration,
+) -> Result<Load> {
+    let before = processor::children()?;
     let output = tethered("wrk".as_ref())
-        .args(["--threads", "1", "--latency"])
+        .arg("--latency")
+        .arg(format!("--threads={threads}"))
         .arg(format!("--connections={connections}"))
         .arg(format!("--duration={}s", duration.as_secs()))
         .arg(format!("--timeout={}s", PATIENCE.as_secs()))
@@ -42,7 +52,10 @@ pub(crate) async fn load(address: SocketAddr, path: &str, connections: usize, du
         .context("wrk cannot be run; tests/bench/run installs it (Debian: apt-get install wrk)")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "wrk failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
-    parse(&text).with_context(|| format!("http://{address}{path} on {connections} connections"))
+    // No other child ends while a load runs.
+    let busy = processor::children()?.saturating_sub(before).as_secs_f64() / duration.as_secs_f64();
+    let load = parse(&text).with_context(|| format!("http://{address}{path} on {connections} connections"))?;
+    Ok(Load { busy, ..load })
 }
 
 /// Whether wrk is there.
@@ -75,6 +88,7 @@ fn parse(text: &str) -> Result<Load> {
         p99_ms: latency("99%")?,
         requests,
         bytes_per_second: transfer,
+        busy: 0.0,
     })
 }
 
@@ -129,6 +143,7 @@ Transfer/sec:      4.52MB
             p99_ms: 11.06,
             requests: 112_306,
             bytes_per_second: 4.52 * 1_048_576.0,
+            busy: 0.0,
         };
         assert_eq!(load, expected);
     }

@@ -5,6 +5,7 @@ pub mod concurrent;
 pub mod json;
 pub mod plain;
 pub mod target;
+pub mod work;
 
 /// Exports `answer: fn(Request) -> Answer` as the WASI 0.2 handler of a component.
 #[macro_export]

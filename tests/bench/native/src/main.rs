@@ -62,7 +62,8 @@ async fn main() -> Result<()> {
     Ok(axum::serve(listener, router).await?)
 }
 
-/// The handlers over a pool that asks no connection whether it is alive before it lends it.
+/// The handlers over a pool that asks no connection whether it is alive before it lends it. sqlx asks each that comes back, while nobody
+/// waits for it but the next borrower, and has no switch for that: a round trip a lease that Wharf does not make.
 async fn database(url: &str, pool: u32, at_once: bool) -> Result<axum::Router> {
     match url.split_once("://") {
         Some(("postgres", _)) => {

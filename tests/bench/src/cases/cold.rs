@@ -8,9 +8,9 @@ use http::Uri;
 use tokio::time::Instant;
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Case, Figure, Latencies, Measured, Target},
-    copies::{compiled_kib, copies},
+    copies::copies,
     line::{Line, milliseconds},
     memory::{self, mib},
     servers::wharf::{self, Logging},
@@ -21,8 +21,9 @@ use crate::{
 /// Calls after the first, for comparison.
 const LATER: usize = 20;
 
-/// How many plugins are many.
+/// How many plugins are many, and how many that ask a database, which take seconds to compile.
 const MANY: usize = 100;
+const MANY_SQL: usize = 20;
 
 const NOTED: &str = "from the start of the process to the whole of its first answer, code from the cache, median";
 
@@ -35,16 +36,24 @@ pub(crate) fn cases() -> Vec<Case> {
             Figure::named("later-call", "ms", None),
         ]
     };
-    let plugins = vec![
-        Figure::main("ms", None),
-        Figure::named("memory", "MiB", None),
-        Figure::named("each", "KiB", Some(Target::AtMost(1024.0))),
-    ];
+    let plugins = || {
+        vec![
+            Figure::main("ms", None),
+            Figure::named("memory", "MiB", None),
+            Figure::named("each", "KiB", Some(Target::AtMost(1024.0))),
+        ]
+    };
     vec![
-        Case::new("cold-hello", start(), |bed| hello(bed).boxed()),
-        Case::new("cold-sql", start(), |bed| sql(bed).boxed()),
-        Case::new("cold-100-plugins", plugins, |bed| plugins_of_a_hundred(bed).boxed()),
+        Case::new("cold-hello", start(), |bed| hello(bed).boxed()).takes(takes),
+        Case::new("cold-sql", start(), |bed| sql(bed).boxed()).takes(takes),
+        Case::new("cold-100-plugins", plugins(), |bed| hundred(bed).boxed()).takes(takes),
+        Case::new("cold-20-sql-plugins", plugins(), |bed| twenty(bed).boxed()).takes(takes),
     ]
+}
+
+/// Starts of half a second, with the end of each.
+fn takes(effort: Effort) -> f64 {
+    effort.of(20, 4) as f64 * 0.5 + 1.0
 }
 
 async fn hello(bed: &Bed) -> Result<Vec<Measured>> {
@@ -67,6 +76,7 @@ struct Start {
     first: f64,
     later: f64,
     resident_kib: u64,
+    code_kib: u64,
 }
 
 /// Starts a host again and again. The first one, which may have to compile, does not count.
@@ -86,7 +96,7 @@ async fn start_once(toml: &str, path: &Uri) -> Result<Start> {
     let mut line = Line::connect(host.address()).await?;
     let first = line.expect(path, 200).await?;
     let answered = started.elapsed();
-    let resident_kib = memory::resident(host.pid()?)?;
+    let (resident_kib, code_kib) = (memory::resident(host.pid()?)?, memory::code(host.pid()?)?);
     let mut later = Vec::new();
     for _ in 0..LATER {
         later.push(milliseconds(line.expect(path, 200).await?.took));
@@ -94,7 +104,7 @@ async fn start_once(toml: &str, path: &Uri) -> Result<Start> {
     drop(line);
     host.stop().await?;
     let later = median(&later).context("there were later calls")?;
-    Ok(Start { answered: milliseconds(answered), first: milliseconds(first.took), later, resident_kib })
+    Ok(Start { answered: milliseconds(answered), first: milliseconds(first.took), later, resident_kib, code_kib })
 }
 
 fn told(starts: &[Start]) -> Vec<Measured> {
@@ -115,29 +125,44 @@ fn figure(starts: &[Start], value: fn(&Start) -> f64) -> Measured {
     Measured::alone(known(median(&values))).latencies(latencies).note(note)
 }
 
-async fn plugins_of_a_hundred(bed: &Bed) -> Result<Vec<Measured>> {
+async fn hundred(bed: &Bed) -> Result<Vec<Measured>> {
     let components = copies("bench_hello", MANY)?;
+    let toml = |count| one_path(setup::spread(components.iter().take(count).map(PathBuf::as_path), "/p", ""));
+    loaded(bed, toml, MANY).await
+}
+
+async fn twenty(bed: &Bed) -> Result<Vec<Measured>> {
+    let database = setup::main(bed.postgres().await, "");
+    let components = copies("bench_sql", MANY_SQL)?;
+    let toml = |count| {
+        let (toml, path) = one_path(setup::spread(components.iter().take(count).map(PathBuf::as_path), "/row/", setup::GRANT));
+        (format!("{database}{toml}"), path)
+    };
+    loaded(bed, toml, MANY_SQL).await
+}
+
+/// Hosts with one plugin and with `many`.
+async fn loaded(bed: &Bed, toml: impl Fn(usize) -> (String, String), many: usize) -> Result<Vec<Measured>> {
     let times = bed.effort.of(10, 2);
-    let (few, path) = toml(&components[..1]);
-    let few = start_often(&few, &path, times).await?;
-    let (many, path) = toml(&components);
-    let many = start_often(&many, &path, times).await?;
-    let code = tokio::task::spawn_blocking(|| compiled_kib("bench_hello")).await??;
-    let resident = |starts: &[Start]| median(&starts.iter().map(|start| start.resident_kib as f64).collect::<Vec<_>>());
-    let (few, more) = (resident(&few).context("a start")?, resident(&many).context("a start")?);
-    let each = (more - few) / (MANY - 1) as f64;
+    let ((few, path), (more, _)) = (toml(1), toml(many));
+    let (few, more) = (start_often(&few, &path, times).await?, start_often(&more, &path, times).await?);
+    let middle = |starts: &[Start], kib: fn(&Start) -> u64| {
+        median(&starts.iter().map(|start| kib(start) as f64).collect::<Vec<_>>()).context("a start")
+    };
+    let each = |kib| anyhow::Ok((middle(&more, kib)? - middle(&few, kib)?) / (many - 1) as f64);
+    let (resident, code) = (each(|start| start.resident_kib)?, each(|start| start.code_kib)?);
+    let [few, total] = [&few, &more].map(|starts| middle(starts, |start| start.resident_kib));
     Ok(vec![
-        answered(&many),
-        Measured::alone(mib(more as u64)).note(format!("{:.1} MiB with one plugin", mib(few as u64))),
-        Measured::alone(each - code).note(format!(
-            "what a plugin more adds to the resident memory of a host with one, besides its compiled code: {each:.0} KiB, of which \
-             {code:.0} KiB are code"
+        answered(&more),
+        Measured::alone(mib(total? as u64)).note(format!("{:.1} MiB with one plugin", mib(few? as u64))),
+        Measured::alone(resident - code).note(format!(
+            "what a plugin more adds to the resident memory of a host with one, besides its compiled code: {resident:.0} KiB, of which \
+             {code:.0} KiB are code, which is what smaps says of read-only memory that belongs to no file"
         )),
     ])
 }
 
-/// A plugin a component, and the path of the first.
-fn toml(components: &[PathBuf]) -> (String, String) {
-    let (toml, paths) = setup::spread(components.iter().map(PathBuf::as_path));
+/// The configuration, and the path of the first plugin.
+fn one_path((toml, paths): (String, Vec<Uri>)) -> (String, String) {
     (toml, paths[0].to_string())
 }

@@ -60,9 +60,13 @@ const LEAST: usize = 5;
 pub(crate) fn cases() -> Vec<Case> {
     let figures = |of: &[(usize, &'static str)], unit| of.iter().map(|(_, name)| Figure::named(name, unit, None)).collect();
     vec![
-        Case::new("growth-plugins", figures(&PLUGINS, "requests/s"), |bed| plugins(bed).boxed()),
-        Case::new("growth-waiters", figures(&WAITERS, "requests/s"), |bed| waiters(bed).boxed()),
-        Case::new("growth-rows", figures(&ROWS, "µs a row"), |bed| rows(bed).boxed()),
+        Case::new("growth-plugins", figures(&PLUGINS, "requests/s"), |bed| plugins(bed).boxed())
+            .takes(|effort| effort.seconds(1) * (effort.pairs * PLUGINS.len()) as f64 + 10.0),
+        // The most of them are warmed up for longer, and connecting takes a second.
+        Case::new("growth-waiters", figures(&WAITERS, "requests/s"), |bed| waiters(bed).boxed())
+            .takes(|effort| (effort.seconds(1) * WAITERS.len() as f64 + 7.0) * effort.pairs as f64 + 2.0),
+        Case::new("growth-rows", figures(&ROWS, "µs a row"), |bed| rows(bed).boxed())
+            .takes(|effort| effort.load.as_secs_f64() * ROWS.len() as f64 + 4.0),
     ]
 }
 
@@ -70,7 +74,7 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
     let components = copies("bench_hello", CODES)?;
     let mut hosts = Vec::new();
     for (count, _) in PLUGINS {
-        let (toml, paths) = setup::spread(components.iter().map(PathBuf::as_path).cycle().take(count));
+        let (toml, paths) = setup::spread(components.iter().map(PathBuf::as_path).cycle().take(count), "/p", "");
         let host = wharf::start("", &toml, Logging::Default).await.with_context(|| format!("a host with {count} plugins"))?;
         hosts.push((host, paths));
     }
@@ -79,6 +83,7 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
         for (((host, paths), loads), (count, _)) in hosts.iter_mut().zip(&mut loads).zip(PLUGINS) {
             let crowd = Crowd {
                 address: host.address(),
+                server: host.pid()?,
                 paths: paths.clone(),
                 clients: CLIENTS,
                 manners: Manners::Patient,
@@ -86,9 +91,9 @@ async fn plugins(bed: &Bed) -> Result<Vec<Measured>> {
                 load: bed.effort.load,
             };
             let tally = gather(crowd, host).await.with_context(|| format!("{count} plugins"))?;
-            bed.tell(&format!("round {round} of {}, {count} plugins: {:.0} requests/s", bed.effort.pairs, tally.goodput()));
             loads.push(tally);
         }
+        bed.tell_pair(round, &latest(&loads));
     }
     for (host, _) in hosts {
         host.stop().await?;
@@ -108,6 +113,7 @@ async fn waiters(bed: &Bed) -> Result<Vec<Measured>> {
         for ((count, _), loads) in WAITERS.into_iter().zip(&mut loads) {
             let crowd = Crowd {
                 address: host.address(),
+                server: host.pid()?,
                 paths: vec![setup::path("/row/4711")],
                 clients: POOL + count,
                 manners: Manners::Patient,
@@ -116,12 +122,17 @@ async fn waiters(bed: &Bed) -> Result<Vec<Measured>> {
                 load: bed.effort.load,
             };
             let tally = gather(crowd, &mut host).await.with_context(|| format!("{count} waiters"))?;
-            bed.tell(&format!("round {round} of {}, {count} waiters: {:.0} requests/s", bed.effort.pairs, tally.goodput()));
             loads.push(tally);
         }
+        bed.tell_pair(round, &latest(&loads));
     }
     host.stop().await?;
     Ok(compared(&loads, WAITERS_NOTED))
+}
+
+fn latest(loads: &[Vec<Tally>]) -> String {
+    let rates: Vec<String> = loads.iter().filter_map(|loads| Some(format!("{:.0}", loads.last()?.goodput()))).collect();
+    rates.join(", ") + " requests/s"
 }
 
 /// A load of which every call must be answered.
@@ -140,6 +151,7 @@ fn compared<const N: usize>(loads: &[Vec<Tally>; N], note: &str) -> Vec<Measured
     let over = |tallies: &[Tally], value: fn(&[f64]) -> Option<f64>| {
         median(&tallies.iter().filter_map(|tally| value(&tally.answered)).collect::<Vec<_>>())
     };
+    let server_us = |tallies: &[Tally]| median(&tallies.iter().map(Tally::server_us).collect::<Vec<_>>());
     let p99 = |values: &[f64]| percentile(values, 99);
     let mut measured: Vec<Measured> = loads
         .iter()
@@ -149,6 +161,8 @@ fn compared<const N: usize>(loads: &[Vec<Tally>; N], note: &str) -> Vec<Measured
                 wharf_p99_ms: over(tallies, p99),
                 reference_p50_ms: over(&loads[0], median),
                 reference_p99_ms: over(&loads[0], p99),
+                wharf_cpu_us: server_us(tallies),
+                reference_cpu_us: server_us(&loads[0]),
                 ..Latencies::default()
             };
             Measured::pairs(tallies.iter().zip(&loads[0]).map(goodput).collect()).latencies(latencies)

@@ -1,16 +1,11 @@
 //! More than one row: what building columns and writing JSON costs; and several statements in one call.
 
-use futures::FutureExt;
-
 use super::sides::{
     Engine::{Postgres, Sqlite},
-    Setup,
+    Setup, case,
 };
 use crate::{
-    case::{
-        Case, Figure,
-        Target::{self, AtLeast},
-    },
+    case::{Case, Target::AtLeast},
     contest::Question,
 };
 
@@ -27,9 +22,4 @@ pub(crate) fn cases() -> Vec<Case> {
         case("eight-statements/sequential", postgres, eight, None),
         case("eight-statements/concurrent", at_once, eight, None),
     ]
-}
-
-fn case(name: &'static str, setup: Setup, question: Question, target: Option<Target>) -> Case {
-    let figures = vec![Figure::main("requests/s", target)];
-    Case::new(name, figures, move |bed| async move { Ok(vec![setup.contest(bed, question).await?.requests()]) }.boxed())
 }

@@ -6,6 +6,7 @@ mod growth;
 mod hello;
 mod many;
 mod overload;
+mod pool;
 mod reclaim;
 mod row;
 mod sides;
@@ -17,7 +18,7 @@ use crate::case::Case;
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
     let side_by_side = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
-    let alone = [overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
+    let alone = [pool::cases(), overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
     side_by_side.into_iter().chain(alone).flatten().collect()
 }
 
@@ -26,6 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::bed::Effort;
 
     #[test]
     fn no_two_rows_have_the_same_name() {
@@ -33,5 +35,13 @@ mod tests {
         let rows: Vec<String> = all.iter().flat_map(|case| case.figures.iter().map(|figure| case.row(figure))).collect();
         let names: BTreeSet<&String> = rows.iter().collect();
         assert_eq!(names.len(), rows.len(), "{rows:?}");
+    }
+
+    #[test]
+    fn a_run_does_not_take_for_ever() {
+        let minutes = |effort| all().iter().map(|case| (case.takes)(effort)).sum::<f64>() / 60.0;
+        let (full, quick) = (minutes(Effort::full(5)), minutes(Effort::quick()));
+        println!("a full run takes {full:.1} min, a quick one {quick:.1} min");
+        assert!(full < 35.0 && quick < 10.0, "{full} {quick}");
     }
 }

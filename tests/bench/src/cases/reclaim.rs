@@ -9,7 +9,7 @@ use support::{guests::component, postgres::PostgresDatabase};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
 
 use crate::{
-    bed::Bed,
+    bed::{Bed, Effort},
     case::{Case, Figure, Latencies, Measured, Target},
     line::{Line, milliseconds},
     servers::{
@@ -40,7 +40,10 @@ enum State {
 }
 
 /// How long the calls may last that are ended by their deadline.
-const DEADLINE: &str = "100ms";
+const DEADLINE: Duration = Duration::from_millis(100);
+
+/// How long `/trap-asleep` waits before it traps.
+const ASLEEP: Duration = Duration::from_millis(50);
 
 /// How long it may take until a call has come as far as it should.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +52,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ROW: &str = "/row/1";
 const UNCHANGED: &str = "7919";
 
-const NOTED: &str = "until the next call's answer, p99; beside it the same call when nothing ended before";
+const NOTED_TRAP: &str = "from the sending of the call that traps (of /trap-asleep 50 ms later, when it traps at the earliest) until the next \
+                          call's answer, p99; so that call is part of it; beside it the same call when nothing ended before";
+const NOTED_DEADLINE: &str = "from 100 ms, which is the deadline, after the sending of the call that it ends until the next call's answer, p99; \
+                              beside it the same call when nothing ended before";
 const NOTED_GONE: &str = "from the closing of the client's socket until the next call's answer, p99; hyper sees this client go, who has \
                           sent nothing but the request; where it does not, the host itself looks every 250 ms";
 
@@ -65,7 +71,9 @@ pub(crate) fn cases() -> Vec<Case> {
             Figure::named("median", "ms", None),
             Figure::named("longest", "ms", None),
         ];
-        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed())
+        // Of the slowest, which are ended by their deadline.
+        let takes = |effort: Effort| effort.of(300, 20) as f64 * 0.11 + 2.0;
+        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes)
     };
     vec![
         case("reclaim-transaction/trap", Exit::Trap, State::Transaction),
@@ -121,14 +129,18 @@ fn told(exit: Exit, alone: &[f64], after: &[f64]) -> Vec<Measured> {
         ..Latencies::default()
     };
     let figure = |value: Option<f64>| Measured::alone(value.unwrap_or(f64::NAN));
-    let noted = if exit == Exit::Gone { NOTED_GONE } else { NOTED };
+    let noted = match exit {
+        Exit::Trap => NOTED_TRAP,
+        Exit::Deadline => NOTED_DEADLINE,
+        Exit::Gone => NOTED_GONE,
+    };
     let counted = format!("{noted}; {} times", after.len());
     vec![figure(percentile(after, 99)).latencies(latencies).note(counted), figure(median(after)), figure(most(after))]
 }
 
 /// A host with a pool of one, whose plugins share it. The calls that end by their deadline have one of their own.
 async fn start(database: &PostgresDatabase, exit: Exit) -> Result<Server> {
-    let deadline = if exit == Exit::Deadline { format!("limits = {{ deadline = {DEADLINE:?} }}\n") } else { String::new() };
+    let deadline = if exit == Exit::Deadline { format!("limits = {{ deadline = \"{DEADLINE:?}\" }}\n") } else { String::new() };
     let sql = component("bench_sql");
     let plugins = [
         setup::plugin("next", &sql, &["/row/{id}"], setup::GRANT),
@@ -139,16 +151,21 @@ async fn start(database: &PostgresDatabase, exit: Exit) -> Result<Server> {
     wharf::start("", &toml, Logging::Default).await
 }
 
-/// Has a call end by itself; gives the moment when that was seen.
+/// Has a call end by itself, as the host says; gives the moment when it did at the earliest.
 async fn end(line: &mut Line, exit: Exit, state: State) -> Result<Instant> {
-    let (path, status) = match (exit, state) {
-        (Exit::Trap, State::Transaction) => ("/trap", 500),
-        (Exit::Trap, State::Query | State::Beginning) => ("/trap-asleep", 500),
-        (_, State::Transaction) => ("/hold", 504),
-        (_, State::Query | State::Beginning) => ("/sleep", 504),
+    let (path, lasts) = match (exit, state) {
+        (Exit::Trap, State::Transaction) => ("/trap", Duration::ZERO),
+        (Exit::Trap, State::Query | State::Beginning) => ("/trap-asleep", ASLEEP),
+        (_, State::Transaction) => ("/hold", DEADLINE),
+        (_, State::Query | State::Beginning) => ("/sleep", DEADLINE),
     };
-    line.expect(&setup::path(path), status).await?;
-    Ok(Instant::now())
+    // The SDK's answer to an operation that met the deadline has the same code and no such detail.
+    let (status, said) =
+        if exit == Exit::Trap { (500, "handler-trapped") } else { (504, "The call took longer than a call may take.") };
+    let sent = Instant::now();
+    let reply = line.expect(&setup::path(path), status).await?;
+    ensure!(reply.said.contains(said), "the host did not end {path}: {}", reply.said);
+    Ok(sent + lasts)
 }
 
 /// Goes away in the middle of a call, once the server says that it has come as far as it should.

@@ -1,9 +1,11 @@
 //! Wharf and the native server on the same database, each with a pool of the same size.
 
 use anyhow::Result;
+use futures::FutureExt;
 
 use crate::{
     bed::Bed,
+    case::{Case, Figure, Target},
     contest::{self, Contest, Question},
     servers::{
         Server, native,
@@ -35,6 +37,12 @@ pub(super) struct Setup {
 pub(super) struct Sides {
     pub(super) wharf: Server,
     pub(super) native: Server,
+}
+
+/// A case that asks both, of which the rate counts.
+pub(super) fn case(name: &'static str, setup: Setup, question: Question, target: Option<Target>) -> Case {
+    let figures = vec![Figure::main("requests/s", target)];
+    Case::new(name, figures, move |bed| async move { Ok(vec![setup.contest(bed, question).await?.requests()]) }.boxed())
 }
 
 impl Setup {

@@ -16,7 +16,8 @@ use crate::{
         Target::{AtLeast, AtMost},
     },
     contest::{self, Question},
-    memory, wrk,
+    memory::{self, mib},
+    wrk,
 };
 
 /// Readers at once.
@@ -43,16 +44,14 @@ fn case(name: &'static str, engine: Engine) -> Case {
 async fn measure(bed: &Bed, engine: Engine) -> Result<Vec<Measured>> {
     let mut sides = Setup::of(engine).start(bed).await?;
     // All that a host makes once: connections, threads, instances, the buffers of its sockets.
-    wrk::load(sides.wharf.address(), "/row/4711", 32, Duration::from_secs(1)).await?;
+    wrk::load(sides.wharf.address(), "/row/4711", 32, 1, Duration::from_secs(1)).await?;
     let pid = sides.wharf.pid()?;
     let before = memory::resident(pid)?;
     memory::forget_peak(pid)?;
     let contest = contest::hold(bed, Question::streaming("/stream", READERS), &mut sides.wharf, &mut sides.native).await?;
-    let growth = memory::peak(pid)?.saturating_sub(before);
+    let growth = mib(memory::peak(pid)?.saturating_sub(before));
     sides.stop().await?;
     let size = contest.answer_bytes;
     let rate = contest.pairs(|load| load.bytes_per_second / size * ROWS);
-    #[expect(clippy::cast_precision_loss, reason = "KiB of a process are far below 2^52")]
-    let growth = growth as f64 / 1024.0;
     Ok(vec![Measured::pairs(rate), Measured::alone(growth)])
 }

@@ -1,15 +1,10 @@
 //! What is written: a row in a transaction, and many at once.
 
-use futures::FutureExt;
-
 use super::sides::{
     Engine::{Postgres, Sqlite},
-    Setup,
+    Setup, case,
 };
-use crate::{
-    case::{Case, Figure},
-    contest::Question,
-};
+use crate::{case::Case, contest::Question};
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
@@ -17,15 +12,10 @@ pub(crate) fn cases() -> Vec<Case> {
     let loops = "a hundred rows in a transaction; natively, a statement after the other";
     vec![
         // Every answer has a key of its own.
-        case("insert/postgres", postgres, Question::new("/insert", 32).but_for_digits()),
-        case("insert/sqlite", sqlite, Question::new("/insert", 1).but_for_digits())
+        case("insert/postgres", postgres, Question::new("/insert", 32).but_for_digits(), None),
+        case("insert/sqlite", sqlite, Question::new("/insert", 1).but_for_digits(), None)
             .note("one client: SQLite has one writer at a time"),
-        case("batch-100/postgres", postgres, Question::new("/batch", 8)).note(loops),
-        case("batch-100/sqlite", sqlite, Question::new("/batch", 1)).note(loops),
+        case("batch-100/postgres", postgres, Question::new("/batch", 8), None).note(loops),
+        case("batch-100/sqlite", sqlite, Question::new("/batch", 1), None).note(loops),
     ]
-}
-
-fn case(name: &'static str, setup: Setup, question: Question) -> Case {
-    let figures = vec![Figure::main("requests/s", None)];
-    Case::new(name, figures, move |bed| async move { Ok(vec![setup.contest(bed, question).await?.requests()]) }.boxed())
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use support::guests::{component, target_folder};
 
 use super::{Announced, Server, tethered};
@@ -27,7 +27,9 @@ pub(crate) async fn start(server: &str, rest: &str, logging: Logging) -> Result<
     let cache = target_folder().join("bench/cache");
     let toml = format!("[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[engine]\ncache = {cache:?}\n\n{rest}\n");
     std::fs::write(folder.path().join("wharf.toml"), toml)?;
-    let mut command = tethered(binary()?.as_os_str());
+    let binary = binary();
+    ensure!(binary.is_file(), "{} is missing: run tests/bench/run, which builds it first", binary.display());
+    let mut command = tethered(binary.as_os_str());
     command.arg("up").arg(folder.path()).env_remove("WHARF_LOG");
     if logging == Logging::Quiet {
         command.env("WHARF_LOG", "warn");
@@ -45,7 +47,6 @@ pub(crate) fn plugin(name: &str, guest: &str, settings: &str) -> String {
 }
 
 /// `WHARF_BIN`, or the binary that an operator would install.
-fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("WHARF_BIN").map_or_else(|| target_folder().join("dist/wharf"), PathBuf::from);
-    path.is_file().then_some(path).context("there is no binary of Wharf: run tests/bench/run, which builds it first")
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("WHARF_BIN").map_or_else(|| target_folder().join("dist/wharf"), PathBuf::from)
 }
