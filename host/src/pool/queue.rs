@@ -61,19 +61,23 @@ impl Queue {
         }
     }
 
-    /// The grant whose turn it is, among those that have waiters and that `eligible` lets pass. The next turn is another's.
-    pub(super) fn choose(&mut self, mut eligible: impl FnMut(usize) -> bool) -> Option<usize> {
+    /// The grant whose turn it is, among those that have waiters and that `eligible` lets pass.
+    pub(super) fn choose(&self, mut eligible: impl FnMut(usize) -> bool) -> Option<usize> {
         if self.len == 0 {
             return None;
         }
         let count = self.grants.len();
-        let grant = (0..count).map(|step| (self.turn + step) % count).find(|&g| !self.grants[g].is_empty() && eligible(g))?;
-        self.turn = (grant + 1) % count;
-        Some(grant)
+        (0..count).map(|step| (self.turn + step) % count).find(|&g| !self.grants[g].is_empty() && eligible(g))
     }
 
-    /// Takes the first waiter of a grant.
+    /// The grant has had its turn: the next is another's.
+    pub(super) fn pass(&mut self, grant: usize) {
+        self.turn = (grant + 1) % self.grants.len();
+    }
+
+    /// Takes the first waiter of a grant, whose turn that was.
     pub(super) fn take(&mut self, grant: usize) -> Option<Waiter> {
+        self.pass(grant);
         let (_, waiter) = self.grants[grant].pop_first()?;
         self.len -= 1;
         Some(waiter)

@@ -324,24 +324,24 @@ impl State {
     /// What to do with what is idle: lend it to the waiter whose turn it is or, when that one needs another credential and the database
     /// is full, close it to make room. So one busy credential cannot starve another.
     pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
-        let demand: Vec<u32> = (0..self.pools.len()).map(|pool| self.demand(pool, quotas)).collect();
-        let allowed: Vec<bool> = (0..quotas.len()).map(|grant| self.allowance(grant, quotas) > 0).collect();
-        let spare: Vec<Option<usize>> = (0..self.pools.len()).map(|pool| self.spare(pool, quotas)).collect();
-        let full = self.is_full();
-        let Self { queue, pools, .. } = self;
         let may = |grant: usize| {
             let pool = quotas[grant].pool;
-            let it = &pools[pool];
-            let wants_room = full && it.may_open() && it.connecting + it.claims < demand[pool] && spare[pool].is_some();
-            allowed[grant] && (!it.idle.is_empty() || wants_room)
+            let it = &self.pools[pool];
+            let wants_room = || {
+                let wants = it.may_open() && it.connecting + it.claims < self.demand(pool, quotas);
+                self.is_full() && wants && self.spare(pool, quotas).is_some()
+            };
+            self.allowance(grant, quotas) > 0 && (!it.idle.is_empty() || wants_room())
         };
-        let grant = queue.choose(may)?;
+        let grant = self.queue.choose(may)?;
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
             Some((index, idle)) => Some(Match::Lend(grant, self.queue.take(grant)?, index, idle)),
             None => {
+                let spare = self.spare(pool, quotas)?;
+                self.queue.pass(grant);
                 self.pools[pool].claims += 1;
-                Some(Match::Close(spare[pool]?))
+                Some(Match::Close(spare))
             }
         }
     }
