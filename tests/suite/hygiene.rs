@@ -28,8 +28,9 @@ fn no_test_is_ignored() {
 #[test]
 fn no_test_sleeps() {
     // A peer that is slow is so by the clock; no test waits for that. Clients of a benchmark stay away for as long as they are told to, and
-    // one looks now and then what the server sees.
-    let by_the_clock = ["tests/support/proxy.rs", "tests/bench/src/crowd.rs", "tests/bench/src/cases/overload.rs"];
+    // one looks now and then what the server sees, or leaves it alone for a while.
+    let by_the_clock =
+        ["tests/support/proxy.rs", "tests/bench/src/crowd.rs", "tests/bench/src/contest.rs", "tests/bench/src/cases/overload.rs"];
     let sleeps = lines_with(&["thread::sleep", "time::sleep", "sleep(Duration", "sleep_until("], &by_the_clock);
     // The host itself waits for the clock, where that is its job; tests below `mod tests` and in files named for them do not.
     let in_tests = |line: &String| {

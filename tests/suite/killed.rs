@@ -1,12 +1,13 @@
 //! What a host that died leaves on its servers, and for how long: what README.md promises, with the settings scaled down.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
 use support::{
     client,
     host::{Host, Setup},
+    mariadb::{self, MariadbDatabase},
     proxy::Proxy,
     servers::{Engine, Seen, ServerDatabase},
 };
@@ -99,8 +100,18 @@ async fn with_a_transaction(database: &ServerDatabase, proxy: &Proxy, state: Sta
     (host, sessions.iter().find(is_it).unwrap_or_else(|| panic!("{sessions:#?}")).id)
 }
 
+/// A server that runs no statements of other tests. Beside those, MariaDB 10.11 was seen not to have acted on a statement's limit of 4 s after
+/// 19 s, once in some ten runs; why is not known. <https://github.com/MariaDB/mariadb-docker/issues/500> tells the like.
+fn mariadb() -> &'static mariadb::Server {
+    static SERVER: OnceLock<mariadb::Server> = OnceLock::new();
+    SERVER.get_or_init(|| mariadb::start(&[]))
+}
+
 async fn dies(engine: Engine, death: Death, state: State, limits: Limits) {
-    let database = ServerDatabase::create(engine).await;
+    let database = match engine {
+        Engine::Postgres => ServerDatabase::create(engine).await,
+        Engine::Mariadb => ServerDatabase::Mariadb(MariadbDatabase::create_on(mariadb()).await),
+    };
     database.execute("CREATE TABLE notes (note VARCHAR(100) PRIMARY KEY)").await;
     let proxy = Proxy::start(database.address(), database.control().to_owned()).await;
     let (host, session) = with_a_transaction(&database, &proxy, state, limits).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tree;
 
 /// From top to bottom, as in ARCHITECTURE.md.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "main",
     "cli",
     "assembly",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 16] = [
     "lease",
     "pool",
     "driver",
+    "shards",
     "telemetry",
     "sync",
 ];

@@ -40,7 +40,14 @@ impl MariadbDatabase {
     /// # Panics
     /// When there is no server (see [`server`]), it refuses, or it does not tell of its sessions what [`Self::sessions`] asks.
     pub async fn create() -> Self {
-        let server = server();
+        Self::create_on(server()).await
+    }
+
+    /// The same on a certain server.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn create_on(server: &'static Server) -> Self {
         let name = format!("wharf_{}", token());
         let user = |what: &str| User { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
         let (owner, reader, control) = (user("owner"), user("reader"), user("control"));
