@@ -500,6 +500,29 @@ async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease
 }
 
 #[tokio::test]
+async fn an_operation_that_is_given_up_before_it_starts_ends_its_transaction_too() {
+    let script = Script::new();
+    let (database, grant) = database(&script, settings());
+    database.start(false).await.unwrap();
+    let hold = acquire(&database, grant).await.unwrap();
+    let run = |operation: Operation| hold.run(Via::Transaction(1), operation, until(PATIENCE));
+    run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await.unwrap();
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    let mut first = Box::pin(run(query()));
+    assert!(futures::poll!(first.as_mut()).is_pending());
+    // Behind the first.
+    let mut second = Box::pin(run(query()));
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    drop(second);
+    script.release(Step::Run(Kind::Query));
+    timeout(PATIENCE, first).await.unwrap().unwrap();
+    assert_eq!(run(Operation::Commit).await.unwrap_err(), OperationError::Ended(Ended::Cancelled));
+    drop(hold);
+    all_free(&database, grant).await.unwrap();
+    assert_eq!(script.in_transaction(), 0);
+}
+
+#[tokio::test]
 async fn a_driver_that_panics_is_counted_like_any_other_that_fails() {
     for (step, reclaimed) in [(Step::Run(Kind::Query), 1), (Step::Reset, 0)] {
         let script = Script::new();

@@ -36,6 +36,16 @@ pub enum Via {
     },
 }
 
+impl Via {
+    /// The transaction that an operation belongs to.
+    pub(super) fn transaction(self) -> Option<u32> {
+        match self {
+            Self::Connection => None,
+            Self::Transaction(transaction) | Self::Cursor { transaction, .. } => Some(transaction),
+        }
+    }
+}
+
 /// A lent connection. Dropping it gives the connection back: a message to the slot, nothing else.
 #[derive(Debug)]
 pub struct Hold {

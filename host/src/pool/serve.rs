@@ -173,9 +173,13 @@ impl Owner {
             refuse(Command { generation, work, until, answer });
             return None;
         }
-        // Nobody waits for it any more, and it has not started.
+        // Nobody waits for it any more, and it has not started. Whoever gave it up cannot know that: the transaction ends as if it had.
         if answer.is_closed() {
-            return None;
+            let given_up = match &work {
+                Work::Run(via, _) | Work::RunLast(via, _) => via.transaction().is_some_and(|number| lease.is_in(number)),
+                Work::Test => false,
+            };
+            return given_up.then(|| lease.quiet(Ended::Cancelled));
         }
         let (via, operation, is_last) = match work {
             Work::Test => return self.test(lease, until, answer).await,
