@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::http::Response;
 
 /// How long a client is asked to wait before it tries a full pool again.
@@ -84,21 +84,21 @@ impl Problem {
     /// | rejected by the handler | its own | its own |
     /// | `pool-exhausted` | 503, `Retry-After: 1` | `pool-exhausted` |
     /// | `shutting-down` | 503, `Retry-After: 1` | `shutting-down` |
+    /// | `not-primary` | 503, `Retry-After: 1` | `not-primary` |
     /// | `deadline-exceeded` | 504 | `deadline-exceeded` |
     /// | request body broken off | 400 | `body-incomplete` |
     /// | anything else | 500 | `internal-error` |
     ///
-    /// A constraint violation is the handler's to explain; left alone it is a 500.
+    /// A constraint violation or a duplicate key is the handler's to explain; left alone it is a 500.
     #[must_use]
     pub fn from_error(error: &Error) -> Self {
         if let Error::Rejected(problem) = error {
             return (**problem).clone();
         }
         let unavailable = |code| Self::new(503, code).header("retry-after", RETRY_AFTER_SECONDS.to_string());
-        match (error.kind(), error) {
-            (Some(ErrorKind::PoolExhausted), _) => unavailable("pool-exhausted"),
-            (Some(ErrorKind::ShuttingDown), _) => unavailable("shutting-down"),
-            (Some(ErrorKind::DeadlineExceeded), _) => Self::new(504, "deadline-exceeded"),
+        match (error.name(), error) {
+            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary")), _) => unavailable(code),
+            (Some(code @ "deadline-exceeded"), _) => Self::new(504, code),
             (None, Error::Disconnected) => Self::new(400, "body-incomplete"),
             _ => Self::new(500, "internal-error"),
         }
@@ -156,6 +156,7 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::error::tests::sql;
 
     fn answer(error: &Error) -> (u16, String, String) {
@@ -183,6 +184,22 @@ mod tests {
         assert_eq!(answer(&sql(ErrorKind::ShuttingDown, None, &[])), expected("shutting-down"));
         let late = (504, String::new(), body("Gateway Timeout", 504, "deadline-exceeded"));
         assert_eq!(answer(&sql(ErrorKind::DeadlineExceeded, None, &[])), late);
+    }
+
+    #[cfg(feature = "documents")]
+    #[test]
+    fn errors_of_documents_are_answered_as_those_of_sql() {
+        use crate::documents::ErrorKind;
+        let of_kind = |kind| answer(&crate::documents::tests::of_kind(kind));
+        for kind in [ErrorKind::PoolExhausted, ErrorKind::ShuttingDown, ErrorKind::NotPrimary] {
+            let (status, retry, body) = of_kind(kind);
+            assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "1", false), "{kind:?}");
+        }
+        assert_eq!(of_kind(ErrorKind::DeadlineExceeded).0, 504);
+        let internal = answer(&Error::other("secret"));
+        for kind in [ErrorKind::DuplicateKey, ErrorKind::Disconnected, ErrorKind::Denied, ErrorKind::WriteConflict] {
+            assert_eq!(of_kind(kind), internal, "{kind:?}");
+        }
     }
 
     #[test]
