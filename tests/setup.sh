@@ -58,4 +58,5 @@ set_up() {
     say "building the guests and the plugins"
     cargo build --profile plugin --target wasm32-wasip2 -p guests -p wharf-sdk --examples
     cargo build --profile plugin --target wasm32-wasip2 -p clinic --lib
+    cargo build --profile plugin --target wasm32-wasip2 -p accounts -p outbox --lib
 }
