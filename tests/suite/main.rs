@@ -10,6 +10,7 @@ mod frozen;
 mod guests;
 mod hostile;
 mod hygiene;
+mod imports;
 mod killed;
 mod layers;
 mod licences;

@@ -1,7 +1,6 @@
 //! Passwords: kept as Argon2id hashes, compared in constant time.
 
-use argon2::password_hash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_hash};
 use wharf_sdk::documents::prelude::*;
 
 /// A hash that no password is known for, with the cost of a real one. Who has no account is compared with it, so that it takes as long.
@@ -11,7 +10,7 @@ pub(crate) const NOBODY: &str =
 /// The hash of a password under a new salt, in the PHC format, which names the cost: 19 MiB of memory and two passes, the least that OWASP
 /// recommends.
 pub(crate) fn hash(password: &str) -> Result<String> {
-    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(Error::other)?;
+    let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes()).map_err(Error::other)?;
     Ok(hash.to_string())
 }
 

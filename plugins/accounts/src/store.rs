@@ -41,7 +41,7 @@ pub(crate) struct Reset {
 }
 
 /// What a mailer is to send. It holds the token itself, and no longer than the token counts.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(crate) struct Mail {
     pub(crate) to: String,
     /// Not for an address that nobody has registered.
@@ -51,7 +51,7 @@ pub(crate) struct Mail {
 }
 
 /// How often something was tried.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Attempts {
     pub(crate) count: i64,
     /// From then on it is counted anew, and the server may delete it.

@@ -148,6 +148,7 @@ mod tests {
     use bson::doc;
 
     use super::*;
+    use crate::documents::decode::decode;
 
     fn find() -> Find<'static, Document, ()> {
         Find::new(&(), doc! { "name": "Ada" }, Some(ReadConcern::Majority))
@@ -175,6 +176,13 @@ mod tests {
         assert_eq!(options.hint, Some(wire::Hint::Keys(doc! { "name": 1 }.to_vec().unwrap())));
         let options = find().collation(doc! { "locale": "en" }).distinct_options().unwrap();
         assert_eq!(options.collation, Some(doc! { "locale": "en" }.to_vec().unwrap()));
+    }
+
+    #[test]
+    fn distinct_values_become_what_is_asked_for() {
+        let answer = doc! { "values": ["a", "b"] }.to_vec().unwrap();
+        assert_eq!(decode::<Values<String>>(&answer).unwrap().values, ["a", "b"]);
+        assert!(decode::<Values<i32>>(&answer).is_err());
     }
 
     #[test]

@@ -63,6 +63,9 @@
 //! Reads are put together and end in what is wanted of them: `one`, `all`, `cursor`, `count`, `distinct`. Writes end in `run`; only
 //! inserts, which have nothing to set, are done at once. No operation waits longer than the call has time.
 //!
+//! The feature `documents`, which is on unless told otherwise, only decides whether `bson` is compiled: a handler that uses nothing of
+//! this module imports nothing of it.
+//!
 //! # Types
 //! Documents become Rust types through serde. `T` may be [`Document`], which has any fields. A [`DateTime`] is a date to MongoDB and
 //! becomes a [`TimestampTz`](crate::TimestampTz) for an answer; the other types of [`crate::types`] are stored as text.
