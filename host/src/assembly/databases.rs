@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{Closed, Progress, StartError, Stop};
 use crate::{
@@ -189,13 +186,8 @@ fn assemble<'a>(
         let driver = driver(described, &described.url, described.driver.access)?;
         pools.push(PoolSpec { driver, shares_control_of: None });
     }
-    let shards = match described.engine {
-        // It compiles statements in the slot's task, which may take long: others get out of its way where work is stolen.
-        Engine::Sqlite => Shards::around(Handle::current()),
-        Engine::Postgres | Engine::Mysql => shards.clone(),
-    };
-    let (database, ids) =
-        Database::in_shards(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity), shards);
+    let (name, settings) = (described.name.as_str(), described.settings.clone());
+    let (database, ids) = Database::in_shards(name, settings, pools, quotas, Arc::clone(capacity), shards.clone());
     let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
     Ok((database, cut))
 }

@@ -11,10 +11,10 @@ use sqlx::{
     Connection as _, Executor,
     sqlite::{SqliteArguments, SqliteConnection},
 };
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
-    authorizer,
+    authorizer::{self, Compiled},
     cursor::Cursor,
     failure, params,
     rows::{Rows, abandon},
@@ -28,7 +28,7 @@ use crate::driver::{
     types::{self, Execution},
 };
 
-/// A statement longer than this, in bytes, is compiled where it cannot hold up other tasks.
+/// A statement longer than this, in bytes, is compiled by a thread that holds up nobody.
 const LONG_TO_COMPILE: usize = 4 * 1024;
 
 /// A session with an SQLite file.
@@ -237,20 +237,29 @@ impl SqliteSession {
             // The engine stops there, and sqlx would look for the rest for ever.
             return invalid("the statement contains a NUL character");
         }
-        let shared = &self.shared;
-        let connection = self.line.connection()?;
-        let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
-        let long = sql.len() > LONG_TO_COMPILE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-        let compiled = match long {
-            true => tokio::task::block_in_place(|| authorizer::compile(&mut handle, shared, sql)),
-            false => authorizer::compile(&mut handle, shared, sql),
+        let compiled = match sql.len() > LONG_TO_COMPILE {
+            true => self.compile_elsewhere(Arc::clone(sql)).await,
+            false => compile(self.line.connection()?, &self.shared, sql).await,
         }?;
-        drop(handle);
         let description = Arc::new(Description::new(compiled, sql, self.catalogue.limits())?);
         if description.kept {
             self.catalogue.insert(sql, &description);
         }
         Ok((description, false))
+    }
+
+    /// Lends the connection to a thread meanwhile. When this is dropped, the session ends once the statement is compiled.
+    async fn compile_elsewhere(&mut self, sql: Arc<str>) -> Result<Compiled, Failure> {
+        self.line.connection()?;
+        let Line::Free(mut connection) = mem::replace(&mut self.line, Line::Gone) else { return Err(failure::gone()) };
+        let (shared, runtime) = (Arc::clone(&self.shared), Handle::current());
+        let compiling = spawn_blocking(move || {
+            let compiled = runtime.block_on(compile(&mut connection, &shared, &sql));
+            (connection, compiled)
+        });
+        let (connection, compiled) = compiling.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+        self.line = Line::Free(connection);
+        compiled
     }
 
     /// Whether the statement that just ran was compiled again while it ran; forgets its description then.
@@ -397,4 +406,9 @@ impl Line {
             Self::Gone => Err(failure::gone()),
         }
     }
+}
+
+async fn compile(connection: &mut SqliteConnection, shared: &Shared, sql: &str) -> Result<Compiled, Failure> {
+    let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
+    authorizer::compile(&mut handle, shared, sql)
 }
