@@ -53,9 +53,9 @@ impl Database {
                 let _ = entry.slot.notices.send(Notice::Revoke);
                 sessions[entry.slot.pool].extend(entry.session.clone());
             }
-            (std::iter::from_fn(|| state.queue.pop(|_| true)).collect::<Vec<_>>(), sessions)
+            (state.queue.drain(|_| true), sessions)
         };
-        for (_, waiter) in waiters {
+        for waiter in waiters {
             // Who gave up meanwhile does not hear it.
             let _ = waiter.answer.send(Err(AcquireError::ShuttingDown));
         }
