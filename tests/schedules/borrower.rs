@@ -54,7 +54,7 @@ impl Visitor {
         let statement = || Statement { sql: Arc::from("SELECT 1"), params: Vec::new() };
         let query = |via| run(via, Operation::Query(statement(), ResultLimit { rows: 1, bytes: 1000 }));
         let transaction = Via::Transaction(1);
-        let begin = || run(transaction, Operation::Begin(TransactionOptions { isolation: None, read_only: false }));
+        let begin = || run(transaction, Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into()));
         // Whatever it comes to: it is the end that counts.
         match draw(5) {
             0 => {}

@@ -17,6 +17,7 @@ use crate::{
     driver::{
         Driver, Engine, Failure, ResultLimit,
         migrations::{self, MigrationError},
+        mongodb::Mongodb,
         mysql::Mysql,
         postgres::Postgres,
         settings::{Access, Settings},
@@ -205,6 +206,13 @@ fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<
         }
         Engine::Mysql => {
             let driver = Mysql::new(&url, settings)?;
+            Arc::new(match &described.control_url {
+                Some(control) => driver.control_with(control.expose())?,
+                None => driver,
+            })
+        }
+        Engine::Mongodb => {
+            let driver = Mongodb::new(&url, settings)?;
             Arc::new(match &described.control_url {
                 Some(control) => driver.control_with(control.expose())?,
                 None => driver,
