@@ -5,7 +5,7 @@
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 # Components are no programs of this machine (their exports have names that its linker does not take), so targets are picked by kind.
-here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p micro)
+here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p micro -p wire)
 
 say() { printf '\n=== %s\n' "$*" >&2; }
 
