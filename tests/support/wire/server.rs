@@ -86,7 +86,7 @@ impl Wire {
         let shared = Arc::new(Shared { state, changes: watch::Sender::new(()), remembers });
         let (mode, told) = watch::channel(Mode::Answering);
         let accepting = accept(listener, Arc::clone(&shared), told);
-        let serve = || {
+        let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(accepting);
         };
@@ -107,7 +107,8 @@ impl Wire {
     }
 
     /// Gives this answer to a command from now on, whatever it asks; what `$currentOp` as the first stage of an `aggregate` is answered goes
-    /// by that name. An answer whose `ok` is not 1, or that has `writeErrors`, changes nothing here.
+    /// by that name. What fails (its `ok` is not 1, or it has `writeErrors`) aborts the transaction that it is part of, unless it was to end
+    /// that.
     ///
     /// # Panics
     /// When the document cannot be written as BSON.
