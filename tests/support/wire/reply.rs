@@ -43,7 +43,7 @@ impl Prepared {
         document.insert("$clusterTime", doc! { "clusterTime": time, "signature": { "hash": hash, "keyId": 0_i64 } });
         document.insert("operationTime", time);
         let is_success = document.get("ok").is_some_and(is_one) && !document.contains_key("writeErrors");
-        let mut body = vec![0; 5];
+        let mut body = vec![0_u8; 5];
         body.extend(document.to_vec().expect("documents of tests are valid"));
         let cursor_at = body.windows(8).position(|bytes| bytes == CURSOR.to_le_bytes());
         Self { body: body.into(), cursor_at, is_success }
