@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
 use mongodb::{
@@ -18,6 +19,9 @@ use crate::guests::target_folder;
 
 /// What the tests' own connections call themselves.
 const OURSELVES: &str = "wharf tests";
+
+/// How long they look for a server that may be down.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the tests find their server.
 #[derive(Debug)]
@@ -159,6 +163,7 @@ pub(super) async fn client(url: &str) -> Client {
     options.app_name = Some(OURSELVES.to_owned());
     options.max_pool_size = Some(1);
     options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
+    options.server_selection_timeout = Some(PATIENCE);
     Client::with_options(options).expect("a client")
 }
 

@@ -108,6 +108,17 @@ impl MongodbDatabase {
         .await;
     }
 
+    /// What must hold once a host has said that nothing is left: no socket of its pools at once, and a moment later not even one of the
+    /// control path, whose good-bye nobody confirms.
+    ///
+    /// # Panics
+    /// When there is one, or a cursor.
+    pub async fn nothing_left(&self) {
+        let pooled = self.sockets().await.into_iter().filter(|socket| !socket.app.starts_with("wharf control"));
+        assert_eq!(pooled.collect::<Vec<_>>(), []);
+        self.until_quiet(0, Duration::from_secs(5)).await;
+    }
+
     /// Closes the sockets of this database, as a restart of the server would. Only SecantusDB does that; MongoDB ends what they run.
     ///
     /// # Panics
