@@ -19,7 +19,7 @@ use super::{
         Host, HostConnection, HostConnectionWithStore, HostCursor, HostCursorWithStore, HostDatabase, HostDatabaseWithStore,
         HostTransaction, HostTransactionWithStore,
     },
-    statement,
+    dialect, statement,
 };
 use crate::{
     driver::{

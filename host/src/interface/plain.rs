@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 use super::{
     Answer, Connection, Cursor, Database, SqlView, Transaction, answer,
     bindings::plain::wharf::sql::database::{Host, HostConnection, HostCursor, HostDatabase, HostTransaction},
-    statement,
+    dialect, statement,
 };
 use crate::driver::{Batch, ColumnInfo, Execution, Rows, TransactionOptions, Value, types::Engine};
 

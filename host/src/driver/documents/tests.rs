@@ -1,6 +1,6 @@
 //! What is accepted of a guest, and what is not.
 
-use bson::{
+use ::bson::{
     Bson as Value, DateTime, Decimal128, Document, JavaScriptCodeWithScope, Regex, Timestamp, doc,
     oid::ObjectId,
     raw::{RawBsonRef, RawDocument},
@@ -46,7 +46,7 @@ fn nested(depth: usize, kind: u8) -> Vec<u8> {
 
 /// A document of every type.
 fn of_every_type() -> Document {
-    let binary = |subtype, bytes: &[u8]| bson::Binary { subtype, bytes: bytes.to_vec() };
+    let binary = |subtype, bytes: &[u8]| ::bson::Binary { subtype, bytes: bytes.to_vec() };
     doc! {
         "double": 1.5,
         "string": "a\0b",
@@ -381,7 +381,7 @@ fn an_index_is_named_for_its_keys() {
 }
 
 /// Reads all of a document as the crate does.
-fn walk(document: &RawDocument) -> Result<(), bson::error::Error> {
+fn walk(document: &RawDocument) -> Result<(), ::bson::error::Error> {
     for element in document {
         match element?.1 {
             RawBsonRef::Document(inner) => walk(inner)?,
@@ -407,7 +407,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<[u8; 12]>().prop_map(|bytes| Value::ObjectId(ObjectId::from_bytes(bytes))),
         any::<[u8; 16]>().prop_map(|bytes| Value::Decimal128(Decimal128::from_bytes(bytes))),
         (any::<u8>(), any::<Vec<u8>>())
-            .prop_map(|(subtype, bytes)| Value::Binary(bson::Binary { subtype: subtype.into(), bytes })),
+            .prop_map(|(subtype, bytes)| Value::Binary(::bson::Binary { subtype: subtype.into(), bytes })),
         r"[^\x00]{0,6}".prop_map(Value::Symbol),
         Just(Value::Null),
     ];

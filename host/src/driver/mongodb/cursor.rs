@@ -61,7 +61,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Whether the server has all sent.
+    /// Whether the server has sent all of it.
     pub(super) fn is_read(&self) -> bool {
         self.id == 0
     }
@@ -211,10 +211,16 @@ impl MongodbConnection {
         cursor.take_parsed(&reply)
     }
 
-    /// Closes a cursor that is in no table.
-    pub(super) async fn kill(&mut self, cursor: &mut Cursor) -> Result<(), Failure> {
-        let Link { database, session, .. } = self.kept.get()?;
-        kill(database, session, cursor).await
+    /// Closes a cursor that is in no table, over a failure: of several reasons the first is told.
+    pub(super) async fn give_up(&mut self, mut cursor: Cursor, failure: Failure) -> Failure {
+        if failure.lost {
+            return failure;
+        }
+        let closed = match self.kept.get() {
+            Ok(Link { database, session, .. }) => kill(database, session, &mut cursor).await,
+            Err(gone) => Err(gone),
+        };
+        if closed.is_ok() { failure } else { failure.lost() }
     }
 
     pub(super) async fn open_cursor(&mut self, number: u32, query: Query) -> Result<(), Failure> {
@@ -233,16 +239,15 @@ impl MongodbConnection {
     }
 
     /// Puts a cursor into the table, unless all together hold too much.
-    async fn keep(&mut self, number: u32, mut cursor: Cursor) -> Result<(), Failure> {
+    async fn keep(&mut self, number: u32, cursor: Cursor) -> Result<(), Failure> {
         let cursors = &mut self.kept.get()?.cursors;
         let held: usize = cursors.values().chain([&cursor]).map(|cursor| cursor.held().1).sum();
         if held <= MAX_HELD {
             cursors.insert(number, cursor);
             return Ok(());
         }
-        self.kill(&mut cursor).await?;
-        let message = "the open cursors have read too much that was not fetched";
-        Err(Failure::new(FailureKind::LimitExceeded, message).with("limit", "cursor_bytes").with("maximum", MAX_HELD))
+        let failure = Failure::new(FailureKind::LimitExceeded, "the open cursors have read too much that was not fetched");
+        Err(self.give_up(cursor, failure.with("limit", "cursor_bytes").with("maximum", MAX_HELD)).await)
     }
 
     /// The next documents of a cursor, none after the last. After an error it is closed.
@@ -253,9 +258,7 @@ impl MongodbConnection {
         };
         while cursor.held().0 == 0 && !cursor.is_read() {
             if let Err(failure) = self.more(&mut cursor).await {
-                // Of several reasons the first is told.
-                let closed = if failure.lost { Ok(()) } else { self.kill(&mut cursor).await };
-                return Err(if closed.is_ok() { failure } else { failure.lost() });
+                return Err(self.give_up(cursor, failure).await);
             }
         }
         let batch = cursor.hand_out(limit);

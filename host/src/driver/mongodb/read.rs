@@ -129,19 +129,15 @@ impl MongodbConnection {
         loop {
             let (count, bytes) = cursor.held();
             let is_rows = count > limit.rows as usize;
-            let failure = if is_rows || bytes > limit.bytes {
-                too_many(limit, is_rows)
-            } else if cursor.is_read() {
+            if is_rows || bytes > limit.bytes {
+                return Err(self.give_up(cursor, too_many(limit, is_rows)).await);
+            }
+            if cursor.is_read() {
                 return Ok(cursor.into_batch());
-            } else {
-                match self.more(&mut cursor).await {
-                    Ok(()) => continue,
-                    Err(failure) if failure.lost => return Err(failure),
-                    Err(failure) => failure,
-                }
-            };
-            self.kill(&mut cursor).await?;
-            return Err(failure);
+            }
+            if let Err(failure) = self.more(&mut cursor).await {
+                return Err(self.give_up(cursor, failure).await);
+            }
         }
     }
 
