@@ -52,7 +52,7 @@ pub enum Request {
     ListCollections(Option<Bson>),
     /// Answered by [`Reply::Batch`].
     Find(Collection, Find),
-    /// Answered by [`Reply::Document`]; the limit is of no account.
+    /// Answered by [`Reply::Document`]; what it says of a limit is of no account.
     FindOne(Collection, Find),
     /// Answered by [`Reply::Batch`].
     Aggregate(Collection, Aggregate),

@@ -94,7 +94,7 @@ pub(super) fn level(concern: ReadConcern) -> RawDocumentBuf {
 pub(super) fn confirmed(concern: &WriteConcern, until: Instant) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
     match &concern.w {
-        // More than there may be members is more than the server takes.
+        // A guest's number may not fit into 32 bits; the server says that it is too great.
         Some(Acknowledgment::Nodes(nodes)) => document.append(cstr!("w"), i64::from(*nodes)),
         Some(Acknowledgment::Majority) => document.append(cstr!("w"), "majority"),
         Some(Acknowledgment::Tag(name)) => document.append(cstr!("w"), name.as_str()),

@@ -144,9 +144,8 @@ impl Outcome {
         let Self { done, failed, concern } = self;
         if let Some((_, first)) = failed.first() {
             let mut failure = first.clone();
-            let errors = failed.iter().map(|(index, failure)| write_error(*index, failure));
             let details = failure.documents.get_or_insert_default();
-            details.write_errors = if sent > 1 { errors.collect() } else { Vec::new() };
+            details.write_errors = if sent > 1 { write_errors(&failed) } else { Vec::new() };
             details.done = Some(done);
             return Err(failure);
         }
@@ -160,21 +159,26 @@ impl Outcome {
     fn broken_off(self, mut failure: Failure) -> Failure {
         // What was lost with the connection may have been done as well.
         if !failure.lost {
-            failure.documents.get_or_insert_default().done = Some(self.done);
+            let details = failure.documents.get_or_insert_default();
+            details.write_errors = write_errors(&self.failed);
+            details.done = Some(self.done);
         }
         failure
     }
 }
 
-fn write_error(index: u32, failure: &Failure) -> WriteError {
-    let details = failure.documents.as_deref();
-    WriteError {
-        index,
-        kind: failure.kind,
-        code: details.and_then(|details| details.code).unwrap_or(0),
-        message: failure.message.clone(),
-        info: details.and_then(|details| details.info.clone()),
-    }
+fn write_errors(failed: &[(u32, Failure)]) -> Vec<WriteError> {
+    let write_error = |(index, failure): &(u32, Failure)| {
+        let details = failure.documents.as_deref();
+        WriteError {
+            index: *index,
+            kind: failure.kind,
+            code: details.and_then(|details| details.code).unwrap_or(0),
+            message: failure.message.clone(),
+            info: details.and_then(|details| details.info.clone()),
+        }
+    };
+    failed.iter().map(write_error).collect()
 }
 
 /// Written, but not confirmed as was asked.
@@ -208,7 +212,8 @@ impl MongodbConnection {
                 Ok(reply) => outcome.add(kind, &reply, offset)?,
                 Err(failure) => return Err(if offset == 0 { failure } else { outcome.broken_off(failure) }),
             }
-            if writes.ordered && !outcome.failed.is_empty() {
+            // A transaction is over with the first that fails, in whatever order.
+            if !outcome.failed.is_empty() && (writes.ordered || self.transaction.is_open()) {
                 break;
             }
             offset = offset.saturating_add(u32::try_from(run.len()).unwrap_or(u32::MAX));
@@ -374,6 +379,19 @@ mod tests {
         let mut outcome = Outcome::new();
         outcome.add(Kind::Insert, &doc! { "n": 0, "writeErrors": [{ "index": 0, "code": 2, "errmsg": "x" }] }, 0).unwrap();
         assert!(outcome.told(1).unwrap_err().documents.unwrap().write_errors.is_empty());
+    }
+
+    #[test]
+    fn what_was_done_before_a_command_fails_is_told_unless_the_connection_is_lost() {
+        for lost in [false, true] {
+            let mut outcome = Outcome::new();
+            let failed = doc! { "index": 1, "code": 11000, "errmsg": "E11000" };
+            outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1, "writeErrors": [failed] }, 0).unwrap();
+            let failure = Failure::new(FailureKind::Denied, "not authorized");
+            let details = outcome.broken_off(if lost { failure.lost() } else { failure }).documents;
+            let told = details.map(|details| (details.done.unwrap().inserted, details.write_errors[0].index));
+            assert_eq!(told, if lost { None } else { Some((1, 1)) });
+        }
     }
 
     #[test]

@@ -338,3 +338,22 @@ async fn a_transaction_is_begun_by_its_first_operation_and_has_one_number() {
     assert!(said[0].transaction.is_none() && said[0].body.get("autocommit").unwrap().is_none());
     assert!(said[0].body.get("readConcern").unwrap().is_none());
 }
+
+#[tokio::test]
+async fn in_a_transaction_nothing_is_sent_after_a_write_that_failed() {
+    let wire = Wire::start();
+    let mut connection = connect(&wire).await;
+    begin(&mut *connection).await;
+    wire.forget();
+    let failed = doc! { "index": 0, "code": 11000, "errmsg": "E11000 duplicate key" };
+    wire.answer_next("insert", &doc! { "ok": 1, "n": 0, "writeErrors": [failed] });
+    let document = bytes(&[doc! { "_id": 1 }]);
+    let delete = types::DeleteWrite { filter: document.clone(), many: false, hint: None, collation: None };
+    let options = BulkOptions { ordered: false, variables: None, write_concern: None };
+    let writes = vec![types::Write::Insert(document), types::Write::Delete(delete)];
+    let writes = Writes::bulk(writes, options, Access::ReadWrite).unwrap();
+    let failed = failure(write(&mut *connection, Request::BulkWrite(people(), writes)).await);
+    assert_eq!((failed.kind, failed.lost), (FailureKind::DuplicateKey, false), "{failed:?}");
+    assert_eq!(names(&said_by(&wire, &name(&*connection))), ["insert"]);
+    assert_eq!(failure(all(&mut *connection).await).kind, FailureKind::TransactionAborted);
+}
