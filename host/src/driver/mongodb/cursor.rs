@@ -188,8 +188,10 @@ impl MongodbConnection {
         let first = driver.stream(session).next().await.ok_or_else(error::unexpected)?.map_err(failed)?;
         cursor.take_raw(&first)?;
         cursor.source = Source::Crate(Box::new(driver));
-        concern(first.as_raw_document())?;
-        Ok(cursor)
+        match concern(first.as_raw_document()) {
+            Ok(()) => Ok(cursor),
+            Err(failure) => Err(self.give_up(cursor, failure).await),
+        }
     }
 
     /// Reads the next batch of a cursor that is not read to its end.
