@@ -414,7 +414,8 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 64, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-            prop::collection::vec((r"[^\x00]{0,6}", inner), 0..6).prop_map(|fields| Value::Document(fields.into_iter().collect())),
+            prop::collection::vec((r"[^\x00]{0,6}", inner), 0..6)
+                .prop_map(|fields| Value::Document(fields.into_iter().collect())),
         ]
     })
 }

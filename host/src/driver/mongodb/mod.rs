@@ -90,9 +90,8 @@ impl fmt::Debug for Mongodb {
 }
 
 fn parse(text: &str) -> Result<Location, Failure> {
-    url::parse(text).map_err(|refusal| {
-        Failure::new(FailureKind::Invalid, format!("the database URL cannot be used: it {}", refusal.message))
-    })
+    url::parse(text)
+        .map_err(|refusal| Failure::new(FailureKind::Invalid, format!("the database URL cannot be used: it {}", refusal.message)))
 }
 
 impl Driver for Mongodb {
