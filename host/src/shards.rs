@@ -78,11 +78,6 @@ impl Shards {
         Ok((Self(shards.into()), threads))
     }
 
-    /// The runtime of the caller as the only shard: for what must not run in one that others share.
-    pub(crate) fn around(runtime: Handle) -> Self {
-        Self([Shard { runtime, seats: AtomicUsize::new(0) }].into())
-    }
-
     /// The shard of this thread.
     pub(crate) fn here() -> Option<usize> {
         HERE.get()

@@ -25,6 +25,8 @@ mod soak;
 mod start;
 mod stop;
 mod support_mariadb;
+mod support_mongodb;
 mod support_postgres;
+mod support_wire;
 mod tls;
 mod tree;

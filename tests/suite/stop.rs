@@ -123,3 +123,21 @@ async fn a_lease_that_is_held_for_long_is_told_with_its_statement_while_it_is_he
     let ended = host.stop().await;
     assert!(ended.stderr.contains("the lease that was held for too long has ended"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_call_and_no_stop() {
+    /// What a pipe holds at most, and half of it at least. The line of a call has some 200 bytes.
+    const PIPE: usize = 64 << 10;
+    const CALLS: usize = 2_000;
+    for format in ["json", "human"] {
+        let host = Setup::new().unread().argument(&format!("--log-format={format}")).plugin("probe", "probe", "").start().await;
+        let client = host.client();
+        for _ in 0..CALLS {
+            assert_eq!(client.get("/probe/hello").await.text(), "hello");
+        }
+        let ended = host.stop().await;
+        assert_eq!(ended.code, Some(0), "{format}");
+        // It was full.
+        assert!(ended.stderr.len() > PIPE / 2, "{format}: {} bytes", ended.stderr.len());
+    }
+}

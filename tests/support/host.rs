@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    io::{PipeReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -31,6 +32,8 @@ pub struct Setup {
     folder: TempDir,
     toml: String,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    unread: bool,
 }
 
 impl Default for Setup {
@@ -47,7 +50,7 @@ impl Setup {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir().expect("a temporary folder");
-        Self { folder, toml: String::new(), environment: Vec::new() }.toml(&format!(
+        Self { folder, toml: String::new(), environment: Vec::new(), arguments: Vec::new(), unread: false }.toml(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {:?}\n",
             guests::target_folder().join("wharf-tests-cache")
         ))
@@ -114,6 +117,20 @@ impl Setup {
         self
     }
 
+    /// Adds an argument to the command line.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Reads nothing of what the host writes to stderr until it has ended.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.unread = true;
+        self
+    }
+
     /// The folder that `wharf.toml` will be in.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -162,14 +179,21 @@ impl Setup {
     }
 
     fn spawn(self) -> Host {
-        let environment = self.environment.clone();
+        let (environment, arguments, unread) = (self.environment.clone(), self.arguments.clone(), self.unread);
         let folder = self.write();
         let mut command = command();
-        command.arg("up").arg(folder.path()).envs(environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("up").arg(folder.path()).args(arguments).envs(environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let unread = unread.then(|| {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            command.stderr(writer);
+            reader
+        });
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Host {
             stdout: Lines::collect(child.stdout.take().expect("piped")),
-            stderr: Lines::collect(child.stderr.take().expect("piped")),
+            stderr: child.stderr.take().map_or_else(|| Lines::collect(tokio::io::empty()), Lines::collect),
+            unread,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
             folder,
@@ -215,6 +239,7 @@ pub struct Host {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    unread: Option<PipeReader>,
     folder: TempDir,
 }
 
@@ -307,7 +332,12 @@ impl Host {
         // The last words may still be in the pipes.
         let closed = timeout(bound, async { futures::join!(self.stdout.closed(), self.stderr.closed()) });
         assert!(closed.await.is_ok(), "something the host started holds its output open:\n{}", self.said());
-        Ended { code: status.code(), stdout: self.stdout.text(), stderr: self.stderr.text() }
+        let mut stderr = self.stderr.text();
+        if let Some(mut unread) = self.unread.take() {
+            // It has ended, and so does the pipe.
+            unread.read_to_string(&mut stderr).expect("text");
+        }
+        Ended { code: status.code(), stdout: self.stdout.text(), stderr }
     }
 
     /// Interrupts it and waits until it has ended.

@@ -28,6 +28,9 @@ const CHUNK: usize = 16 * 1024;
 /// How much of an answer is held back before the server is no longer read.
 const HELD: usize = 256 * 1024;
 
+/// What control connections call themselves where they can. Not all of them log in: MongoDB's drivers watch a server without.
+const CONTROL: &str = "wharf control";
+
 /// A proxy in front of one server. Dropping it breaks every connection.
 #[derive(Debug)]
 pub struct Proxy {
@@ -67,7 +70,8 @@ enum Hold {
 }
 
 impl Proxy {
-    /// Listens on a port of its own. What speaks `control` (a user's name) in the first thing that it says is a control connection.
+    /// Listens on a port of its own. What has `control` (a user's name) or "wharf control" in the first thing that it says is a control
+    /// connection.
     ///
     /// # Panics
     /// When there is no port.
@@ -184,7 +188,7 @@ impl Link {
             }
             let has = |text: &str| chunk.windows(text.len()).any(|part| part == text.as_bytes());
             if std::mem::take(&mut first) {
-                self.is_control.store(has(&self.control), Ordering::Relaxed);
+                self.is_control.store(has(&self.control) || has(CONTROL), Ordering::Relaxed);
             }
             // Before the server hears it, so that no answer can come first.
             self.mode.send_if_modified(|mode| match mode.hold {

@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{Closed, Progress, StartError, Stop};
 use crate::{
@@ -20,6 +17,7 @@ use crate::{
     driver::{
         Driver, Engine, Failure, ResultLimit,
         migrations::{self, MigrationError},
+        mongodb::Mongodb,
         mysql::Mysql,
         postgres::Postgres,
         settings::{Access, Settings},
@@ -189,13 +187,8 @@ fn assemble<'a>(
         let driver = driver(described, &described.url, described.driver.access)?;
         pools.push(PoolSpec { driver, shares_control_of: None });
     }
-    let shards = match described.engine {
-        // It compiles statements in the slot's task, which may take long: others get out of its way where work is stolen.
-        Engine::Sqlite => Shards::around(Handle::current()),
-        Engine::Postgres | Engine::Mysql => shards.clone(),
-    };
-    let (database, ids) =
-        Database::in_shards(described.name.as_str(), described.settings.clone(), pools, quotas, Arc::clone(capacity), shards);
+    let (name, settings) = (described.name.as_str(), described.settings.clone());
+    let (database, ids) = Database::in_shards(name, settings, pools, quotas, Arc::clone(capacity), shards.clone());
     let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
     Ok((database, cut))
 }
@@ -213,6 +206,13 @@ fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<
         }
         Engine::Mysql => {
             let driver = Mysql::new(&url, settings)?;
+            Arc::new(match &described.control_url {
+                Some(control) => driver.control_with(control.expose())?,
+                None => driver,
+            })
+        }
+        Engine::Mongodb => {
+            let driver = Mongodb::new(&url, settings)?;
             Arc::new(match &described.control_url {
                 Some(control) => driver.control_with(control.expose())?,
                 None => driver,

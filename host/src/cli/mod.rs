@@ -6,16 +6,15 @@ mod cargo;
 mod check;
 mod progress;
 mod up;
+mod voice;
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 
 pub use self::args::{Arguments, Command, LogFormat, Output, Target};
+use self::voice::Voice;
 use anyhow::Context;
 
-use crate::{config::Diagnostics, telemetry::logs};
+use crate::{assembly::Progress, config::Diagnostics, telemetry::logs};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -44,12 +43,13 @@ impl From<anyhow::Error> for Failure {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
+    let (voice, _last_words) = Voice::start();
     let logs = match start_logs(output) {
         Ok(logs) => logs,
-        Err(failure) => return tell(&failure, output),
+        Err(failure) => return tell(&failure, output, &voice),
     };
     let done = match &arguments.command {
-        Command::Up(target) => up::run(&target.path, output),
+        Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
     };
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     drop(logs);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&failure, output),
+        Err(failure) => tell(&failure, output, &voice),
     }
 }
 
@@ -69,17 +69,16 @@ fn start_logs(output: &Output) -> Result<logs::Logs, Failure> {
     started.context("`--log` or WHARF_LOG").map_err(Failure::Usage)
 }
 
-fn tell(failure: &Failure, output: &Output) -> ExitCode {
+fn tell(failure: &Failure, output: &Output, voice: &Voice) -> ExitCode {
     let color = output.color_on(&io::stderr());
     let plain = |error: &anyhow::Error| {
-        if color { format!("\u{1b}[1;91merror\u{1b}[0m: {error:#}\n") } else { format!("error: {error:#}\n") }
+        if color { format!("\u{1b}[1;91merror\u{1b}[0m: {error:#}") } else { format!("error: {error:#}") }
     };
     let (text, code) = match failure {
         Failure::Input(diagnostics) => (diagnostics.render(color), 2),
         Failure::Usage(error) => (plain(error), 2),
         Failure::Running(error) => (plain(error), 1),
     };
-    // Whoever closed stderr still gets the exit code.
-    drop(io::stderr().write_all(text.as_bytes()));
+    voice.say(text.trim_end_matches('\n'));
     ExitCode::from(code)
 }

@@ -13,7 +13,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, Output, build};
+use super::{Failure, Output, build, voice::Voice};
 use crate::{
     assembly::{Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`Failure::Input`] before anything was started, [`Failure::Running`] afterwards.
-pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Failure> {
     let config = config::load(path, &config::process_environment)?;
     build::build_plugins(&config, output)?;
     let mut diagnostics = Diagnostics::new(config.source.clone());
@@ -38,32 +38,32 @@ pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let (shards, threads) =
         thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, &shards));
+    let served = runtime.block_on(serve(&config, &shards, voice));
     threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config, shards: &Shards) -> anyhow::Result<()> {
+async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
     let stop = Stop::new();
-    tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout));
-    let (stuck, closed) = match Host::start(config, shards, &Lines, &stop).await {
+    tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
+    let (stuck, closed) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
             let Stopped { drained, closed } = host.run(&stop).await;
-            say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
+            voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
             (drained.stuck, closed)
         }
         Err(StartError::Stopped(closed)) => {
-            say("stopped before anything was served");
+            voice.say("stopped before anything was served");
             (0, closed)
         }
         Err(error) => return Err(error.into()),
     };
     for closed in &closed {
-        say(&closed.to_string());
+        voice.say(&closed.to_string());
     }
     let left: u32 = closed.iter().map(|closed| closed.left.sessions).sum();
     anyhow::ensure!(left == 0 && stuck == 0, "not everything could be closed in time: {left} connections, {stuck} of clients");
@@ -71,15 +71,15 @@ async fn serve(config: &Config, shards: &Shards) -> anyhow::Result<()> {
 }
 
 /// Turns the first signal into a request to stop, and a further one into haste.
-async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration) {
+async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice: Voice) {
     let name = signals.next().await;
-    say(&format!(
+    voice.say(&format!(
         "{name}: finishing what runs, for {} at most; once more cuts it off",
         humantime::format_duration(drain_timeout)
     ));
     stop.request();
     let name = signals.next().await;
-    say(&format!("{name} again: cutting off what runs"));
+    voice.say(&format!("{name} again: cutting off what runs"));
     stop.hurry();
 }
 
@@ -100,20 +100,6 @@ impl Signals {
             _ = self.terminate.recv() => "terminated",
         }
     }
-}
-
-/// Says what takes long, a line each.
-struct Lines;
-
-impl Progress for Lines {
-    fn say(&self, line: &str) {
-        say(line);
-    }
-}
-
-fn say(line: &str) {
-    // Whoever closed stderr does not want it.
-    drop(writeln!(io::stderr(), "{line}"));
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -151,6 +151,7 @@ fn read_driver(table: &mut Table<'_>, settings: &Settings, settle: &Field<Durati
         server_cancel,
         statement_timeout: settings.statement_timeout,
         idle_in_transaction_timeout: settings.idle_in_transaction_timeout,
+        server_selection_timeout: default.server_selection_timeout,
         busy_timeout: busy_timeout.value,
         statement_cache: read_statement_cache(table, default.statement_cache),
     }

@@ -117,6 +117,7 @@ pub fn engine_name(engine: driver::Engine) -> &'static str {
         driver::Engine::Sqlite => "sqlite",
         driver::Engine::Postgres => "postgres",
         driver::Engine::Mysql => "mysql",
+        driver::Engine::Mongodb => "mongodb",
     }
 }
 

@@ -19,10 +19,13 @@ use super::{
         Host, HostConnection, HostConnectionWithStore, HostCursor, HostCursorWithStore, HostDatabase, HostDatabaseWithStore,
         HostTransaction, HostTransactionWithStore,
     },
-    statement,
+    dialect, statement,
 };
 use crate::{
-    driver::{Batch, ColumnInfo, Engine, Execution, Rows, TransactionOptions, Value, types},
+    driver::{
+        Batch, ColumnInfo, Execution, Rows, TransactionOptions, Value,
+        types::{self, Engine},
+    },
     lease,
 };
 
@@ -47,7 +50,7 @@ impl HostDatabase for SqlView<'_> {
     }
 
     fn engine(&mut self, this: Resource<Database>) -> wasmtime::Result<Engine> {
-        Ok(self.table.get(&this)?.engine())
+        dialect(self.table.get(&this)?)
     }
 
     fn drop(&mut self, this: Resource<Database>) -> wasmtime::Result<()> {

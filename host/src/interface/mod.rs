@@ -14,7 +14,7 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::{
-    driver::{Statement, Value, types},
+    driver::{Engine, Statement, Value, types},
     lease::{self, Scope},
 };
 
@@ -74,9 +74,22 @@ fn statement(sql: String, params: Vec<Value>) -> Statement {
     Statement { sql: sql.into(), params }
 }
 
+/// The dialect as `wharf:sql` names it; traps for a database that has none, which nobody can have opened.
+fn dialect(database: &Database) -> wasmtime::Result<types::Engine> {
+    match database.engine() {
+        Engine::Postgres => Ok(types::Engine::Postgres),
+        Engine::Mysql => Ok(types::Engine::Mysql),
+        Engine::Sqlite => Ok(types::Engine::Sqlite),
+        Engine::Mongodb => Err(wasmtime::Error::msg("a document database has no dialect of SQL")),
+    }
+}
+
 impl SqlView<'_> {
     fn open(&mut self, name: &str) -> Answer<Resource<Database>> {
         match self.scope.open(name) {
+            Ok(database) if database.engine() == Engine::Mongodb => {
+                Ok(Err(lease::Error::Invalid("this is a document database, which `wharf:sql` does not reach").into()))
+            }
             Ok(database) => Ok(Ok(self.table.push(database)?)),
             Err(error) => Ok(Err(error.into())),
         }

@@ -5,9 +5,9 @@ use wasmtime::component::Resource;
 use super::{
     Answer, Connection, Cursor, Database, SqlView, Transaction, answer,
     bindings::plain::wharf::sql::database::{Host, HostConnection, HostCursor, HostDatabase, HostTransaction},
-    statement,
+    dialect, statement,
 };
-use crate::driver::{Batch, ColumnInfo, Engine, Execution, Rows, TransactionOptions, Value};
+use crate::driver::{Batch, ColumnInfo, Execution, Rows, TransactionOptions, Value, types::Engine};
 
 impl Host for SqlView<'_> {}
 
@@ -17,7 +17,7 @@ impl HostDatabase for SqlView<'_> {
     }
 
     fn engine(&mut self, this: Resource<Database>) -> wasmtime::Result<Engine> {
-        Ok(self.table.get(&this)?.engine())
+        dialect(self.table.get(&this)?)
     }
 
     async fn query(&mut self, this: Resource<Database>, sql: String, params: Vec<Value>) -> Answer<Rows> {

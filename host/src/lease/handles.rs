@@ -66,7 +66,7 @@ impl Lease {
 
     async fn begin(self: &Arc<Self>, options: TransactionOptions) -> Result<Transaction, Error> {
         let transaction = Transaction { number: self.counted.scope.number(), lease: Arc::clone(self), alone: false };
-        self.run(Via::Transaction(transaction.number), Operation::Begin(options)).await?;
+        self.run(Via::Transaction(transaction.number), Operation::Begin(options.into())).await?;
         Ok(transaction)
     }
 }
@@ -110,7 +110,7 @@ impl Database {
         answer
     }
 
-    /// The dialect.
+    /// What it speaks.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.scope.grant(self.grant).database.engine()
@@ -374,7 +374,7 @@ struct Opening {
 impl Opening {
     fn new(scope: &Arc<Scope>, grant: usize, statement: Statement) -> Result<Self, Error> {
         let number = scope.number();
-        Ok(Self { number, admitted: scope.admit(grant, Operation::OpenCursor(number, statement))? })
+        Ok(Self { number, admitted: scope.admit(grant, Operation::OpenCursor(number, statement.into()))? })
     }
 }
 

@@ -53,16 +53,20 @@ impl Database {
                 let _ = entry.slot.notices.send(Notice::Revoke);
                 sessions[entry.slot.pool].extend(entry.session.clone());
             }
-            (std::iter::from_fn(|| state.queue.pop(|_| true)).collect::<Vec<_>>(), sessions)
+            (state.queue.drain(|_| true), sessions)
         };
-        for (_, waiter) in waiters {
+        for waiter in waiters {
             // Who gave up meanwhile does not hear it.
             let _ = waiter.answer.send(Err(AcquireError::ShuttingDown));
         }
         self.0.closing.cancel();
         self.0.tasks.close();
+        let closing = async {
+            self.0.tasks.wait().await;
+            join_all(self.0.pools.iter().map(|pool| pool.driver.close())).await;
+        };
         tokio::select! {
-            _ = timeout_at(deadline, self.0.tasks.wait()) => {}
+            _ = timeout_at(deadline, closing) => {}
             () = self.0.hurry.cancelled().then(|()| sleep(HURRY)) => {}
         }
         self.0.closed.cancel();

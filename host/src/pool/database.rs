@@ -203,7 +203,8 @@ impl Database {
         &self.0.counters
     }
 
-    /// Lends one connection: first come, first served within a grant, round robin among grants.
+    /// Lends one connection: first come, first served within a grant, round robin among grants. With shards, calls that came within
+    /// 2 ms of each other may be served in another order.
     ///
     /// # Bounds
     /// At most `max_waiters` calls wait, none past `until` or `acquire_timeout`, whichever ends first.
@@ -219,7 +220,7 @@ impl Database {
             false => Until { at: own, limit: Limit::Acquire },
         };
         loop {
-            let (hold, idle) = match self.0.try_acquire(grant, &borrower)? {
+            let (hold, idle) = match self.0.try_acquire(grant, &borrower, started)? {
                 Taken::Hold(hold, idle) => (hold, idle),
                 Taken::Place(waiting) => {
                     self.0.counters.add(Counter::Waited);
@@ -278,7 +279,7 @@ impl Inner {
         AcquireError::WaitTimeout { waited: started.elapsed(), limit }
     }
 
-    fn try_acquire(self: &Arc<Self>, grant: GrantId, borrower: &Borrower) -> Result<Taken, AcquireError> {
+    fn try_acquire(self: &Arc<Self>, grant: GrantId, borrower: &Borrower, since: Instant) -> Result<Taken, AcquireError> {
         let (waiting, room) = {
             let mut state = self.state();
             if state.closed {
@@ -300,7 +301,8 @@ impl Inner {
                 return Err(AcquireError::QueueFull { max_waiters: self.settings.max_waiters });
             }
             let (sender, answer) = oneshot::channel();
-            let place = state.queue.push(grant.0, Waiter { borrower: borrower.clone(), answer: sender });
+            let waiter = Waiter { borrower: borrower.clone(), shard: Shards::here(), since, answer: sender };
+            let place = state.queue.push(grant.0, waiter);
             let room = self.grow(&mut state);
             (Waiting { database: Arc::clone(self), place, answer }, room)
         };
@@ -514,16 +516,13 @@ impl Inner {
             let mut state = self.state();
             change(&mut state);
             let first = state.trip(pool, failure);
-            let told = state
-                .circuit(pool)
-                .is_some()
-                .then(|| std::iter::from_fn(|| state.queue.pop(|grant| self.quotas[grant].pool == pool)).collect::<Vec<_>>());
+            let told = state.circuit(pool).is_some().then(|| state.queue.drain(|grant| self.quotas[grant].pool == pool));
             (first, told)
         };
         if first {
             tracing::warn!(database = %self.name, %failure, "the database cannot be reached");
         }
-        for (_, waiter) in told.into_iter().flatten() {
+        for waiter in told.into_iter().flatten() {
             // Who gave up meanwhile does not hear it.
             let _ = waiter.answer.send(Err(AcquireError::Connect(failure.clone())));
         }

@@ -1,10 +1,19 @@
 //! Who waits for a connection: first come, first served among the calls of a grant, round robin among grants.
+//!
+//! With shards, a connection goes to the first waiter of its own shard that came at most [`PASSED_BY`] after the very first: every
+//! statement of a lease across shards wakes two threads instead of none.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{AcquireError, Borrower, Hold};
+
+/// Who came so much later than the first, or less, may be served before it.
+const PASSED_BY: Duration = Duration::from_millis(2);
+
+/// How many waiters are looked at to find one of the connection's shard.
+const LOOKED_AT: usize = 16;
 
 /// What a waiting call is told: a connection and how long it had been idle, or why there is none.
 pub(super) type Told = Result<(Hold, Duration), AcquireError>;
@@ -13,6 +22,9 @@ pub(super) type Told = Result<(Hold, Duration), AcquireError>;
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) borrower: Borrower,
+    /// The shard it waits in.
+    pub(super) shard: Option<usize>,
+    pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Told>,
 }
 
@@ -75,18 +87,26 @@ impl Queue {
         self.turn = (grant + 1) % self.grants.len();
     }
 
-    /// Takes the first waiter of a grant, whose turn that was.
-    pub(super) fn take(&mut self, grant: usize) -> Option<Waiter> {
+    /// Takes the next waiter of a grant, whose turn that was, for a connection that lives in `shard`.
+    pub(super) fn take(&mut self, grant: usize, shard: Option<usize>) -> Option<Waiter> {
         self.pass(grant);
-        let (_, waiter) = self.grants[grant].pop_first()?;
+        let waiters = &mut self.grants[grant];
+        let (first, Waiter { since, .. }) = waiters.first_key_value()?;
+        let latest = *since + PASSED_BY;
+        let early = waiters.iter().take(LOOKED_AT).take_while(|(_, waiter)| waiter.since <= latest);
+        let near = early.filter(|(_, waiter)| waiter.shard == shard).map(|(number, _)| number).next();
+        let next = *near.unwrap_or(first);
+        let waiter = waiters.remove(&next)?;
         self.len -= 1;
         Some(waiter)
     }
 
-    /// Takes the next waiter among the grants that `eligible` lets pass, and its grant.
-    pub(super) fn pop(&mut self, eligible: impl FnMut(usize) -> bool) -> Option<(usize, Waiter)> {
-        let grant = self.choose(eligible)?;
-        Some((grant, self.take(grant)?))
+    /// Takes all waiters among the grants that `eligible` lets pass.
+    pub(super) fn drain(&mut self, eligible: impl Fn(usize) -> bool) -> Vec<Waiter> {
+        let grants = self.grants.iter_mut().enumerate().filter(|(grant, _)| eligible(*grant));
+        let taken: Vec<_> = grants.flat_map(|(_, waiters)| std::mem::take(waiters).into_values()).collect();
+        self.len -= taken.len();
+        taken
     }
 }
 
@@ -94,53 +114,75 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn waiter(name: &str) -> (Waiter, oneshot::Receiver<Told>) {
-        let (answer, receiver) = oneshot::channel();
-        (Waiter { borrower: Borrower { plugin: name.into(), request_id: "r".into() }, answer }, receiver)
-    }
-
     type Answers = Vec<oneshot::Receiver<Told>>;
 
-    fn queue_of(entries: &[(usize, &str)]) -> (Queue, Vec<Place>, Answers) {
+    /// Waiters of two grants: grant, name, shard, and milliseconds after the first.
+    fn queue_of(entries: &[(usize, &str, usize, u64)]) -> (Queue, Vec<Place>, Answers) {
         let mut queue = Queue::default();
         queue.add_grant();
         queue.add_grant();
+        let start = Instant::now();
         let (mut places, mut answers) = (Vec::new(), Vec::new());
-        for (grant, name) in entries {
-            let (waiter, answer) = waiter(name);
-            places.push(queue.push(*grant, waiter));
-            answers.push(answer);
+        for (grant, name, shard, after) in entries {
+            let (answer, receiver) = oneshot::channel();
+            let borrower = Borrower { plugin: (*name).into(), request_id: "r".into() };
+            let since = start + Duration::from_millis(*after);
+            places.push(queue.push(*grant, Waiter { borrower, shard: Some(*shard), since, answer }));
+            answers.push(receiver);
         }
         (queue, places, answers)
     }
 
-    fn drain(queue: &mut Queue) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop(|_| true)).map(|(_, waiter)| waiter.borrower.plugin.to_string()).collect()
+    /// Who is served, by connections of shard 0.
+    fn served(queue: &mut Queue) -> Vec<String> {
+        let next = || queue.choose(|_| true).and_then(|grant| queue.take(grant, Some(0)));
+        std::iter::from_fn(next).map(|waiter| waiter.borrower.plugin.to_string()).collect()
     }
 
     #[test]
     fn grants_take_turns_and_calls_of_one_grant_keep_their_order() {
-        let (mut queue, _, _answers) = queue_of(&[(0, "a1"), (0, "a2"), (0, "a3"), (1, "b1")]);
-        assert_eq!(drain(&mut queue), ["a1", "b1", "a2", "a3"]);
+        let (mut queue, _, _answers) = queue_of(&[(0, "a1", 0, 0), (0, "a2", 0, 0), (0, "a3", 0, 0), (1, "b1", 0, 0)]);
+        assert_eq!(served(&mut queue), ["a1", "b1", "a2", "a3"]);
         assert_eq!(queue.len(), 0);
     }
 
     #[test]
+    fn who_waits_in_the_shard_of_the_connection_goes_first_if_it_came_a_moment_later() {
+        let edge = u64::try_from(PASSED_BY.as_millis()).unwrap();
+        let (mut queue, _, _answers) = queue_of(&[(0, "far", 1, 0), (0, "near", 0, edge), (0, "late", 0, edge + 1)]);
+        assert_eq!(served(&mut queue), ["near", "far", "late"]);
+    }
+
+    #[test]
+    fn so_many_waiters_are_looked_at_and_no_more() {
+        let mut entries = vec![(0, "far", 1, 0); LOOKED_AT];
+        entries.push((0, "near", 0, 0));
+        let (mut queue, ..) = queue_of(&entries);
+        assert_eq!(served(&mut queue)[0..2], ["far", "near"]);
+    }
+
+    #[test]
     fn who_gives_up_leaves_no_place_behind() {
-        let (mut queue, places, _answers) = queue_of(&[(0, "a1"), (0, "a2")]);
+        let (mut queue, places, _answers) = queue_of(&[(0, "a1", 0, 0), (0, "a2", 0, 0)]);
         queue.leave(places[0]);
         queue.leave(places[0]);
         assert_eq!((queue.len(), queue.waiting(0)), (1, 1));
-        assert_eq!(drain(&mut queue), ["a2"]);
+        assert_eq!(served(&mut queue), ["a2"]);
         queue.leave(places[1]);
         assert_eq!(queue.len(), 0);
     }
 
     #[test]
     fn a_grant_at_its_maximum_does_not_block_the_other() {
-        let (mut queue, _, _answers) = queue_of(&[(0, "a1"), (1, "b1")]);
-        let (grant, waiter) = queue.pop(|grant| grant == 1).expect("b1 waits");
-        assert_eq!((grant, &*waiter.borrower.plugin), (1, "b1"));
-        assert_eq!(queue.len(), 1);
+        let (queue, _, _answers) = queue_of(&[(0, "a1", 0, 0), (1, "b1", 0, 0)]);
+        assert_eq!(queue.choose(|grant| grant == 1), Some(1));
+    }
+
+    #[test]
+    fn those_of_some_grants_leave_together() {
+        let (mut queue, _, _answers) = queue_of(&[(0, "a1", 0, 0), (1, "b1", 0, 0), (0, "a2", 0, 0)]);
+        let left: Vec<_> = queue.drain(|grant| grant == 0).into_iter().map(|waiter| waiter.borrower.plugin).collect();
+        assert_eq!(left, ["a1".into(), "a2".into()]);
+        assert_eq!((queue.len(), queue.waiting(1)), (1, 1));
     }
 }

@@ -336,7 +336,10 @@ impl State {
         let grant = self.queue.choose(may)?;
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
-            Some((index, idle)) => Some(Match::Lend(grant, self.queue.take(grant)?, index, idle)),
+            Some((index, idle)) => {
+                let shard = self.slots[index].as_ref().and_then(|entry| entry.slot.shard);
+                Some(Match::Lend(grant, self.queue.take(grant, shard)?, index, idle))
+            }
             None => {
                 let spare = self.spare(pool, quotas)?;
                 self.queue.pass(grant);

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Stderr, Write},
-    thread,
+    panic, thread,
     time::Duration,
 };
 
@@ -62,20 +62,23 @@ pub enum InitError {
 /// The thread that writes the lines. Dropping it waits for a second at most until those that were logged are written.
 #[derive(Debug)]
 pub struct Logs {
-    /// None on a terminal, where every line is written at once.
-    gathering: Option<(ErrorCounter, WorkerGuard)>,
+    lost: ErrorCounter,
+    _thread: WorkerGuard,
 }
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        if let Some(lost) = self.gathering.as_ref().map(|(lost, _)| lost.dropped_lines()).filter(|lost| *lost > 0) {
+        let lost = self.lost.dropped_lines();
+        if lost > 0 {
             tracing::warn!(lost, "log lines were lost, because stderr did not take them in time");
         }
     }
 }
 
-/// Sends log lines of the whole process to stderr, until what is returned is dropped. `filter` is put on top of [`DEFAULT_FILTER`], in the syntax of [`EnvFilter`]
-/// (`debug`, `info,wharf::pool=debug`): what is off there stays off unless it is named.
+/// Sends log lines of the whole process, and what panics say, to stderr, until what is returned is dropped. No line is waited for.
+///
+/// `filter` is put on top of [`DEFAULT_FILTER`], in the syntax of [`EnvFilter`] (`debug`, `info,wharf::pool=debug`): what is off there stays
+/// off unless it is named.
 ///
 /// # Errors
 /// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
@@ -85,30 +88,36 @@ pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitErro
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // The filter is the whole subscriber's, not this layer's, so that `tracing::enabled!` is one cheap check.
     let subscriber = tracing_subscriber::registry().with(filter);
-    let (lines, gathering): (Box<dyn Layer<_> + Send + Sync>, _) = if is_human(format, terminal) {
-        (fmt::layer().with_writer(io::stderr).with_ansi(is_colored(color, terminal, no_color)).boxed(), None)
+    let pause = if terminal { Duration::ZERO } else { GATHERED_FOR };
+    let thread = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES).thread_name("wharf-logs");
+    let (writer, guard) = thread.finish(Gathering { out: BufWriter::with_capacity(64 << 10, io::stderr()), pause });
+    let lost = writer.error_counter();
+    let lines: Box<dyn Layer<_> + Send + Sync> = if is_human(format, terminal) {
+        fmt::layer().with_writer(writer).with_ansi(is_colored(color, terminal, no_color)).boxed()
     } else {
-        let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES).thread_name("wharf-logs");
-        let (writer, guard) = writer.finish(Gathering(BufWriter::with_capacity(64 << 10, io::stderr())));
-        let lost = writer.error_counter();
-        (fmt::layer().json().event_format(JsonLines).with_writer(writer).boxed(), Some((lost, guard)))
+        fmt::layer().json().event_format(JsonLines).with_writer(writer).boxed()
     };
     set_global_default(subscriber.with(lines))?;
-    Ok(Logs { gathering })
+    // A line like others, which nobody waits for either.
+    panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    Ok(Logs { lost, _thread: guard })
 }
 
 /// What the thread writes to. It is flushed when no line waits any more; the pause after that lets some gather, so that a line costs its call
-/// neither a write of its own nor the waking of the thread.
-struct Gathering(BufWriter<Stderr>);
+/// neither a write of its own nor the waking of the thread. There is none on a terminal.
+struct Gathering {
+    out: BufWriter<Stderr>,
+    pause: Duration,
+}
 
 impl Write for Gathering {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        thread::sleep(GATHERED_FOR);
+        self.out.flush()?;
+        thread::sleep(self.pause);
         Ok(())
     }
 }

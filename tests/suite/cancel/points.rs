@@ -155,7 +155,7 @@ async fn acquire_behind(rig: Rig, dirty: bool) -> bool {
     }
     if dirty {
         let transaction = Via::Transaction(1);
-        held[0].run(transaction, Operation::Begin(WRITE), until()).await.unwrap();
+        held[0].run(transaction, Operation::Begin(WRITE.into()), until()).await.unwrap();
         held[0].run(transaction, Operation::Execute(mark()), until()).await.unwrap();
     }
     let giving_back = tokio::spawn(async move {
@@ -230,7 +230,7 @@ pub(crate) async fn number(hold: &Hold, sql: &str) -> Result<i64, String> {
 /// Where the next borrower would trip over a transaction of an earlier one.
 pub(crate) async fn begin_and_roll_back(hold: &Hold) -> Result<(), String> {
     let transaction = Via::Transaction(1);
-    for operation in [Operation::Begin(WRITE), Operation::Rollback] {
+    for operation in [Operation::Begin(WRITE.into()), Operation::Rollback] {
         hold.run(transaction, operation.clone(), until()).await.map_err(|error| format!("{operation:?}: {error:?}"))?;
     }
     Ok(())

@@ -52,7 +52,7 @@ async fn run(hold: &Hold, via: Via, operation: Operation) -> Result<Answer, Oper
 }
 
 fn begin() -> Operation {
-    Operation::Begin(TransactionOptions { isolation: None, read_only: false })
+    Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())
 }
 
 fn statement(sql: &str) -> Statement {

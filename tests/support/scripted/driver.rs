@@ -144,6 +144,7 @@ impl Scripted {
             Operation::CloseCursor(cursor) => {
                 self.cursors.remove(cursor);
             }
+            Operation::Documents(..) => return Err(Failure::new(FailureKind::Invalid, "no documents are scripted")),
             Operation::Savepoint(_) | Operation::RollbackTo(_) | Operation::Release(_) => {}
         }
         Ok(Answer::Done)
@@ -360,9 +361,9 @@ mod tests {
     async fn transactions_and_cursors_have_an_end() {
         let script = Script::new();
         let mut connection = script.connect().await.unwrap();
-        connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await.unwrap();
+        connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())).await.unwrap();
         assert_eq!(script.in_transaction(), 1);
-        connection.run(Operation::OpenCursor(7, Statement::default())).await.unwrap();
+        connection.run(Operation::OpenCursor(7, Statement::default().into())).await.unwrap();
         let fetch = || Operation::Fetch(7, wharf::driver::ResultLimit { rows: 1, bytes: 1 });
         for some in [true, true, false, false] {
             assert!(matches!(connection.run(fetch()).await, Ok(Answer::Batch(batch)) if batch.is_some() == some));

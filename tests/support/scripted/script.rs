@@ -62,6 +62,7 @@ pub enum Kind {
     Query,
     Execute,
     ExecuteMany,
+    Documents,
     Begin,
     Commit,
     Rollback,
@@ -75,10 +76,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Query,
         Self::Execute,
         Self::ExecuteMany,
+        Self::Documents,
         Self::Begin,
         Self::Commit,
         Self::Rollback,
@@ -97,6 +99,7 @@ impl Kind {
             Operation::Query(..) => Self::Query,
             Operation::Execute(_) => Self::Execute,
             Operation::ExecuteMany(..) => Self::ExecuteMany,
+            Operation::Documents(..) => Self::Documents,
             Operation::Begin(_) => Self::Begin,
             Operation::Commit => Self::Commit,
             Operation::Rollback => Self::Rollback,

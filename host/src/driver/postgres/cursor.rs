@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, postgres::PgRow};
 use super::{
     connection::{PostgresConnection, Transaction},
     error, simple,
-    statement::{Columns, Filling, arguments},
+    statement::{Columns, Filling, arguments, check_width},
     types::ServerType,
 };
 use crate::driver::{Batch, ColumnInfo, Failure, FailureKind, ResultLimit, Statement};
@@ -26,25 +26,20 @@ pub(super) struct Cursor {
     read_over: VecDeque<PgRow>,
     /// The server has no more rows.
     ended: bool,
-    /// Rows and bytes seen, to guess how many rows fit.
+    /// Rows and bytes of earlier batches, to guess how many rows fit.
     seen_rows: usize,
     seen_bytes: usize,
 }
 
 impl Cursor {
-    /// How many rows to fetch next, when so many rows and bytes are still wanted.
-    fn step(&self, rows: usize, bytes: usize) -> usize {
-        let fitting = match self.seen_rows {
+    /// How many rows to fetch next, when so many rows and bytes are still wanted; `filling` has those of this batch so far.
+    fn step(&self, filling: &Filling<'_>, rows: usize, bytes: usize) -> usize {
+        let fitting = match self.seen_rows + filling.rows() {
             0 => FIRST_STEP,
-            seen => bytes / (self.seen_bytes / seen).max(1),
+            seen => bytes / ((self.seen_bytes + filling.bytes()) / seen).max(1),
         };
         fitting.clamp(1, MAX_STEP).min(rows)
     }
-}
-
-/// About what a row takes in columns, before it is put there.
-fn wire_bytes(row: &PgRow) -> usize {
-    (0..row.len()).map(|index| row.try_get_raw(index).ok().and_then(|value| value.as_bytes().ok()).map_or(8, <[u8]>::len)).sum()
 }
 
 impl PostgresConnection {
@@ -80,6 +75,8 @@ impl PostgresConnection {
         let types = std::mem::take(&mut cursor.types);
         let mut filling = Filling::new(&types);
         let result = fill(&mut self.link, cursor, &types, &mut filling, limit).await;
+        cursor.seen_rows += filling.rows();
+        cursor.seen_bytes += filling.bytes();
         let batch = (filling.rows() > 0).then(|| filling.finish());
         cursor.types = types;
         result.map(|()| batch)
@@ -116,36 +113,50 @@ async fn fill(
     limit: ResultLimit,
 ) -> Result<(), Failure> {
     let wanted = (limit.rows as usize).max(1);
-    loop {
-        while let Some(row) = cursor.read_over.front() {
-            let full = filling.rows() >= wanted || filling.bytes() + wire_bytes(row) > limit.bytes;
-            if full && filling.rows() > 0 {
-                return Ok(());
-            }
-            check_types(row, types)?;
-            let before = filling.bytes();
-            filling.push(row)?;
-            cursor.seen_rows += 1;
-            cursor.seen_bytes += filling.bytes().saturating_sub(before);
-            cursor.read_over.pop_front();
-        }
-        let bytes_left = limit.bytes.saturating_sub(filling.bytes());
-        if cursor.ended || filling.rows() >= wanted || (filling.rows() > 0 && bytes_left == 0) {
+    let take = |filling: &mut Filling<'_>, row: &PgRow| match filling.rows() < wanted {
+        true => filling.push_within(row, limit.bytes),
+        false => Ok(false),
+    };
+    while let Some(row) = cursor.read_over.front() {
+        if !take(filling, row)? {
             return Ok(());
         }
-        let step = cursor.step(wanted - filling.rows(), bytes_left);
+        cursor.read_over.pop_front();
+    }
+    while cursor.read_over.is_empty() && !cursor.ended && filling.rows() < wanted {
+        let bytes_left = limit.bytes.saturating_sub(filling.bytes());
+        if filling.rows() > 0 && bytes_left == 0 {
+            break;
+        }
+        let step = cursor.step(filling, wanted - filling.rows(), bytes_left);
         // Unnamed, for a cached FETCH would keep the description of the first cursor that it met.
         let fetch = sqlx::query(AssertSqlSafe(format!("FETCH FORWARD {step} FROM {}", cursor.name))).persistent(false);
         let mut stream = (&mut *link).fetch_many(fetch);
         let mut fetched = 0;
+        let mut failed = None;
+        // To its end: nothing else can be said to the server before.
         while let Some(item) = stream.try_next().await.map_err(error::failure)? {
-            if let Either::Right(row) = item {
-                cursor.read_over.push_back(row);
-                fetched += 1;
+            let Either::Right(row) = item else { continue };
+            fetched += 1;
+            if fetched == 1 {
+                failed = check_types(&row, types).and_then(|()| check_width(&row, types.len())).err();
             }
+            if failed.is_some() {
+                continue;
+            }
+            let taken = if cursor.read_over.is_empty() { take(filling, &row) } else { Ok(false) };
+            match taken {
+                Ok(true) => {}
+                Ok(false) => cursor.read_over.push_back(row),
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
         }
         cursor.ended = fetched < step;
     }
+    Ok(())
 }
 
 /// A guest can close the cursor and declare another under its name.

@@ -105,18 +105,35 @@ impl<'a> Filling<'a> {
 
     /// Appends one row. After an error the columns are of no further use.
     pub(super) fn push(&mut self, row: &PgRow) -> Result<(), Failure> {
-        check_width(row, self.columns.len())?;
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            let value = row.try_get_raw(index).map_err(error::failure)?;
-            column.push(value.as_bytes().ok()).map_err(|misfit| {
-                let type_name = &self.types[index].name;
-                let name = row.columns().get(index).map_or("", |column| column.name());
-                let message = format!("a value of column \"{name}\" cannot be read as {type_name}: {misfit}");
-                Failure::new(FailureKind::Conversion, message).with("column", name).with("type", type_name)
-            })?;
+        for index in 0..self.columns.len() {
+            self.push_cell(row, index, raw(row, index)?)?;
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// The same, if the columns take no more than about `limit` bytes then, or have no row yet. Whether it was.
+    pub(super) fn push_within(&mut self, row: &PgRow, limit: usize) -> Result<bool, Failure> {
+        let cells = (0..self.columns.len()).map(|index| raw(row, index)).collect::<Result<Vec<_>, _>>()?;
+        let more: usize = cells.iter().map(|cell| cell.map_or(8, <[u8]>::len)).sum();
+        if self.rows > 0 && self.bytes() + more > limit {
+            return Ok(false);
+        }
+        for (index, cell) in cells.into_iter().enumerate() {
+            self.push_cell(row, index, cell)?;
+        }
+        self.rows += 1;
+        Ok(true)
+    }
+
+    #[inline]
+    fn push_cell(&mut self, row: &PgRow, index: usize, cell: Option<&[u8]>) -> Result<(), Failure> {
+        self.columns[index].push(cell).map_err(|misfit| {
+            let type_name = &self.types[index].name;
+            let name = row.columns().get(index).map_or("", |column| column.name());
+            let message = format!("a value of column \"{name}\" cannot be read as {type_name}: {misfit}");
+            Failure::new(FailureKind::Conversion, message).with("column", name).with("type", type_name)
+        })
     }
 
     pub(super) fn finish(self) -> crate::driver::Batch {
@@ -124,9 +141,16 @@ impl<'a> Filling<'a> {
     }
 }
 
+#[inline]
+fn raw(row: &PgRow, index: usize) -> Result<Option<&[u8]>, Failure> {
+    Ok(row.try_get_raw(index).map_err(error::failure)?.as_bytes().ok())
+}
+
+/// To be asked of the first row of each answer: all others have as many columns.
+///
 /// A guest can make its own cached statement answer with fewer columns than were described, by preparing another under its name; sqlx
 /// would index beyond the end.
-fn check_width(row: &PgRow, width: usize) -> Result<(), Failure> {
+pub(super) fn check_width(row: &PgRow, width: usize) -> Result<(), Failure> {
     let whole = match width.checked_sub(1) {
         Some(last) => row.len() == width && catch_unwind(AssertUnwindSafe(|| row.try_get_raw(last).is_ok())).unwrap_or(false),
         None => true,
@@ -259,7 +283,8 @@ impl PostgresConnection {
             if filling.rows() >= limit.rows as usize {
                 return Ok(Err(over("rows", limit.rows as usize)));
             }
-            match filling.push(&row) {
+            let width = if filling.rows() == 0 { check_width(&row, columns.types.len()) } else { Ok(()) };
+            match width.and_then(|()| filling.push(&row)) {
                 Ok(()) if filling.bytes() > limit.bytes => return Ok(Err(over("bytes", limit.bytes))),
                 Ok(()) => {}
                 Err(failure) if failure.lost => return Ok(Err(failure)),

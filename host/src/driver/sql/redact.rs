@@ -9,9 +9,13 @@ const MAX: usize = 240;
 /// The statement with every literal replaced by `?`, without comments, in one line, cut after 240 bytes.
 ///
 /// In doubt more is replaced: what cannot be cut into tokens ends in `…`, and on MySQL, where double quotes make strings and a
-/// backslash may carry a string past its quote, a text with either shows no more than its first words.
+/// backslash may carry a string past its quote, a text with either shows no more than its first words. Of documents the text is the
+/// collection's name, which stays.
 #[must_use]
 pub fn redact(sql: &str, engine: Engine) -> String {
+    if engine == Engine::Mongodb {
+        return sql[..sql.floor_char_boundary(MAX)].to_owned();
+    }
     let mut redacted = String::new();
     let foreign = |token: &Token<'_>| engine == Engine::Mysql && (matches!(token, Token::Quoted(_)) || sql.contains(['\\', '#']));
     for (count, token) in tokens(sql).enumerate() {
@@ -65,5 +69,11 @@ mod tests {
         assert_eq!(told("SELECT \"secret\""), "SELECT…");
         assert_eq!(told("SELECT 'a\\' secret'"), "SELECT…");
         assert_eq!(told("SELECT a # it's secret"), "SELECT…");
+    }
+
+    #[test]
+    fn the_name_of_a_collection_stays() {
+        assert_eq!(redact("it's 12 o'clock", Engine::Mongodb), "it's 12 o'clock");
+        assert_eq!(redact(&"é".repeat(MAX), Engine::Mongodb).len(), MAX);
     }
 }

@@ -11,10 +11,10 @@ use sqlx::{
     Connection as _, Executor,
     sqlite::{SqliteArguments, SqliteConnection},
 };
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
-    authorizer,
+    authorizer::{self, Compiled},
     cursor::Cursor,
     failure, params,
     rows::{Rows, abandon},
@@ -23,12 +23,12 @@ use super::{
     transaction::{Transaction, rolled_back},
 };
 use crate::driver::{
-    Answer, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Statement, Value,
+    Answer, Begin, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Source, Statement, Value,
     settings::{Access, Settings},
     types::{self, Execution},
 };
 
-/// A statement longer than this, in bytes, is compiled where it cannot hold up other tasks.
+/// A statement longer than this, in bytes, is compiled by a thread that holds up nobody.
 const LONG_TO_COMPILE: usize = 4 * 1024;
 
 /// A session with an SQLite file.
@@ -88,13 +88,13 @@ impl SqliteSession {
             Operation::Query(statement, limit) => self.query(statement, limit).await.map(Answer::Rows),
             Operation::Execute(statement) => self.execute(statement).await.map(Answer::Executed),
             Operation::ExecuteMany(sql, lists) => self.execute_many(sql, lists).await.map(Answer::Executed),
-            Operation::Begin(options) => self.begin(options).await.map(|()| Answer::Done),
+            Operation::Begin(Begin::Sql(options)) => self.begin(options).await.map(|()| Answer::Done),
             Operation::Commit => self.commit().await.map(|()| Answer::Done),
             Operation::Rollback => self.roll_back().await.map(|()| Answer::Done),
             Operation::Savepoint(name) => self.savepoint("SAVEPOINT", &name).await,
             Operation::RollbackTo(name) => self.savepoint("ROLLBACK TO", &name).await,
             Operation::Release(name) => self.savepoint("RELEASE", &name).await,
-            Operation::OpenCursor(number, statement) => self.open_cursor(number, statement).await,
+            Operation::OpenCursor(number, Source::Statement(statement)) => self.open_cursor(number, statement).await,
             Operation::Fetch(number, limit) => self.fetch(number, limit).await,
             Operation::CloseCursor(number) => {
                 if matches!(&self.line, Line::Cursor(cursor) if cursor.number() == number) {
@@ -102,6 +102,7 @@ impl SqliteSession {
                 }
                 Ok(Answer::Done)
             }
+            Operation::Documents(..) | Operation::Begin(_) | Operation::OpenCursor(..) => Err(Failure::foreign()),
         }
     }
 
@@ -237,20 +238,29 @@ impl SqliteSession {
             // The engine stops there, and sqlx would look for the rest for ever.
             return invalid("the statement contains a NUL character");
         }
-        let shared = &self.shared;
-        let connection = self.line.connection()?;
-        let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
-        let long = sql.len() > LONG_TO_COMPILE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-        let compiled = match long {
-            true => tokio::task::block_in_place(|| authorizer::compile(&mut handle, shared, sql)),
-            false => authorizer::compile(&mut handle, shared, sql),
+        let compiled = match sql.len() > LONG_TO_COMPILE {
+            true => self.compile_elsewhere(Arc::clone(sql)).await,
+            false => compile(self.line.connection()?, &self.shared, sql).await,
         }?;
-        drop(handle);
         let description = Arc::new(Description::new(compiled, sql, self.catalogue.limits())?);
         if description.kept {
             self.catalogue.insert(sql, &description);
         }
         Ok((description, false))
+    }
+
+    /// Lends the connection to a thread meanwhile. When this is dropped, the session ends once the statement is compiled.
+    async fn compile_elsewhere(&mut self, sql: Arc<str>) -> Result<Compiled, Failure> {
+        self.line.connection()?;
+        let Line::Free(mut connection) = mem::replace(&mut self.line, Line::Gone) else { return Err(failure::gone()) };
+        let (shared, runtime) = (Arc::clone(&self.shared), Handle::current());
+        let compiling = spawn_blocking(move || {
+            let compiled = runtime.block_on(compile(&mut connection, &shared, &sql));
+            (connection, compiled)
+        });
+        let (connection, compiled) = compiling.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+        self.line = Line::Free(connection);
+        compiled
     }
 
     /// Whether the statement that just ran was compiled again while it ran; forgets its description then.
@@ -397,4 +407,9 @@ impl Line {
             Self::Gone => Err(failure::gone()),
         }
     }
+}
+
+async fn compile(connection: &mut SqliteConnection, shared: &Shared, sql: &str) -> Result<Compiled, Failure> {
+    let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
+    authorizer::compile(&mut handle, shared, sql)
 }

@@ -1,12 +1,13 @@
 //! Reads the rows of one running statement.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
-use futures::{TryStreamExt, stream::BoxStream};
+use futures::{TryStreamExt, poll, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Connection as _, Either, Executor,
     sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow},
 };
+use tokio::task::yield_now;
 
 use super::{
     batch::{BatchBuilder, exceeded},
@@ -97,7 +98,7 @@ impl<'c> Rows<'c> {
             return Ok(Some(row));
         }
         while !self.ended {
-            match self.steps.try_next().await {
+            match self.step().await {
                 Ok(Some(Either::Right(row))) => return Ok(Some(row)),
                 Ok(Some(Either::Left(outcome))) => self.outcome = outcome,
                 Ok(None) => self.ended = true,
@@ -108,6 +109,17 @@ impl<'c> Rows<'c> {
             }
         }
         Ok(None)
+    }
+
+    /// The next message of the worker, which wakes this task for every one: after a wait others go first, and more may have come.
+    async fn step(&mut self) -> Result<Option<Either<SqliteQueryResult, SqliteRow>>, sqlx::Error> {
+        let mut next = self.steps.try_next();
+        if let Poll::Ready(step) = poll!(&mut next) {
+            return step;
+        }
+        let step = next.await;
+        yield_now().await;
+        step
     }
 }
 

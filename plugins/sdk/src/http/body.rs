@@ -102,6 +102,18 @@ impl BodyWriter {
         Ok(())
     }
 
+    /// Writes what the buffer has no room for.
+    #[inline(never)]
+    fn write_beyond(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.send_buffer().map_err(io::Error::other)?;
+        if bytes.len() > BUFFER_BYTES {
+            return self.send(bytes).map_err(io::Error::other);
+        }
+        self.buffer.reserve_exact(BUFFER_BYTES);
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
     /// Sends bytes past the buffer, as fast as the host takes them.
     pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
@@ -129,15 +141,18 @@ impl BodyWriter {
 
 impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.send_buffer().map_err(io::Error::other)?;
-        }
-        if bytes.len() > BUFFER_BYTES {
-            self.send(bytes).map_err(io::Error::other)?;
-        } else {
-            self.buffer.extend_from_slice(bytes);
-        }
+        self.write_all(bytes)?;
         Ok(bytes.len())
+    }
+
+    /// Serializers write a few bytes at a time, so that this is inlined and the rest is not.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.buffer.capacity() - self.buffer.len() {
+            return self.write_beyond(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Sends what was gathered; the client has it as soon as the network takes it.

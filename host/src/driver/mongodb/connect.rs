@@ -1,0 +1,163 @@
+//! Opens a session: a client with one socket for operations and one that watches the server, then identity and privileges as the server
+//! tells them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bson::{Bson, Document, Uuid, rawdoc};
+use mongodb::{
+    Client,
+    error::Error,
+    event::{
+        EventHandler,
+        cmap::CmapEvent,
+        sdam::{SdamEvent, ServerHeartbeatFailedEvent},
+    },
+    options::{ClientOptions, ServerAddress, ServerMonitoringMode},
+};
+use tokio::sync::watch;
+
+use super::{
+    Shared,
+    connection::MongodbConnection,
+    error,
+    link::{Kept, Link},
+    reply, role,
+    url::Location,
+};
+use crate::driver::{Failure, FailureKind, Session};
+
+/// Opens one session for guests.
+pub(super) async fn open(shared: &Arc<Shared>) -> Result<MongodbConnection, Failure> {
+    let Opened { mut kept, session, sockets } = link(shared, &shared.location, "wharf").await?;
+    role::check(kept.get()?, shared).await?;
+    Ok(MongodbConnection::new(kept, Arc::clone(shared), session, sockets))
+}
+
+/// What an open link is known by.
+pub(super) struct Opened {
+    pub(super) kept: Kept,
+    pub(super) session: Session,
+    pub(super) sockets: Arc<Sockets>,
+}
+
+/// Opens a client whose sockets go by a name of their own, and asks the server who it is.
+///
+/// # Errors
+/// [`FailureKind::Disconnected`] as soon as every host was tried once, [`FailureKind::Denied`] for a credential that is refused.
+pub(super) async fn link(shared: &Shared, location: &Location, what: &str) -> Result<Opened, Failure> {
+    let name = format!("{what} {} {:032x}", location.database, rand::random::<u128>());
+    let mut options = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
+    let (hosts, sockets) = (options.hosts.len(), Arc::new(Sockets::default()));
+    let (failing, mut failed) = watch::channel(Failed { untried: options.hosts.clone(), last: None });
+    settle(&mut options, &name, shared);
+    let noted = Arc::clone(&sockets);
+    options.cmap_event_handler = Some(EventHandler::callback(move |event| noted.note(&event)));
+    options.sdam_event_handler = Some(EventHandler::callback(move |event| {
+        if let SdamEvent::ServerHeartbeatFailed(event) = event {
+            failing.send_modify(|failed| failed.note(event));
+        }
+    }));
+    let client = Client::with_options(options).map_err(|error| error::connect(&error))?;
+    // Not consistent with what it has read before: the times of one borrower are none of the next one's.
+    let session = client.start_session().causal_consistency(false).await.map_err(|error| error::connect(&error))?;
+    let (database, admin) = (client.database(&location.database), client.database("admin"));
+    let mut kept = Kept::new(Link { client, database, admin, session, cursors: HashMap::new() }, &shared.remains);
+    let all_failed = async {
+        match failed.wait_for(|failed| failed.untried.is_empty()).await.map(|failed| failed.last.clone()) {
+            Ok(Some(error)) => error::connect(&error),
+            // The client would be gone first.
+            _ => std::future::pending().await,
+        }
+    };
+    let Link { admin, session, .. } = kept.get()?;
+    let asking = async { admin.run_raw_command(rawdoc! { "hello": 1 }).session(session).await };
+    let hello = tokio::select! {
+        biased;
+        hello = asking => hello.map_err(|error| error::connect(&error))?,
+        // The driver would wait for another host until its time is up.
+        failure = all_failed => return Err(failure),
+    };
+    let session = identity(&hello, &name, &kept.get()?.lsid())?;
+    if hosts > 1 && hello.get_str("msg").is_ok_and(|kind| kind == "isdbgrid") {
+        let message = "the URL names several routers of a sharded cluster, of which a transaction may use one only; name one";
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
+    Ok(Opened { kept, session, sockets })
+}
+
+/// What is promised of connections rests on these.
+fn settle(options: &mut ClientOptions, name: &str, shared: &Shared) {
+    options.app_name = Some(name.to_owned());
+    options.max_pool_size = Some(1);
+    options.min_pool_size = None;
+    options.max_idle_time = None;
+    options.max_connecting = Some(1);
+    // One socket watches; where the server pushes there would be two.
+    options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
+    options.server_selection_timeout = Some(shared.settings.server_selection_timeout);
+    // A retry is a second operation behind our back.
+    options.retry_reads = Some(false);
+    options.retry_writes = Some(false);
+    options.selection_criteria = None;
+}
+
+/// A session is known by the name of its sockets and by its logical session.
+fn identity(hello: &Document, name: &str, lsid: &Document) -> Result<Session, Failure> {
+    let unknown = || Failure::new(FailureKind::Disconnected, "the server does not tell who the session is").lost();
+    let id = reply::number(hello, "connectionId").ok_or_else(unknown)?;
+    let Some(Bson::Binary(lsid)) = lsid.get("id") else { return Err(unknown()) };
+    let lsid = lsid.to_uuid().map_err(|_| unknown())?;
+    Ok(Session { id, started: format!("{name}|{lsid}").into() })
+}
+
+/// The name of a session's sockets, and its logical session.
+pub(super) fn known_by(session: &Session) -> Result<(&str, Uuid), Failure> {
+    let parts = session.started.rsplit_once('|').and_then(|(name, lsid)| Some((name, Uuid::parse_str(lsid).ok()?)));
+    parts.ok_or_else(|| Failure::new(FailureKind::Invalid, "not a session of MongoDB"))
+}
+
+/// What became of a client's sockets for operations.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    first: OnceLock<ServerAddress>,
+    changed: AtomicBool,
+}
+
+impl Sockets {
+    /// Whether the socket is not the one any more that the session was opened with.
+    pub(super) fn have_changed(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
+    }
+
+    fn note(&self, event: &CmapEvent) {
+        let changes = match event {
+            // A second one, to the same server or to another that is primary now.
+            CmapEvent::ConnectionCreated(event) => self.first.set(event.address.clone()).is_err(),
+            CmapEvent::ConnectionClosed(_) => true,
+            CmapEvent::PoolCleared(event) => self.first.get() == Some(&event.address),
+            _ => false,
+        };
+        if changes {
+            self.changed.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Hosts of the URL that have not failed yet, and why the last one did.
+struct Failed {
+    untried: Vec<ServerAddress>,
+    last: Option<Error>,
+}
+
+impl Failed {
+    fn note(&mut self, event: ServerHeartbeatFailedEvent) {
+        self.untried.retain(|host| *host != event.server_address);
+        self.last = Some(event.failure);
+    }
+}
