@@ -1,4 +1,4 @@
-//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`.
+//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`.
 
 mod args;
 mod build;
@@ -8,7 +8,10 @@ mod progress;
 mod up;
 mod voice;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 pub use self::args::{Arguments, Command, LogFormat, Output, Target};
 use self::voice::Voice;
@@ -74,11 +77,15 @@ fn tell(failure: &Failure, output: &Output, voice: &Voice) -> ExitCode {
     let plain = |error: &anyhow::Error| {
         if color { format!("\u{1b}[1;91merror\u{1b}[0m: {error:#}") } else { format!("error: {error:#}") }
     };
-    let (text, code) = match failure {
-        Failure::Input(diagnostics) => (diagnostics.render(color), 2),
-        Failure::Usage(error) => (plain(error), 2),
-        Failure::Running(error) => (plain(error), 1),
+    let text = match failure {
+        Failure::Input(diagnostics) => diagnostics.render(color),
+        Failure::Usage(error) => plain(error) + "\n",
+        Failure::Running(error) => {
+            voice.say(&plain(error));
+            return ExitCode::from(1);
+        }
     };
-    voice.say(text.trim_end_matches('\n'));
-    ExitCode::from(code)
+    // Whoever closed stderr still gets the exit code. A signal ends what nobody reads: nothing runs yet.
+    drop(io::stderr().write_all(text.as_bytes()));
+    ExitCode::from(2)
 }

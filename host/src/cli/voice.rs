@@ -1,11 +1,11 @@
-//! What the host says on stderr besides its log, such as what its stop came to: written by a thread of its own, so that whoever does not
-//! read stderr holds up neither a start nor a stop.
+//! What a running host says on stderr besides its log, such as what its stop came to: written by a thread of its own, so that whoever does
+//! not read stderr holds up nothing.
 
 use std::io::{self, Write};
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 
-use crate::assembly::Progress;
+use crate::{assembly::Progress, telemetry::logs::LastLines};
 
 /// Lines that wait to be written; further ones are dropped.
 const MAX_LINES: usize = 1024;
@@ -15,11 +15,11 @@ const MAX_LINES: usize = 1024;
 pub(super) struct Voice(NonBlocking);
 
 impl Voice {
-    /// A voice, and what waits for its last words when it is dropped, for a second at most.
-    pub(super) fn start() -> (Self, WorkerGuard) {
+    /// A voice, and what waits for its last words when it is dropped.
+    pub(super) fn start() -> (Self, LastLines) {
         let thread = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES).thread_name("wharf-voice");
         let (writer, guard) = thread.finish(io::stderr());
-        (Self(writer), guard)
+        (Self(writer), LastLines::new(guard))
     }
 }
 

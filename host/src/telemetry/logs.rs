@@ -1,12 +1,18 @@
 //! Where log lines go, and how they look.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     io::{self, BufWriter, IsTerminal, Stderr, Write},
-    panic, thread,
+    panic::{self, PanicHookInfo},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
-use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing::{
+    field::display,
+    subscriber::{SetGlobalDefaultError, set_global_default},
+};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt};
 
@@ -19,10 +25,15 @@ use super::json::JsonLines;
 pub const DEFAULT_FILTER: &str =
     "info,sqlx=warn,sqlx::query=off,sqlx::postgres::notice=off,hyper=warn,h2=warn,wasmtime=warn,cranelift=warn";
 
+/// The target of what panics say, which no filter silences.
+const PANICS: &str = "panic";
+
 /// Lines that wait to be written; further ones are dropped and counted. A log that nobody reads must not stop the host.
 const MAX_LINES: usize = 16_384;
 /// How long lines are gathered before they are written together.
 const GATHERED_FOR: Duration = Duration::from_millis(10);
+/// How long the end of the process waits for lines that are still to be written; somewhat more than their thread's own guard.
+const LAST_LINES: Duration = Duration::from_millis(1_200);
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,11 +70,42 @@ pub enum InitError {
     AlreadySet(#[from] SetGlobalDefaultError),
 }
 
-/// The thread that writes the lines. Dropping it waits for a second at most until those that were logged are written.
+/// The thread that writes the lines. Dropping it waits for a second or so at most until those that were logged are written.
 #[derive(Debug)]
 pub struct Logs {
     lost: ErrorCounter,
-    _thread: WorkerGuard,
+    // After `drop` has said how many were lost.
+    _last: LastLines,
+}
+
+/// Waits for the last lines of a thread that writes them, for [`LAST_LINES`] at most.
+///
+/// The guard does so by itself, but where the thread is stuck it says so on stdout, and nobody may read that either.
+#[derive(Debug)]
+pub struct LastLines(Option<WorkerGuard>);
+
+impl LastLines {
+    /// To be dropped when no more lines come.
+    #[must_use]
+    pub fn new(guard: WorkerGuard) -> Self {
+        Self(Some(guard))
+    }
+}
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (told, written) = mpsc::channel();
+        let waiting = thread::Builder::new().spawn(move || {
+            drop(guard);
+            // Nobody waits any more if it took too long.
+            let _ = told.send(());
+        });
+        if waiting.is_ok() {
+            // Written, or not in time.
+            let _ = written.recv_timeout(LAST_LINES);
+        }
+    }
 }
 
 impl Drop for Logs {
@@ -83,7 +125,7 @@ impl Drop for Logs {
 /// # Errors
 /// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
 pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitError> {
-    let filter = EnvFilter::try_new(format!("{DEFAULT_FILTER},{filter}"))?;
+    let filter = EnvFilter::try_new(format!("{DEFAULT_FILTER},{filter},{PANICS}=error"))?;
     let terminal = std::io::stderr().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // The filter is the whole subscriber's, not this layer's, so that `tracing::enabled!` is one cheap check.
@@ -98,9 +140,16 @@ pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitErro
         fmt::layer().json().event_format(JsonLines).with_writer(writer).boxed()
     };
     set_global_default(subscriber.with(lines))?;
-    // A line like others, which nobody waits for either.
-    panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    Ok(Logs { lost, _thread: guard })
+    panic::set_hook(Box::new(log_panic));
+    Ok(Logs { lost, _last: LastLines::new(guard) })
+}
+
+/// A line like others, which nobody waits for either.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
+    let thread = thread::current();
+    tracing::error!(target: PANICS, thread = thread.name(), backtrace, "{panic}");
 }
 
 /// What the thread writes to. It is flushed when no line waits any more; the pause after that lets some gather, so that a line costs its call

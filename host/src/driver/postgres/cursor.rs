@@ -26,6 +26,8 @@ pub(super) struct Cursor {
     read_over: VecDeque<PgRow>,
     /// The server has no more rows.
     ended: bool,
+    /// The server's rows are not those of this cursor.
+    replaced: bool,
     /// Rows and bytes of earlier batches, to guess how many rows fit.
     seen_rows: usize,
     seen_bytes: usize,
@@ -60,7 +62,8 @@ impl PostgresConnection {
         let query = sqlx::query_with(AssertSqlSafe(format!("{declare}{}", statement.sql)), arguments).persistent(false);
         (&mut self.link).execute(query).await.map_err(|error| shifted(error::failure(error), declare.len()))?;
         let Columns { infos, types } = columns;
-        let cursor = Cursor { name, types, read_over: VecDeque::new(), ended: false, seen_rows: 0, seen_bytes: 0 };
+        let cursor =
+            Cursor { name, types, read_over: VecDeque::new(), ended: false, replaced: false, seen_rows: 0, seen_bytes: 0 };
         self.cursors.insert(number, cursor);
         Ok(infos)
     }
@@ -72,6 +75,9 @@ impl PostgresConnection {
         let Some(cursor) = self.cursors.get_mut(&number) else {
             return Err(Failure::new(FailureKind::Invalid, "the cursor is closed"));
         };
+        if cursor.replaced {
+            return Err(replaced());
+        }
         let types = std::mem::take(&mut cursor.types);
         let mut filling = Filling::new(&types);
         let result = fill(&mut self.link, cursor, &types, &mut filling, limit).await;
@@ -134,21 +140,27 @@ async fn fill(
         let mut stream = (&mut *link).fetch_many(fetch);
         let mut fetched = 0;
         let mut failed = None;
-        // To its end: nothing else can be said to the server before.
+        // To its end: nothing else can be said to the server before. A row that cannot be read stays the next one.
         while let Some(item) = stream.try_next().await.map_err(error::failure)? {
             let Either::Right(row) = item else { continue };
             fetched += 1;
-            if fetched == 1 {
-                failed = check_types(&row, types).and_then(|()| check_width(&row, types.len())).err();
+            if fetched == 1 && !has_types(&row, types) {
+                cursor.replaced = true;
+                failed = Some(replaced());
+            } else if fetched == 1 {
+                failed = check_width(&row, types.len()).err();
             }
-            if failed.is_some() {
+            if cursor.replaced {
                 continue;
             }
-            let taken = if cursor.read_over.is_empty() { take(filling, &row) } else { Ok(false) };
-            match taken {
-                Ok(true) => {}
-                Ok(false) => cursor.read_over.push_back(row),
-                Err(failure) => failed = Some(failure),
+            let taken = cursor.read_over.is_empty()
+                && failed.is_none()
+                && take(filling, &row).unwrap_or_else(|failure| {
+                    failed = Some(failure);
+                    false
+                });
+            if !taken {
+                cursor.read_over.push_back(row);
             }
         }
         if let Some(failure) = failed {
@@ -160,10 +172,13 @@ async fn fill(
 }
 
 /// A guest can close the cursor and declare another under its name.
-fn check_types(row: &PgRow, types: &[ServerType]) -> Result<(), Failure> {
-    let same = row.columns().len() == types.len()
-        && row.columns().iter().zip(types).all(|(column, known)| column.type_info().oid().map_or(0, |oid| oid.0) == known.oid);
-    if same { Ok(()) } else { Err(Failure::new(FailureKind::Invalid, "the cursor was replaced by another")) }
+fn has_types(row: &PgRow, types: &[ServerType]) -> bool {
+    row.columns().len() == types.len()
+        && row.columns().iter().zip(types).all(|(column, known)| column.type_info().oid().map_or(0, |oid| oid.0) == known.oid)
+}
+
+fn replaced() -> Failure {
+    Failure::new(FailureKind::Invalid, "the cursor was replaced by another")
 }
 
 /// Counts positions from the start of the guest's own text.

@@ -51,6 +51,11 @@ pub fn tokens(sql: &str) -> Tokens<'_> {
 }
 
 impl<'a> Tokens<'a> {
+    /// Where the token that was returned last ends.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
     fn bytes(&self) -> &'a [u8] {
         &self.sql.as_bytes()[self.at..]
     }

@@ -28,9 +28,6 @@ use crate::driver::{
     types::{self, Execution},
 };
 
-/// A statement longer than this, in bytes, is compiled by a thread that holds up nobody.
-const LONG_TO_COMPILE: usize = 4 * 1024;
-
 /// A session with an SQLite file.
 pub(super) struct SqliteSession {
     session: Session,
@@ -187,13 +184,7 @@ impl SqliteSession {
         let (description, _) = self.describe_afresh(&statement.sql).await?;
         let arguments = params::encode(statement.params, description.parameters)?;
         self.admit_writing(&description)?;
-        let connection = match mem::replace(&mut self.line, Line::Gone) {
-            Line::Free(connection) => connection,
-            other => {
-                self.line = other;
-                return Err(failure::gone());
-            }
-        };
+        let connection = self.line.lend()?;
         let columns = description.column_infos();
         let shared = Arc::clone(&self.shared);
         self.line = Line::Cursor(Cursor::open(number, connection, shared, statement.sql, arguments, description));
@@ -238,10 +229,7 @@ impl SqliteSession {
             // The engine stops there, and sqlx would look for the rest for ever.
             return invalid("the statement contains a NUL character");
         }
-        let compiled = match sql.len() > LONG_TO_COMPILE {
-            true => self.compile_elsewhere(Arc::clone(sql)).await,
-            false => compile(self.line.connection()?, &self.shared, sql).await,
-        }?;
+        let compiled = self.compile(Arc::clone(sql)).await?;
         let description = Arc::new(Description::new(compiled, sql, self.catalogue.limits())?);
         if description.kept {
             self.catalogue.insert(sql, &description);
@@ -249,16 +237,20 @@ impl SqliteSession {
         Ok((description, false))
     }
 
-    /// Lends the connection to a thread meanwhile. When this is dropped, the session ends once the statement is compiled.
-    async fn compile_elsewhere(&mut self, sql: Arc<str>) -> Result<Compiled, Failure> {
-        self.line.connection()?;
-        let Line::Free(mut connection) = mem::replace(&mut self.line, Line::Gone) else { return Err(failure::gone()) };
+    /// Compiles a statement in another thread, to which the connection is lent: a short text may take long, when it names tables of its own
+    /// over and over, and nothing interrupts it. When this is dropped, the session ends once the statement is compiled.
+    async fn compile(&mut self, sql: Arc<str>) -> Result<Compiled, Failure> {
+        let mut connection = self.line.lend()?;
         let (shared, runtime) = (Arc::clone(&self.shared), Handle::current());
         let compiling = spawn_blocking(move || {
-            let compiled = runtime.block_on(compile(&mut connection, &shared, &sql));
+            let compiled = runtime.block_on(async {
+                let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, &shared))?;
+                authorizer::compile(&mut handle, &shared, &sql)
+            });
             (connection, compiled)
         });
-        let (connection, compiled) = compiling.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+        // A panic takes the connection with it.
+        let (connection, compiled) = compiling.await.map_err(|_| failure::gone())?;
         self.line = Line::Free(connection);
         compiled
     }
@@ -400,6 +392,15 @@ impl Drop for SqliteSession {
 }
 
 impl Line {
+    /// Takes the connection out; whoever has it puts it back.
+    fn lend(&mut self) -> Result<SqliteConnection, Failure> {
+        self.connection()?;
+        match mem::replace(self, Self::Gone) {
+            Self::Free(connection) => Ok(connection),
+            Self::Cursor(_) | Self::Gone => Err(failure::gone()),
+        }
+    }
+
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, Failure> {
         match self {
             Self::Free(connection) => Ok(connection),
@@ -407,9 +408,4 @@ impl Line {
             Self::Gone => Err(failure::gone()),
         }
     }
-}
-
-async fn compile(connection: &mut SqliteConnection, shared: &Shared, sql: &str) -> Result<Compiled, Failure> {
-    let mut handle = connection.lock_handle().await.map_err(|error| failure::of(&error, shared))?;
-    authorizer::compile(&mut handle, shared, sql)
 }

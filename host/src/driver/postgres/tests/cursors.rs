@@ -120,3 +120,19 @@ async fn a_cursor_that_the_guest_replaced_is_refused_and_not_misread() {
     execute(&mut *connection, &format!("DECLARE {name} CURSOR FOR SELECT 'text'::text, 2"), vec![]).await.unwrap();
     assert_eq!(fetch(&mut *connection, 1, 1, 100).await.unwrap_err().kind, FailureKind::Invalid);
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stays_the_next_one() {
+    let fixture = Fixture::new().await;
+    let mut connection = connected(&fixture).await;
+    begin(&mut *connection).await;
+    let sql = "SELECT CASE n WHEN 3 THEN ARRAY[[n, n]] ELSE ARRAY[n] END FROM generate_series(1, 5) n";
+    open(&mut *connection, 1, sql, vec![]).await.unwrap();
+    connection.run(Operation::Savepoint("s".into())).await.unwrap();
+    assert_eq!(fetch(&mut *connection, 1, 2, 1 << 20).await.unwrap().unwrap().row_count, 2);
+    for _ in 0..2 {
+        assert_eq!(fetch(&mut *connection, 1, 1000, 1 << 20).await.unwrap_err().kind, FailureKind::Conversion);
+        connection.run(Operation::RollbackTo("s".into())).await.unwrap();
+    }
+    connection.run(Operation::Rollback).await.unwrap();
+}

@@ -1,5 +1,7 @@
 //! Results at and beyond their limits.
 
+use std::time::Instant;
+
 use super::*;
 
 async fn limited(session: &mut Box<dyn Connection>, sql: &str, rows: u32, bytes: usize) -> Result<u32, Failure> {
@@ -81,4 +83,40 @@ async fn values_and_statements_have_a_largest_size() {
         (0..5_000).map(|i| format!("({i})")).collect::<Vec<_>>().join(",")
     );
     assert_eq!(execute(&mut session, &many, []).await.unwrap().rows_affected, 5_000);
+}
+
+/// Short, but each name stands for two of the one before, and the engine copies what a name stands for.
+fn doubling(levels: u32) -> String {
+    let named = (1..=levels).map(|level| format!("t{level}(x) AS (SELECT x FROM t{0} UNION SELECT x FROM t{0})", level - 1));
+    format!("WITH t0(x) AS (SELECT 1), {} SELECT x FROM t{levels}", named.collect::<Vec<_>>().join(", "))
+}
+
+#[tokio::test]
+async fn a_text_that_takes_long_to_compile_holds_up_no_other_task() {
+    const LONG: Duration = Duration::from_millis(400);
+    const MOST_LEVELS: u32 = 24;
+    let file = File::new().await;
+    let mut session = file.reader().await;
+    for levels in 8..=MOST_LEVELS {
+        let sql = doubling(levels);
+        let (began, mut longest) = (Instant::now(), Duration::ZERO);
+        let others = async {
+            loop {
+                let turn = Instant::now();
+                tokio::task::yield_now().await;
+                longest = longest.max(turn.elapsed());
+            }
+        };
+        tokio::select! {
+            // It is compiled to be described and again to be run, so that either is half of the time at most.
+            _answered_or_refused = query(&mut session, &sql, []) => {}
+            () = others => {}
+        }
+        let took = began.elapsed();
+        if took >= LONG {
+            assert!(longest < took / 4, "{levels} levels took {took:?}, and held up others for {longest:?}");
+            return;
+        }
+    }
+    panic!("{MOST_LEVELS} levels do not take long");
 }
