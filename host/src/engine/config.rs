@@ -65,8 +65,6 @@ pub(super) fn pooling(settings: &EngineSettings, concurrency: Concurrency) -> In
     pool.max_memories_per_module(MAX_MEMORIES);
     pool.max_tables_per_module(MAX_TABLES);
     pool.table_elements(POOLED_TABLE_ELEMENTS);
-    // Every place keeps the memory image of the plugin that used it last: to map another costs more than the rest of a call.
-    pool.max_unused_warm_slots(instances);
     pool.linear_memory_keep_resident(MEMORY_KEPT_RESIDENT);
     // Stacks are not zeroed between calls: compiled code writes every place before it reads it, and to zero them costs every call.
     pool.table_keep_resident(TABLE_KEPT_RESIDENT);

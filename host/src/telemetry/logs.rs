@@ -78,7 +78,7 @@ pub struct Logs {
     _last: LastLines,
 }
 
-/// Waits for the last lines of a thread that writes them, for [`LAST_LINES`] at most.
+/// Waits for the last lines of a thread that writes them, for 1.2 s at most.
 ///
 /// The guard does so by itself, but where the thread is stuck it says so on stdout, and nobody may read that either.
 #[derive(Debug)]
