@@ -102,10 +102,10 @@ async fn run(kept: &mut Kept, command: Document) -> Result<Document, Failure> {
     let reply = database.run_command(command).session(session).await;
     let reply = reply.map_err(|error| error::failure(&error, Stakes::Nothing))?;
     let concern = reply.get_document("writeConcernError").ok();
-    match reply::documents(&reply, "writeErrors").next().or(concern) {
-        Some(failed) => Err(error::said(failed)),
-        None => Ok(reply),
+    if let Some(failed) = reply::documents(&reply, "writeErrors").next().or(concern) {
+        return Err(error::said(failed));
     }
+    Ok(reply)
 }
 
 async fn apply_all(kept: &mut Kept, migrations: &[Migration]) -> Result<usize, MigrationError> {
