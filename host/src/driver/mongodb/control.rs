@@ -42,7 +42,7 @@ enum Look {
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     let location = shared.control.as_ref().unwrap_or(&shared.location);
     let connect::Opened { kept, session, .. } = connect::link(shared, location, "wharf control").await?;
-    let is_other = shared.control.is_some() && !same_user(location, &shared.location);
+    let is_other = shared.control.is_some() && !location.is_same_user(&shared.location);
     let owner = if is_other { digest(&shared.location) } else { None };
     let may_cancel = shared.settings.server_cancel;
     let mut control = ControlPath { kept, session, owner, look: Look::Stage, may_cancel };
@@ -57,23 +57,9 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     Err(Failure::new(FailureKind::Denied, message).lost())
 }
 
-fn same_user(one: &Location, other: &Location) -> bool {
-    let user = |location: &Location| {
-        let credential = location.credential()?;
-        Some((credential.username.clone(), source(location).to_owned()))
-    };
-    user(one) == user(other)
-}
-
-/// Where the user is kept.
-fn source(location: &Location) -> &str {
-    let source = location.credential().and_then(|credential| credential.source.as_deref());
-    source.unwrap_or(&location.database)
-}
-
 /// What the server calls the owner of a session, for those who end another's.
 fn digest(location: &Location) -> Option<[u8; 32]> {
-    let name = format!("{}@{}", location.user()?, source(location));
+    let name = format!("{}@{}", location.user()?, location.source());
     Some(Sha256::digest(name).into())
 }
 

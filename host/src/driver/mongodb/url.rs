@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use mongodb::options::{self, AuthMechanism, ConnectionString, Credential, HostInfo, ReadConcernLevel};
+use mongodb::options::{self, AuthMechanism, ConnectionString, Credential, HostInfo, ReadConcernLevel, ServerAddress, Tls};
 
 use crate::driver::documents::{Acknowledgment, ReadConcern, WriteConcern};
 
@@ -75,7 +75,7 @@ fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, R
     Err(Refusal { message: message.into(), hint: hint.into() })
 }
 
-/// What a URL says of the pool, each where it says so. None is 0.
+/// What a URL says of the pool, each where it says so. None but the least is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pooling {
     /// `maxPoolSize`.
@@ -90,6 +90,22 @@ pub struct Pooling {
     pub connect_timeout: Option<Duration>,
     /// `serverSelectionTimeoutMS`.
     pub server_selection_timeout: Option<Duration>,
+}
+
+impl Pooling {
+    /// Whether it says nothing that the other does not say as well.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        fn is_same<T: PartialEq>(own: Option<T>, other: Option<T>) -> bool {
+            own.is_none() || own == other
+        }
+        is_same(self.max_pool_size, other.max_pool_size)
+            && is_same(self.min_pool_size, other.min_pool_size)
+            && is_same(self.max_idle_time, other.max_idle_time)
+            && is_same(self.acquire_timeout, other.acquire_timeout)
+            && is_same(self.connect_timeout, other.connect_timeout)
+            && is_same(self.server_selection_timeout, other.server_selection_timeout)
+    }
 }
 
 /// A URL that has been understood.
@@ -124,17 +140,36 @@ impl Location {
         self.credential().and_then(|credential| credential.username.as_deref())
     }
 
+    /// Whether nobody logs in.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.credential().is_none()
+    }
+
+    /// Whether both name one user, as far as URLs tell: what a certificate says is not looked at.
+    #[must_use]
+    pub fn is_same_user(&self, other: &Self) -> bool {
+        let user = |location: &Self| {
+            let credential = location.credential()?;
+            Some((credential.username.clone(), location.source().to_owned()))
+        };
+        user(self) == user(other)
+    }
+
+    /// The database that it names.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     pub(super) fn credential(&self) -> Option<&Credential> {
         self.connection.credential.as_ref()
     }
 
-    /// How many servers it names.
-    pub(super) fn hosts(&self) -> usize {
-        match &self.connection.host_info {
-            HostInfo::HostIdentifiers(hosts) => hosts.len(),
-            // How many a name stands for, only its server knows.
-            _ => 1,
-        }
+    /// Where the user is kept.
+    pub(super) fn source(&self) -> &str {
+        let source = self.credential().and_then(|credential| credential.source.as_deref());
+        source.unwrap_or(&self.database)
     }
 }
 
@@ -211,7 +246,7 @@ pub fn pooling(query: &str) -> Result<Pooling, Refusal> {
                 return refuse("sets another `readPreference` than the primary", "remove it; all reads go to the primary");
             }
             "maxPoolSize" => pooling.max_pool_size = Some(number(name, value)?),
-            "minPoolSize" => pooling.min_pool_size = Some(number(name, value)?),
+            "minPoolSize" => pooling.min_pool_size = Some(least(value)?),
             "maxIdleTimeMS" => pooling.max_idle_time = Some(millis(name, value)?),
             "waitQueueTimeoutMS" => pooling.acquire_timeout = Some(millis(name, value)?),
             "connectTimeoutMS" => pooling.connect_timeout = Some(millis(name, value)?),
@@ -231,6 +266,11 @@ fn number(name: &str, value: &str) -> Result<u32, Refusal> {
     }
 }
 
+/// Of those that are kept open, there may be none.
+fn least(value: &str) -> Result<u32, Refusal> {
+    value.parse::<u32>().or_else(|_| refuse("sets `minPoolSize` to what is no number", "write how many connections are kept open"))
+}
+
 fn millis(name: &str, value: &str) -> Result<Duration, Refusal> {
     Ok(Duration::from_millis(number(name, value)?.into()))
 }
@@ -242,6 +282,12 @@ fn check(connection: &ConnectionString) -> Result<(), Refusal> {
         && hosts.len() > 1
     {
         return refuse("names several hosts with `directConnection=true`", "name one, or remove `directConnection`");
+    }
+    if let HostInfo::HostIdentifiers(hosts) = &connection.host_info
+        && matches!(connection.tls, Some(Tls::Enabled(_)))
+        && hosts.iter().any(|host| matches!(host, ServerAddress::Unix { .. }))
+    {
+        return refuse("asks for TLS over a Unix socket, where there is none", "leave it out, or name the server's host");
     }
     let Some(credential) = &connection.credential else { return Ok(()) };
     match &credential.mechanism {
@@ -307,11 +353,34 @@ mod tests {
             assert_eq!(message(url), None, "{url}");
         }
         let location = parse("mongodb://app:pw@host/accounts?w=2&readConcernLevel=local").unwrap();
-        assert_eq!((location.user(), location.database.as_str(), location.hosts()), (Some("app"), "accounts", 1));
+        assert_eq!((location.user(), location.database(), location.source()), (Some("app"), "accounts", "accounts"));
         assert!(location.write_concern.is_some() && location.connection.write_concern.is_none());
         assert!(location.read_concern.is_some() && location.connection.read_concern.is_none());
         let shown = format!("{location:?}");
         assert!(!shown.contains("pw") && !shown.contains("host"), "{shown}");
+    }
+
+    #[test]
+    fn users_are_told_apart_by_where_they_are_kept() {
+        let parsed = |url: &str| parse(url).unwrap();
+        let app = parsed("mongodb://app:pw@host/accounts");
+        assert!(app.is_same_user(&parsed("mongodb://app:other@elsewhere/accounts?authSource=accounts")));
+        assert!(!app.is_same_user(&parsed("mongodb://app:pw@host/accounts?authSource=admin")));
+        assert!(!app.is_same_user(&parsed("mongodb://reader:pw@host/accounts")));
+        let nobody = parsed("mongodb://host/accounts");
+        assert!(nobody.is_anonymous() && !app.is_anonymous() && !app.is_same_user(&nobody));
+        assert!(!parsed("mongodb://host/a?authMechanism=MONGODB-X509").is_anonymous());
+    }
+
+    #[test]
+    fn a_pool_is_within_another_that_says_no_less() {
+        let pooling = |query| pooling(query).unwrap();
+        let both = pooling("maxPoolSize=7&connectTimeoutMS=5");
+        assert!(pooling("").is_within(&both) && pooling("maxPoolSize=7").is_within(&both) && both.is_within(&both));
+        for query in ["maxPoolSize=6", "minPoolSize=0", "maxIdleTimeMS=5", "waitQueueTimeoutMS=5", "connectTimeoutMS=6"] {
+            assert!(!pooling(query).is_within(&both), "{query}");
+        }
+        assert!(!pooling("serverSelectionTimeoutMS=5").is_within(&both));
     }
 
     #[test]
@@ -329,6 +398,7 @@ mod tests {
         };
         assert_eq!(parse(url).map(|location| location.pooling()).ok(), Some(expected));
         assert_eq!(parse("mongodb://host/a").map(|location| location.pooling()).ok(), Some(Pooling::default()));
+        assert_eq!(pooling("minPoolSize=0").map(|pooling| pooling.min_pool_size), Ok(Some(0)));
     }
 
     #[test]
@@ -347,6 +417,7 @@ mod tests {
             ("mongodb://host/a?secret=1", "has an unknown option after `?`"),
             ("mongodb://host/a?maxPoolSize=1&maxpoolsize=2", "has the option `maxPoolSize` twice"),
             ("mongodb://host/a?maxPoolSize=0", "sets `maxPoolSize` to what is no number of at least 1"),
+            ("mongodb://host/a?minPoolSize=-1", "sets `minPoolSize` to what is no number"),
             ("mongodb://host/a?waitQueueTimeoutMS=x", "sets `waitQueueTimeoutMS` to what is no number of at least 1"),
             ("mongodb://host/a?retrywrites=true", "sets `retryWrites`, which Wharf sets itself"),
             ("mongodb://host/a?appName=x", "sets `appName`, which Wharf sets itself"),
@@ -358,6 +429,7 @@ mod tests {
             ("mongodb://host/a?wtimeoutMS=0", "sets `wtimeoutMS` to 0"),
             ("mongodb://host/a?readConcernLevel=most", "sets a `readConcernLevel` that there is not"),
             ("mongodb://a,b/c?directConnection=true", "names several hosts with `directConnection=true`"),
+            ("mongodb://%2Frun%2Fm.sock/a?tls=true", "asks for TLS over a Unix socket, where there is none"),
             ("mongodb://host:port/a", "is not one that the driver takes"),
             ("mongodb://a:%aé@host/a", "has characters in it that a URL has not"),
             ("mongodb://a:p w@host/a", "has characters in it that a URL has not"),
