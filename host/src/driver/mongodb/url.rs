@@ -268,7 +268,9 @@ fn number(name: &str, value: &str) -> Result<u32, Refusal> {
 
 /// Of those that are kept open, there may be none.
 fn least(value: &str) -> Result<u32, Refusal> {
-    value.parse::<u32>().or_else(|_| refuse("sets `minPoolSize` to what is no number", "write how many connections are kept open"))
+    value
+        .parse::<u32>()
+        .or_else(|_| refuse("sets `minPoolSize` to what is no number", "write how many connections are kept open"))
 }
 
 fn millis(name: &str, value: &str) -> Result<Duration, Refusal> {
