@@ -97,7 +97,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// The migrations for this engine: `migrations/sqlite`, `…/postgres`, `…/mysql` or `…/mongodb`; existed when the configuration was read.
+    /// The migrations for this engine: `migrations/sqlite`, `…/postgres`, `…/mysql` or `…/mongodb`; existed when the
+    /// configuration was read.
     #[must_use]
     pub fn migrations_folder(&self) -> Option<PathBuf> {
         Some(self.migrations.as_ref()?.join(engine_name(self.engine)))
