@@ -76,9 +76,12 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         let faults = match fs::read(&described.component) {
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
                 Ok(report) => {
-                    let sql =
-                        report.imports.iter().find(|import| import.starts_with("wharf:sql") && import.contains("/database@0.1."));
-                    if let (Some(import), true) = (sql, described.databases.is_empty()) {
+                    let opens = |import: &str| {
+                        (import.starts_with("wharf:sql") || import.starts_with("wharf:documents"))
+                            && import.contains("/database@0.1.")
+                    };
+                    let import = report.imports.iter().find(|import| opens(import));
+                    if let (Some(import), true) = (import, described.databases.is_empty()) {
                         let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
                         let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";
                         diagnostics.error(described.location, message, hint);
