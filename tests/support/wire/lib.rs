@@ -21,6 +21,7 @@
 //! ```
 
 mod answer;
+mod collection;
 mod command;
 mod link;
 mod message;
