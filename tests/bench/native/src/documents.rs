@@ -71,14 +71,14 @@ async fn one(State(collections): State<Collections>, Path(id): Path<i64>) -> Ans
 
 /// All in one batch.
 async fn many(State(collections): State<Collections>, Path(count): Path<u32>) -> Answer {
-    let found = collections.big.find(doc! {}).sort(doc! { "_id": 1 }).limit(count.into()).batch_size(count).await?;
+    let found = collections.big.find(doc! {}).sort(doc! { "_id": 1 }).limit(i64::from(count)).batch_size(count).await?;
     let items: Vec<Item> = found.try_collect().await?;
     json(&items)
 }
 
 /// In batches of which nobody says how large they are: a hundred and one, and the rest.
 async fn many_by_default(State(collections): State<Collections>, Path(count): Path<u32>) -> Answer {
-    let found = collections.big.find(doc! {}).sort(doc! { "_id": 1 }).limit(count.into()).await?;
+    let found = collections.big.find(doc! {}).sort(doc! { "_id": 1 }).limit(i64::from(count)).await?;
     let items: Vec<Item> = found.try_collect().await?;
     json(&items)
 }
