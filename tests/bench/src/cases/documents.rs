@@ -62,5 +62,7 @@ async fn measure(bed: &Bed, question: Question) -> Result<Vec<Measured>> {
     let busy = processor::time(stand_in.pid()?)?.saturating_sub(before).as_secs_f64() / since.elapsed().as_secs_f64();
     // It proves that it leaves no connection, and fails otherwise.
     wharf.stop().await?;
-    Ok(vec![contest.requests().note(format!("the stand-in has one thread, which was busy for {:.0} % of the time", busy * 100.0))])
+    Ok(vec![
+        contest.requests().note(format!("the stand-in has one thread, which was busy for {:.0} % of the time", busy * 100.0)),
+    ])
 }

@@ -94,7 +94,7 @@ async fn ask_all(bed: &Bed, client: &Client, server: Option<&Server>) -> Result<
         let note = match (before, busy(server)?) {
             (Some(before), Some(after)) => {
                 let share = after.saturating_sub(before).as_secs_f64() / since.elapsed().as_secs_f64();
-                format!("its one thread was busy for {:.0} % of the time, so that it is the driver that is measured", share * 100.0)
+                format!("its one thread was busy for {:.0} % of the time", share * 100.0)
             }
             _ => String::new(),
         };
@@ -122,7 +122,7 @@ async fn rate(database: &Database, operation: Operation, duration: Duration) -> 
             anyhow::Ok(answers)
         });
     }
-    let mut answers = 0;
+    let mut answers = 0_u32;
     while let Some(client) = clients.join_next().await {
         answers += client??;
     }
