@@ -13,6 +13,7 @@ fn a_handler_imports_only_the_databases_that_it_uses() {
         (guests.join("bench_hello.wasm"), false, false),
         (guests.join("bench_hello_async.wasm"), false, false),
         (guests.join("bench_sql.wasm"), true, false),
+        (guests.join("bench_documents.wasm"), false, true),
         (guests.join("asynchronous.wasm"), true, false),
         (guests.join("asynchronous_documents.wasm"), false, true),
         (plugins.join("clinic.wasm"), true, false),

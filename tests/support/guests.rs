@@ -41,6 +41,7 @@ macro_rules! for_each_guest {
 macro_rules! for_each_bench_guest {
     ($call:ident) => {
         $call!(bench_compute);
+        $call!(bench_documents);
         $call!(bench_hello);
         $call!(bench_hello_async);
         $call!(bench_sql);

@@ -22,7 +22,7 @@ impl State {
             "aggregate" if command.begins_with("$currentOp") => "$currentOp",
             name => name,
         };
-        let reply = match self.table.take(name) {
+        let reply = match self.table.take(name, command) {
             Some(Answer::Document(prepared)) => prepared.into(),
             Some(Answer::Batches(batches)) => self.open(command, &batches),
             None => self.compute(name, socket, command),

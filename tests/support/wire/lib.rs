@@ -4,6 +4,8 @@
 //! client that has gone), it answers more than a driver can ask, and it tells what it was asked, over how many sockets. It knows no data: a
 //! filter is not looked at, nobody logs in, and `currentOp` lists everything whatever is asked.
 //!
+//! Benchmarks run it as a process of its own, `stand-in`.
+//!
 //! ```no_run
 //! # async fn example() {
 //! use std::time::Duration;
@@ -21,6 +23,7 @@
 //! ```
 
 mod answer;
+mod collection;
 mod command;
 mod link;
 mod message;

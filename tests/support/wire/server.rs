@@ -135,6 +135,16 @@ impl Wire {
         self.shared.with(|state| state.table.always(command, answer));
     }
 
+    /// Answers each `find` in a collection (`database.collection`) with these documents from now on, whatever it filters, sorts and skips: as
+    /// many as its `limit` says, in batches as MongoDB would give them, by `batchSize` and `singleBatch`. What [`Wire::answer_next`] is told
+    /// of `find` comes before, what [`Wire::answer`] and [`Wire::answer_batches`] are told of it is for other collections.
+    ///
+    /// # Panics
+    /// Once somebody asks: as [`Wire::answer`].
+    pub fn answer_collection(&self, namespace: &str, documents: &[Document]) {
+        self.shared.with(|state| state.table.collection(namespace, documents));
+    }
+
     /// Has commands of this name wait until [`Wire::release`], or until MongoDB would end them: by `killSessions`, by `killOp`, at their
     /// `maxTimeMS`, or when their client has gone. What was to begin a transaction has begun it.
     pub fn block(&self, command: &str) {

@@ -7,7 +7,7 @@ use std::{
 
 use bson::{Bson, Document, doc};
 
-use crate::reply::Prepared;
+use crate::{collection::Collection, command::Command, reply::Prepared};
 
 /// What a command is answered.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Table {
     entries: HashMap<String, Entry>,
+    collections: Vec<Collection>,
 }
 
 /// Answers to one command.
@@ -55,7 +56,7 @@ impl Table {
         let ok = || doc! { "ok": 1.0 };
         let with = |name: &str, value: Bson| doc! { name: value, "ok": 1.0 };
         let info = doc! { "authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": [] };
-        let mut table = Self { entries: HashMap::new() };
+        let mut table = Self { entries: HashMap::new(), collections: Vec::new() };
         for (command, document) in [
             ("ping", ok()),
             ("commitTransaction", ok()),
@@ -90,9 +91,25 @@ impl Table {
         self.entries.entry(command.to_owned()).or_default().next.push_back(answer);
     }
 
-    /// What is answered now.
-    pub(crate) fn take(&mut self, command: &str) -> Option<Answer> {
-        let entry = self.entries.get_mut(command)?;
-        entry.next.pop_front().or_else(|| entry.always.clone())
+    /// Is what a `find` finds in it from now on.
+    pub(crate) fn collection(&mut self, namespace: &str, documents: &[Document]) {
+        self.collections.retain(|known| !known.is_at(namespace));
+        self.collections.push(Collection::new(namespace, documents));
+    }
+
+    /// What is answered now to a command that goes by this name.
+    pub(crate) fn take(&mut self, name: &str, command: &Command<'_>) -> Option<Answer> {
+        let once = self.entries.get_mut(name).and_then(|entry| entry.next.pop_front());
+        once.or_else(|| self.found(command)).or_else(|| self.entries.get(name)?.always.clone())
+    }
+
+    /// From the collection that a `find` names.
+    fn found(&mut self, command: &Command<'_>) -> Option<Answer> {
+        if command.name != "find" || self.collections.is_empty() {
+            return None;
+        }
+        let (database, name) = (command.get("$db")?.as_str()?, command.get("find")?.as_str()?);
+        let collection = self.collections.iter_mut().find(|known| known.is_called(database, name))?;
+        Some(Answer::Batches(collection.batches(command)))
     }
 }

@@ -171,6 +171,42 @@ async fn cursors_give_batch_after_batch() {
 }
 
 #[tokio::test]
+async fn a_collection_comes_in_batches_as_mongodb_gives_them() {
+    let wire = Wire::start();
+    let documents: Vec<Document> = (0..250_i32).map(|number| doc! { "_id": number }).collect();
+    wire.answer_collection("app.notes", &documents);
+    let mut client = Client::connect(&wire, "slot").await;
+    for (asked, expected) in [
+        (doc! {}, vec![101, 149]),
+        (doc! { "limit": 1_i64, "singleBatch": true }, vec![1]),
+        (doc! { "limit": 200_i64 }, vec![101, 99]),
+        (doc! { "limit": 200_i64, "batchSize": 201 }, vec![200]),
+        (doc! { "limit": 250_i64, "batchSize": 125 }, vec![125, 125]),
+        (doc! { "limit": 251_i64, "batchSize": 125 }, vec![125, 125, 0]),
+        (doc! { "batchSize": 125_i64 }, vec![125, 125, 0]),
+        (doc! { "batchSize": 1_000 }, vec![250]),
+        (doc! { "batchSize": 0 }, vec![0, 250]),
+        (doc! { "batchSize": 100, "singleBatch": true }, vec![100]),
+    ] {
+        let mut find = doc! { "find": "notes", "$db": "app" };
+        find.extend(asked.clone());
+        let (mut cursor, mut ids) = batch(&client.ask(find).await, "firstBatch");
+        let mut sizes = vec![ids.len()];
+        while cursor != 0 {
+            let (next, more) = batch(&client.ask(doc! { "getMore": cursor, "collection": "notes" }).await, "nextBatch");
+            (cursor, ids) = (next, [ids, more.clone()].concat());
+            sizes.push(more.len());
+        }
+        assert_eq!(sizes, expected, "{asked}");
+        assert!(ids.iter().zip(0..).all(|(id, place)| *id == place), "{asked}");
+    }
+    assert_eq!(wire.cursors(), 0);
+    for other in [doc! { "find": "others", "$db": "app" }, doc! { "find": "notes", "$db": "other" }] {
+        assert_eq!(batch(&client.ask(other).await, "firstBatch"), (0, vec![]));
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_lasts_until_it_is_ended_or_fails() {
     let wire = Wire::start();
     wire.answer_batches("find", "app.notes", &[vec![], vec![]]);
