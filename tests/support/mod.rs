@@ -9,6 +9,7 @@ pub mod mariadb;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod removal;
 pub mod scripted;
 pub mod servers;
 pub mod wait;
