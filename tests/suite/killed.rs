@@ -1,13 +1,12 @@
 //! What a host that died leaves on its servers, and for how long: what README.md promises, with the settings scaled down.
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::json;
 use support::{
     client,
     host::{Host, Setup},
-    mariadb::{self, MariadbDatabase},
     proxy::Proxy,
     servers::{Engine, Seen, ServerDatabase},
 };
@@ -100,18 +99,9 @@ async fn with_a_transaction(database: &ServerDatabase, proxy: &Proxy, state: Sta
     (host, sessions.iter().find(is_it).unwrap_or_else(|| panic!("{sessions:#?}")).id)
 }
 
-/// A server that runs no statements of other tests. Beside those, MariaDB 10.11 was seen not to have acted on a statement's limit of 4 s after
-/// 19 s, once in some ten runs; why is not known. <https://github.com/MariaDB/mariadb-docker/issues/500> tells the like.
-fn mariadb() -> &'static mariadb::Server {
-    static SERVER: OnceLock<mariadb::Server> = OnceLock::new();
-    SERVER.get_or_init(|| mariadb::start(&[]))
-}
-
-async fn dies(engine: Engine, death: Death, state: State, limits: Limits) {
-    let database = match engine {
-        Engine::Postgres => ServerDatabase::create(engine).await,
-        Engine::Mariadb => ServerDatabase::Mariadb(MariadbDatabase::create_on(mariadb()).await),
-    };
+/// Gives back the database, which is dropped when no other of these runs: until then, a drop would block them all.
+async fn dies(engine: Engine, death: Death, state: State, limits: Limits) -> ServerDatabase {
+    let database = ServerDatabase::create(engine).await;
     database.execute("CREATE TABLE notes (note VARCHAR(100) PRIMARY KEY)").await;
     let proxy = Proxy::start(database.address(), database.control().to_owned()).await;
     let (host, session) = with_a_transaction(&database, &proxy, state, limits).await;
@@ -134,7 +124,7 @@ async fn dies(engine: Engine, death: Death, state: State, limits: Limits) {
         database.until_nobody(bound).await;
     }
     assert_eq!(database.text("SELECT CONCAT('notes: ', COUNT(*)) FROM notes").await, "notes: 0");
-    drop(proxy);
+    database
 }
 
 #[tokio::test]
@@ -150,5 +140,5 @@ async fn a_host_that_dies_leaves_no_transaction_on_a_server_for_longer_than_prom
         (Death::Vanished, State::Idle, limits(LONG, 7)),
     ];
     let all = rows.into_iter().flat_map(|(death, state, limits)| Engine::ALL.map(|engine| dies(engine, death, state, limits)));
-    stream::iter(all).buffer_unordered(3).collect::<Vec<()>>().await;
+    stream::iter(all).buffer_unordered(3).collect::<Vec<ServerDatabase>>().await;
 }

@@ -10,6 +10,7 @@ pub mod mongodb;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod removal;
 pub mod scripted;
 pub mod servers;
 pub mod wait;

@@ -7,7 +7,7 @@ use super::{
     server::{Server, server},
     sessions,
 };
-use crate::random::token;
+use crate::{random::token, removal::remove};
 
 /// A database and its users; all are dropped with it.
 #[derive(Debug)]
@@ -40,14 +40,7 @@ impl MariadbDatabase {
     /// # Panics
     /// When there is no server (see [`server`]), it refuses, or it does not tell of its sessions what [`Self::sessions`] asks.
     pub async fn create() -> Self {
-        Self::create_on(server()).await
-    }
-
-    /// The same on a certain server.
-    ///
-    /// # Panics
-    /// When it refuses.
-    pub async fn create_on(server: &'static Server) -> Self {
+        let server = server();
         let name = format!("wharf_{}", token());
         let user = |what: &str| User { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
         let (owner, reader, control) = (user("owner"), user("reader"), user("control"));
@@ -136,30 +129,18 @@ async fn execute(connection: &mut MySqlConnection, statements: &str) {
 }
 
 impl Drop for MariadbDatabase {
-    /// Waits: a server that was given by URL must not keep what a failed test left.
     fn drop(&mut self) {
         let administrator = self.server.administrator("mysql");
         let mut statements = vec![format!("DROP DATABASE IF EXISTS {}", self.name)];
         statements.extend([&self.owner, &self.reader, &self.control].map(|user| format!("DROP USER IF EXISTS {}", user.name)));
-        // A thread of its own, because the runtime of the test is busy dropping this.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let mut connection = administrator.connect().await?;
-                for statement in &statements {
-                    // A session that a failed test left may hold a lock on a table.
-                    sqlx::raw_sql(AssertSqlSafe(format!("SET lock_wait_timeout = 10; {statement}")))
-                        .execute(&mut connection)
-                        .await?;
-                }
-                connection.close().await?;
-                anyhow::Ok(())
-            })
+        remove(&self.name, async move || {
+            let mut connection = administrator.connect().await?;
+            for statement in &statements {
+                // A session that a failed test left may hold a lock on a table.
+                sqlx::raw_sql(AssertSqlSafe(format!("SET lock_wait_timeout = 10; {statement}"))).execute(&mut connection).await?;
+            }
+            connection.close().await?;
+            Ok(())
         });
-        match dropping.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("{} was not dropped: {error}", self.name),
-            Err(_) => eprintln!("{} was not dropped: the attempt panicked", self.name),
-        }
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::Mutex;
 
 use super::server::{Server, server};
-use crate::random::token;
+use crate::{random::token, removal::remove};
 
 /// A database and its roles; both are dropped with it.
 #[derive(Debug)]
@@ -149,28 +149,18 @@ async fn execute(connection: &mut PgConnection, statements: &str) {
 }
 
 impl Drop for PostgresDatabase {
-    /// Waits: a server that was given by URL must not keep what a failed test left.
     fn drop(&mut self) {
         let superuser = self.server.superuser("postgres");
         let mut statements = vec![format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)];
         let roles = [&self.owner, &self.reader, &self.control];
         statements.extend(roles.map(|role| format!("DROP ROLE IF EXISTS {}", role.name)));
-        // A thread of its own, because the runtime of the test is busy dropping this.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let mut connection = superuser.connect().await?;
-                for statement in &statements {
-                    sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut connection).await?;
-                }
-                connection.close().await?;
-                anyhow::Ok(())
-            })
+        remove(&self.name, async move || {
+            let mut connection = superuser.connect().await?;
+            for statement in &statements {
+                sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut connection).await?;
+            }
+            connection.close().await?;
+            Ok(())
         });
-        match dropping.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("{} was not dropped: {error}", self.name),
-            Err(_) => eprintln!("{} was not dropped: the attempt panicked", self.name),
-        }
     }
 }
