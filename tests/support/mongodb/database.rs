@@ -9,7 +9,7 @@ use mongodb::{
 };
 
 use super::server::{Server, client, server, url_at};
-use crate::random::token;
+use crate::{random::token, removal::remove};
 
 /// A database and its users; all are dropped with it.
 #[derive(Debug)]
@@ -167,7 +167,6 @@ async fn run(client: &Client, database: &str, command: Document) -> Document {
 }
 
 impl Drop for MongodbDatabase {
-    /// Waits: a server that was given by URL must not keep what a failed test left.
     fn drop(&mut self) {
         let url = self.server.administrator_url("admin");
         let database = self.name.clone();
@@ -177,22 +176,13 @@ impl Drop for MongodbDatabase {
             commands.push((database.clone(), doc! { "dropUser": &user.name }));
         }
         commands.push(("admin".to_owned(), doc! { "dropRole": &self.control.name }));
-        // A thread of its own, because the runtime of the test is busy dropping this.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let client = client(&url).await;
-                for (database, command) in commands {
-                    client.database(&database).run_command(command).await?;
-                }
-                client.shutdown().immediate(true).await;
-                anyhow::Ok(())
-            })
+        remove(&self.name, async move || {
+            let client = client(&url).await;
+            for (database, command) in commands {
+                client.database(&database).run_command(command).await?;
+            }
+            client.shutdown().immediate(true).await;
+            Ok(())
         });
-        match dropping.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("{} was not dropped: {error}", self.name),
-            Err(_) => eprintln!("{} was not dropped: the attempt panicked", self.name),
-        }
     }
 }
