@@ -38,11 +38,7 @@ pub(super) trait Batched: Send + Sync + 'static {
 pub(super) type Streamed<B, E> = (StreamReader<B>, FutureReader<Result<(), E>>);
 
 /// Hands the rest of a cursor to the guest, so much at a time.
-pub(super) fn batches<T, C, E>(
-    mut host: Access<'_, T, Handles>,
-    cursor: Arc<C>,
-    max: u32,
-) -> Answer<Streamed<C::Batch, E>, E>
+pub(super) fn batches<T, C, E>(mut host: Access<'_, T, Handles>, cursor: Arc<C>, max: u32) -> Answer<Streamed<C::Batch, E>, E>
 where
     T: 'static,
     C: Batched,

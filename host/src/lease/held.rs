@@ -62,11 +62,7 @@ impl Lease {
         self.open(transaction, Opening::new(scope, *grant, source)?).await
     }
 
-    async fn open(
-        self: &Arc<Self>,
-        transaction: u32,
-        Opening { number, admitted }: Opening,
-    ) -> Result<(Reader, Answer), Error> {
+    async fn open(self: &Arc<Self>, transaction: u32, Opening { number, admitted }: Opening) -> Result<(Reader, Answer), Error> {
         // Made first, so that whatever was opened is closed when the answer is not awaited.
         let reader = Reader { number, transaction, lease: Arc::clone(self), streamed: AtomicBool::new(false), own: None };
         let answer = self.run_admitted(reader.via(), admitted).await?;
