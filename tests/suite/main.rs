@@ -5,6 +5,7 @@
 mod budgets;
 mod cancel;
 mod check;
+mod documents_leases;
 mod fairness;
 mod frozen;
 mod guests;

@@ -107,6 +107,7 @@ async fn open_all(
             let grant = Grant {
                 database: database.clone(),
                 id,
+                access: granted.access,
                 max_connections: granted.max_connections,
                 max_result: ResultLimit { rows: granted.max_rows, bytes: granted.max_result_bytes },
                 max_statements: granted.max_statements,

@@ -76,12 +76,8 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         let faults = match fs::read(&described.component) {
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
                 Ok(report) => {
-                    let opens = |import: &str| {
-                        (import.starts_with("wharf:sql") || import.starts_with("wharf:documents"))
-                            && import.contains("/database@0.1.")
-                    };
-                    let import = report.imports.iter().find(|import| opens(import));
-                    if let (Some(import), true) = (import, described.databases.is_empty()) {
+                    let used = report.imports.iter().find(|import| is_of_databases(import));
+                    if let (Some(import), true) = (used, described.databases.is_empty()) {
                         let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
                         let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";
                         diagnostics.error(described.location, message, hint);
@@ -105,6 +101,11 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         }
     }
     Ok(())
+}
+
+/// Whether an import opens databases, of either kind.
+fn is_of_databases(import: &str) -> bool {
+    ["wharf:sql", "wharf:documents"].iter().any(|package| import.starts_with(package)) && import.contains("/database@0.1.")
 }
 
 fn hint(fault: &LoadError) -> &'static str {

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 use wharf::{
-    driver::ResultLimit,
+    driver::{ResultLimit, settings::Access},
     lease::{CallInfo, Grant, Grants, Scope},
     pool::{Bounds, Counts, Database, GrantId, HostCapacity, PoolSpec, Quota, Settings},
 };
@@ -76,7 +76,8 @@ impl<'a> Open<'a> {
     async fn attempt(&self, point: &Point, when: When, call_ends: bool) -> Result<bool, String> {
         let max_result = ResultLimit { rows: 100, bytes: 10_000 };
         let database = self.database.clone();
-        let grant = Grant { database, id: self.grant, max_connections: MAX, max_result, max_statements: 100 };
+        let access = Access::ReadWrite;
+        let grant = Grant { database, id: self.grant, access, max_connections: MAX, max_result, max_statements: 100 };
         let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + points::CALL };
         let rig = Rig {
             database: self.database.clone(),

@@ -1,4 +1,4 @@
-//! The one table from host errors to the guest's.
+//! The one table from host errors to the guest's, in the words of `wharf:sql`.
 
 use std::time::Duration;
 
