@@ -179,9 +179,9 @@ impl State {
     /// Operations that have begun when the one that is to be in flight has, those that leave a residue not among them.
     pub(super) fn operations(self) -> u64 {
         match self {
-            Self::StatementRunning | Self::BeginInFlight => 1,
-            // A cursor that is alone has a frame, which is begun as a transaction is.
-            Self::FindBeforeReply | Self::FirstOperation => 2,
+            Self::StatementRunning | Self::FindBeforeReply | Self::BeginInFlight => 1,
+            // The one before it is not said to the server.
+            Self::FirstOperation => 2,
             Self::CommitInFlight => 3,
             Self::Acquiring | Self::Ready | Self::InTransaction | Self::CursorHalfRead => 0,
         }
@@ -208,6 +208,35 @@ pub(super) const REASONS: [&str; 5] = [
     "On SQLite the call itself is the writer in this state: no other can have the file and slow it down.",
     "COMMIT on SQLite waits for nobody: BEGIN IMMEDIATE has the file already, and write-ahead logging waits for no reader. It is over \
      before anything could come in between.",
+    "On SQL a transaction begins with BEGIN and a find is a statement: this is `begin-in-flight`, or `statement-running`.",
+    "MongoDB hears of a transaction with the first operation in it. Beginning says nothing, and is over before anything could come in \
+     between.",
+];
+
+/// What the cells of an engine do not show, or show otherwise than the engine would.
+pub(super) const DIFFERENCES: [(Engine, &str); 5] = [
+    (
+        Engine::Mongodb,
+        "cells with ° are played on the stand-in, which ends operations, cursors and transactions by `killSessions` as MongoDB does but \
+         keeps no documents. All others are played on SecantusDB, which keeps documents, but whose operations run to their end and whose \
+         cursors stay under `killSessions`: a find that was cancelled would leave a cursor there for ten minutes.",
+    ),
+    (
+        Engine::Mongodb,
+        "silent: SecantusDB closes a socket by `killOp`. MongoDB does not, nor does the stand-in: what ran is ended at once, but the \
+         place stays taken, with an alarm, until the server learns that the client has gone.",
+    ),
+    (Engine::Mongodb, "killed: the connections of the pool are broken off. MongoDB ends what clients do, not their connections."),
+    (
+        Engine::Mongodb,
+        "silent with control, shutdown: nobody can say that a transaction or a cursor is over, and MongoDB keeps both when a connection \
+         is lost, until its own limits (a minute, ten minutes). The cell has the stand-in run into them.",
+    ),
+    (
+        Engine::Mongodb,
+        "acquiring, ready: a connection is in hand for as long as a transaction is open or a cursor; here it is a transaction that has \
+         read.",
+    ),
 ];
 
 impl Cell {

@@ -276,7 +276,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     // Writing to a String cannot fail.
     let language = cell.language();
     // The pool of documents is set by its driver's names.
-    let (most, others) = match language {
+    let (most, own) = match language {
         Language::Sql => ("max_connections", "busy_timeout = \"200ms\""),
         Language::Documents => ("max_pool_size", "server_selection_timeout = \"2s\""),
     };
@@ -290,7 +290,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         let bounds: Vec<String> = bounds.iter().map(|name| format!("{name} = {:?}", ms(STEP))).collect();
         let _ = writeln!(
             toml,
-            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\n{others}\nstatement_timeout = {statement:?}\n\
+            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\n{own}\nstatement_timeout = {statement:?}\n\
              idle_in_transaction_timeout = \"60s\"\nbounds = {{ {} }}",
             ms(STEP * 7 + GRACE),
             bounds.join(", ")

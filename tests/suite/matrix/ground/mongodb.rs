@@ -40,7 +40,7 @@ impl Mongodb {
         let database = MongodbDatabase::create().await;
         database.run(doc! { "create": NOTES }).await;
         // More than a host asks for at a time, so that the server is not done with it.
-        let rows: Vec<Document> = (0..2_500).map(|number| doc! { "_id": number }).collect();
+        let rows: Vec<Document> = (0_i32..2_500).map(|number| doc! { "_id": number }).collect();
         database.run(doc! { "insert": ROWS, "documents": rows }).await;
         let hello = database.administer(doc! { "hello": 1 }).await;
         let version = hello.get_document("topologyVersion").unwrap().clone();
