@@ -98,15 +98,16 @@ impl Held {
     }
 }
 
-/// 503 when the connections cannot be had, or are lost; 500 when one is not as new.
+/// 503 when the connections cannot be had, or are lost; 500 when one is not as new. The text begins with the kind of the error.
 fn look(target: &Target) -> (u16, String) {
     match try_look(target) {
         Ok(()) => (200, String::new()),
-        Err(error) => {
-            let kind = error.documents().map(DocumentsError::kind);
-            let is_refused = matches!(kind, Some(ErrorKind::PoolExhausted | ErrorKind::Disconnected));
-            (if is_refused { 503 } else { 500 }, error.to_string())
-        }
+        Err(error) => match error.documents().map(DocumentsError::kind) {
+            Some(kind @ (ErrorKind::PoolExhausted | ErrorKind::Disconnected | ErrorKind::NotPrimary)) => {
+                (503, format!("{kind:?}: {error}"))
+            }
+            _ => (500, error.to_string()),
+        },
     }
 }
 
