@@ -69,7 +69,11 @@ impl Server {
             Self::Mariadb(server) => sql(server.administrator_url("test")),
             Self::Mongodb(_, database) => {
                 let settings = format!("control_url = {:?}\nmax_pool_size = {MAX}", database.url(&database.control));
-                Setup::new().database("main", &database.url(&database.owner), &settings).plugin("probe", "documents_matrix", grant)
+                Setup::new().database("main", &database.url(&database.owner), &settings).plugin(
+                    "probe",
+                    "documents_matrix",
+                    grant,
+                )
             }
         }
     }

@@ -6,8 +6,8 @@
 use guests::{
     exits::{self, Left},
     plain::{
-        Connection, Cursor, Database, Error, ErrorCode, ErrorKind, Guest, IncomingRequest, Request, ResponseOutparam, Transaction,
-        TransactionOptions, Writer, monotonic_clock,
+        Connection, Cursor, Database, Error, ErrorCode, ErrorKind, Guest, IncomingRequest, Request, ResponseOutparam,
+        Transaction, TransactionOptions, Writer, monotonic_clock,
     },
 };
 

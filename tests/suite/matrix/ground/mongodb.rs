@@ -73,8 +73,7 @@ impl Side for Mongodb {
             let (sockets, cursors) = (self.database.sockets().await, self.database.cursors().await);
             // A session has a socket to work with and one to watch the server, both of its name.
             let names: BTreeSet<&str> = sockets.iter().map(|socket| socket.app.as_str()).collect();
-            let (control, pooled): (Vec<&str>, Vec<&str>) =
-                names.into_iter().partition(|name| name.starts_with("wharf control"));
+            let (control, pooled): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| name.starts_with("wharf control"));
             let [pooled, control] = [pooled, control].map(|names| i64::try_from(names.len()).unwrap());
             let cursors: Vec<String> = cursors.iter().map(|cursor| format!("a cursor of {}", cursor.namespace)).collect();
             Some(Sessions { pooled, control, busy: cursors.join(", ") })
