@@ -189,3 +189,20 @@ async fn a_proxy_lets_control_connections_through_that_do_not_log_in() {
     proxy.speak();
     waiting.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_proxy_breaks_the_connections_of_slots_and_no_control_connection() {
+    let wire = Wire::start();
+    let proxy = Proxy::start(wire.address().to_string(), "nobody".to_owned()).await;
+    let url = format!("mongodb://{}/app?directConnection=true", proxy.address());
+    let (slot, control) = (named(&url, "wharf app 1").await, named(&url, "wharf control app").await);
+    ping(&slot).await;
+    ping(&control).await;
+    proxy.break_slots();
+    let broken = |wire: &Wire| (wire.sockets()["wharf app 1"].operating == 0).then_some(());
+    wire.until("the slot's connection to break", BOUND, broken).await;
+    assert_eq!(wire.sockets()["wharf control app"].operating, 1);
+    ping(&control).await;
+    assert_eq!(wire.sockets()["wharf control app"].most_operating, 1);
+    drop(slot);
+}

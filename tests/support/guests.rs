@@ -11,6 +11,8 @@ macro_rules! for_each_guest {
     ($call:ident) => {
         $call!(counts);
         $call!(counts_async);
+        $call!(documents_matrix);
+        $call!(documents_matrix_async);
         $call!(eats_memory);
         $call!(endless_body);
         $call!(hijacks);

@@ -1,5 +1,5 @@
 //! A peer that misbehaves: passes bytes on between a host and its database server until it is told to be slow, to hold an answer back,
-//! or to say nothing more.
+//! to say nothing more, or to break off.
 
 use std::{
     io,
@@ -47,6 +47,8 @@ struct Mode {
     hold: Hold,
     /// Connections accepted so far, which are numbered from 0.
     accepted: usize,
+    /// Connections with a smaller number are broken, but for control connections.
+    broken: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,6 +104,11 @@ impl Proxy {
     /// All connections go silent, and so do new ones.
     pub fn silence_all(&self) {
         self.mode.send_modify(|mode| mode.silence = Silence::All);
+    }
+
+    /// All connections that are there now break, but for control connections. New ones work.
+    pub fn break_slots(&self) {
+        self.mode.send_modify(|mode| mode.broken = mode.accepted);
     }
 
     /// Everybody is heard again, and what was said meanwhile is passed on.
@@ -162,7 +169,7 @@ struct Link {
 }
 
 impl Link {
-    /// Ends when either side has closed; both are closed then.
+    /// Ends when either side has closed, or it is broken; both are closed then.
     async fn run(self, client: TcpStream, server: Arc<str>) -> io::Result<()> {
         let server = TcpStream::connect(&*server).await?;
         client.set_nodelay(true)?;
@@ -171,6 +178,7 @@ impl Link {
         tokio::select! {
             ended = self.up(from_client, to_server) => ended,
             ended = self.down(from_server, to_client) => ended,
+            () = self.until_broken() => Ok(()),
         }
     }
 
@@ -240,6 +248,13 @@ impl Link {
         };
         // Fails only when the proxy is gone, and this with it.
         let _ = self.mode.subscribe().wait_for(heard).await;
+    }
+
+    /// Waits until this connection is broken off.
+    async fn until_broken(&self) {
+        let broken = |mode: &Mode| !self.is_control.load(Ordering::Relaxed) && self.number < mode.broken;
+        // As above.
+        let _ = self.mode.subscribe().wait_for(broken).await;
     }
 
     /// What makes a slow peer slow; no test waits for it.

@@ -26,7 +26,7 @@ mod waits;
 
 use counts as counts_async;
 // Their test is the matrix of faults.
-use crate::{matrix, matrix as matrix_async};
+use crate::{matrix, matrix as documents_matrix, matrix as documents_matrix_async, matrix as matrix_async};
 
 /// Runs each test on SQLite, on PostgreSQL and on MariaDB, and on the first two with instances that serve several calls as well.
 macro_rules! on_every_engine {

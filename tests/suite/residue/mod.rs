@@ -5,6 +5,7 @@
 
 mod control;
 mod mariadb;
+mod mongodb;
 mod postgres;
 mod sqlite;
 

@@ -156,6 +156,11 @@ impl Wire {
         self.shared.with(State::release);
     }
 
+    /// Ends every session, as a server does with those that nobody has used for long: aborts its transaction, kills its cursors.
+    pub fn expire_sessions(&self) {
+        self.shared.with(State::expire_sessions);
+    }
+
     /// Behaves otherwise from now on; when it next looks, a moment later.
     pub fn be(&self, mode: Mode) {
         if let Some(told) = &self.mode {

@@ -192,6 +192,12 @@ impl State {
         self.cursors.retain(|_, cursor| cursor.session != Some(session));
     }
 
+    /// All sessions are over.
+    pub(crate) fn expire_sessions(&mut self) {
+        self.transactions.clear();
+        self.cursors.clear();
+    }
+
     fn note(&mut self, number: u32, command: &Command<'_>) {
         let socket = self.sockets.entry(number).or_default();
         let app = socket.app.get_or_insert_with(|| {

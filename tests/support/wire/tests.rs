@@ -157,6 +157,10 @@ async fn cursors_give_batch_after_batch() {
     assert_eq!(batch(&client.ask(more.clone()).await, "nextBatch"), (id, vec![3]));
     assert_eq!(batch(&client.ask(more.clone()).await, "nextBatch"), (0, vec![]));
     assert_eq!((code(&client.ask(more).await), wire.cursors()), (Some(43), 0));
+    client.ask(within(doc! { "find": "notes" }, &session(1), true)).await;
+    assert_eq!((wire.transactions(), wire.cursors()), (1, 1));
+    wire.expire_sessions();
+    assert_eq!((wire.transactions(), wire.cursors()), (0, 0));
     for end in [doc! { "killSessions": [session(1)] }, doc! { "endSessions": [session(1)] }] {
         client.ask(doc! { "find": "notes", "lsid": session(1) }).await;
         client.ask(doc! { "find": "notes", "lsid": session(2) }).await;
