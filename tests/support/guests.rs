@@ -11,6 +11,8 @@ macro_rules! for_each_guest {
     ($call:ident) => {
         $call!(counts);
         $call!(counts_async);
+        $call!(documents_probe);
+        $call!(documents_probe_async);
         $call!(eats_memory);
         $call!(endless_body);
         $call!(hijacks);
@@ -31,6 +33,7 @@ macro_rules! for_each_guest {
         $call!(spins);
         $call!(traps);
         $call!(trespasses);
+        $call!(two_worlds);
         $call!(uses_closed);
         $call!(waits);
     };

@@ -2,6 +2,7 @@
 
 pub mod compute;
 pub mod concurrent;
+pub mod documents;
 pub mod json;
 pub mod plain;
 pub mod target;
