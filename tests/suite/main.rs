@@ -5,6 +5,7 @@
 mod budgets;
 mod cancel;
 mod check;
+mod documents;
 mod fairness;
 mod frozen;
 mod guests;
@@ -17,6 +18,7 @@ mod licences;
 mod load;
 mod matrix;
 mod outcome;
+mod promises;
 mod readme;
 mod reclaim;
 mod recovery;

@@ -147,9 +147,7 @@ impl Opened {
                 return Self::Cursor(on.aggregate_cursor(&ask::bytes(&step["pipeline"]), &ask::aggregate_options(step)));
             }
             "find" => tell::outcome(on.find(&filter, &ask::find_options(step)), |batch| tell::batch(&batch)),
-            "find-one" => {
-                tell::outcome(on.find_one(&filter, &ask::find_options(step)), |found| tell::document(found.as_deref()))
-            }
+            "find-one" => tell::outcome(on.find_one(&filter, &ask::find_options(step)), |found| tell::document(found.as_deref())),
             "aggregate" => {
                 let found = on.aggregate(&ask::bytes(&step["pipeline"]), &ask::aggregate_options(step));
                 tell::outcome(found, |batch| tell::batch(&batch))

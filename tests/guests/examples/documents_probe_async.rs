@@ -64,13 +64,12 @@ async fn in_order(handles: &mut Handles, steps: &Json) -> Json {
 
 /// All at once, each on the database itself; the list of their outcomes.
 async fn at_once(steps: &Json) -> Json {
-    let database = main_database();
-    let steps = steps.as_array().into_iter().flatten().map(async |step: &Json| {
-        let collection = match database.collection(collection_name(step)) {
-            Ok(collection) => collection,
-            Err(error) => return tell::failure(&error),
-        };
-        on_collection(&collection, step).await
+    let database = &main_database();
+    let steps = steps.as_array().into_iter().flatten().map(|step| async move {
+        match database.collection(collection_name(step)) {
+            Ok(collection) => on_collection(&collection, step).await,
+            Err(error) => tell::failure(&error),
+        }
     });
     future::join_all(steps).await.into()
 }
@@ -209,9 +208,7 @@ async fn on_collection(on: &Collection, step: &Json) -> Json {
     let name = step["name"].as_str().unwrap_or_default().to_owned();
     match step["do"].as_str().unwrap_or_default() {
         "find" => tell::outcome(on.find(filter, ask::find_options(step)).await, |batch| tell::batch(&batch)),
-        "find-one" => {
-            tell::outcome(on.find_one(filter, ask::find_options(step)).await, |found| tell::document(found.as_deref()))
-        }
+        "find-one" => tell::outcome(on.find_one(filter, ask::find_options(step)).await, |found| tell::document(found.as_deref())),
         "aggregate" => {
             let found = on.aggregate(ask::bytes(&step["pipeline"]), ask::aggregate_options(step)).await;
             tell::outcome(found, |batch| tell::batch(&batch))

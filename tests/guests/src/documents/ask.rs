@@ -54,8 +54,12 @@ fn number(json: &Json, name: &str) -> Option<usize> {
 }
 
 fn unhex(digits: &str) -> Vec<u8> {
-    let digit = |digit: u8| (char::from(digit)).to_digit(16).expect("a hex digit") as u8;
-    digits.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        other => panic!("no hex digit: {other}"),
+    };
+    digits.as_bytes().chunks_exact(2).map(|pair| (digit(pair[0]) << 4) | digit(pair[1])).collect()
 }
 
 fn length(length: usize) -> [u8; 4] {
@@ -122,7 +126,11 @@ fn write_concern(step: &Json) -> Option<WriteConcern> {
         Some(tag) => Some(Acknowledgment::Tag(tag.to_owned())),
         None => small(&concern["w"]).map(Acknowledgment::Nodes),
     };
-    concern.is_object().then(|| WriteConcern { w, journal: concern["journal"].as_bool(), timeout_ms: small(&concern["timeout-ms"]) })
+    concern.is_object().then(|| WriteConcern {
+        w,
+        journal: concern["journal"].as_bool(),
+        timeout_ms: small(&concern["timeout-ms"]),
+    })
 }
 
 /// Of `find`, `find-one` and `cursor`.

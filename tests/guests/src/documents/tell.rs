@@ -15,8 +15,7 @@ pub fn outcome<T>(result: Result<T, Error>, to_json: impl FnOnce(T) -> Json) -> 
 /// `{"error": …}`, with everything that is in it.
 #[must_use]
 pub fn failure(error: &Error) -> Json {
-    let details: Map<_, _> =
-        error.details.iter().map(|detail| (detail.key.clone(), Json::from(detail.value.as_str()))).collect();
+    let details: Map<_, _> = error.details.iter().map(|detail| (detail.key.clone(), Json::from(detail.value.as_str()))).collect();
     let write_errors: Json = error.write_errors.iter().map(write_error).collect();
     json!({ "error": {
         "kind": kind_name(error.kind),
