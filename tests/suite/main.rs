@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
+mod accounts;
 mod budgets;
 mod cancel;
 mod check;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use support::{
     client::{Client, Reply},
-    host::Ended,
+    guests,
+    host::{Ended, Setup},
 };
 
 /// How long a host may take to have everything back: the bounds of reclaim, one after the other.
@@ -20,6 +21,14 @@ const OPERATION: Duration = Duration::from_millis(500);
 
 /// By when a client has heard that it took too long: what a busy machine adds is in it.
 const IN_TIME: Duration = Duration::from_secs(5);
+
+/// A host with room for so many connections, of all its databases together.
+fn with_room_for(connections: usize) -> Setup {
+    let cache = guests::target_folder().join("wharf-tests-cache");
+    Setup::empty().toml(&format!(
+        "max_connections = {connections}\n\n[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {cache:?}\n"
+    ))
+}
 
 /// The outcomes of steps, all of which must have succeeded.
 fn succeeded(reply: &Reply) -> Vec<Json> {

@@ -126,10 +126,12 @@ async fn operations_time_out_in_time() {
 #[tokio::test]
 async fn fifty_operations_on_different_databases_stay_flat() {
     const DATABASES: usize = 50;
+    /// Of all databases together.
+    const ROOM: usize = 10;
     let database = MongodbDatabase::create().await;
-    let (mut setup, mut grants) = (Setup::new(), String::new());
+    let (mut setup, mut grants) = (super::with_room_for(ROOM), String::new());
     for number in 0..DATABASES {
-        // Fifty of one server, each with a pool that is opened at its first use.
+        // Each with a pool that is opened at its first use.
         let settings = settings_of(&database, 1, "min_pool_size = 0\nconnect = \"lazy\"");
         setup = setup.database(&format!("d{number}"), &database.url(&database.owner), &settings);
         // Writing to a string cannot fail.
@@ -145,11 +147,12 @@ async fn fifty_operations_on_different_databases_stay_flat() {
             insert["on"] = name.as_str().into();
             run(&client, "probe", &json!([{ "do": "open", "database": name, "as": name }, insert])).await;
         }
-        seen.push((database.sockets().await.len(), by_app(&database.sockets().await).len()));
+        let sockets = database.sockets().await;
+        seen.push((sockets.len(), by_app(&sockets).len()));
     }
-    // A connection and a control path each, and not one more in the second round.
-    assert!(seen[0].0 <= 2 * DATABASES * SOCKETS && seen[0].1 <= DATABASES, "{seen:?}");
-    assert!(seen[1].0 <= seen[0].0 && seen[1].1 <= seen[0].1, "{seen:?}");
+    // Whoever needs a connection takes the place of another's that is idle; the control paths stay, one each.
+    assert!(seen.iter().all(|(all, apps)| *all <= (ROOM + DATABASES) * SOCKETS && (1..=ROOM).contains(apps)), "{seen:?}");
+    assert!(seen[1].0 <= seen[0].0 + SOCKETS, "{seen:?}");
     assert_eq!(database.count("notes").await, 2 * DATABASES as u64);
     ended_well(&host.stop().await, DATABASES);
     database.nothing_left().await;

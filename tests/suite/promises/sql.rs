@@ -37,7 +37,7 @@ fn work() -> Json {
         { "do": "execute", "on": "t", "sql": "INSERT INTO notes (note) VALUES ('kept')" },
         { "do": "query", "on": "t", "sql": "SELECT count(*) FROM notes" },
         { "do": "commit", "on": "t" },
-        { "do": "query", "sql": "SELECT pg_sleep(0.01)::text" },
+        { "do": "query", "sql": "SELECT pg_sleep(0.01)" },
     ])
 }
 
@@ -103,11 +103,13 @@ async fn operations_time_out_in_time() {
 #[tokio::test]
 async fn fifty_operations_on_different_databases_stay_flat() {
     const DATABASES: usize = 50;
+    /// Of all databases together.
+    const ROOM: usize = 10;
     let database = PostgresDatabase::create().await;
     database.execute(TABLE).await;
-    let (mut setup, mut grants) = (Setup::new(), String::new());
+    let (mut setup, mut grants) = (super::with_room_for(ROOM), String::new());
     for number in 0..DATABASES {
-        // Fifty of one server, each with a pool that is opened at its first use.
+        // Each with a pool that is opened at its first use.
         let settings = "max_connections = 1\nmin_connections = 0\nconnect = \"lazy\"";
         setup = setup.database(&format!("d{number}"), &database.url(&database.owner), settings);
         // Writing to a string cannot fail.
@@ -125,8 +127,10 @@ async fn fifty_operations_on_different_databases_stay_flat() {
         }
         seen.push(database.sessions().await.len());
     }
-    // A session and a control path each, and not one more in the second round.
-    assert!(seen[0] <= 2 * DATABASES && seen[1] <= seen[0], "{seen:?}");
+    // Whoever needs a session takes the place of another's that is idle; the control paths stay, one each.
+    assert!(seen.iter().all(|seen| *seen <= ROOM + DATABASES) && seen[1] <= seen[0] + 1, "{seen:?}");
+    let pooled = database.sessions().await.into_iter().filter(|session| session.application_name != "wharf control").count();
+    assert!((1..=ROOM).contains(&pooled), "{pooled}");
     assert_eq!(notes(&database).await, (2 * DATABASES).to_string());
     ended_well(&host.stop().await, DATABASES);
     database.nothing_left().await;
