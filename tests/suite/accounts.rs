@@ -105,7 +105,7 @@ async fn attempts_to_log_in_are_counted_for_each_address() {
     for _ in 0..11 {
         told.push(log_in(&client, ADA, "correct horse bakery").await.status.as_u16());
     }
-    assert_eq!(told, [[401; 10].as_slice(), &[429]].concat());
+    assert_eq!(told, [[401_u16; 10].as_slice(), &[429]].concat());
     let refused = log_in(&client, " Ada@Example.ORG", PASSWORD).await;
     assert_eq!(refused.problem(), (429, "too-many-attempts".to_owned()));
     assert!(refused.headers.contains_key("retry-after"), "{refused:?}");

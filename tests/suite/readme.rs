@@ -185,7 +185,7 @@ fn what_the_example_starts_is_what_the_tests_try() {
     let script = std::fs::read_to_string(root().join("examples/accounts/wire-server")).unwrap();
     let installed = std::fs::read_to_string(root().join("tests/support/mongodb/requirements.txt")).unwrap();
     let pinned = |text: &str| -> BTreeSet<String> {
-        let words = text.split(|end: char| end.is_whitespace() || "()=\\".contains(end) && end != '=');
+        let words = text.split(|end: char| end.is_whitespace() || ['(', ')', '"'].contains(&end));
         words.filter(|word| word.contains("==")).map(|word| word.trim_start_matches("server=").to_lowercase()).collect()
     };
     let (script, installed) = (pinned(&script), pinned(&installed));
