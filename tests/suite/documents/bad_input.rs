@@ -38,7 +38,7 @@ const MALFORMED: [(&str, &[u8]); 20] = [
     ("binary of a negative length", &[14, 0, 0, 0, 0x05, b'a', 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0]),
 ];
 
-/// Sends a document everywhere, one call a place, if so, or all in one; every outcome is of this kind, and no connection is lost.
+/// Sends a document everywhere in one call: every outcome is of this kind, the next operation works, and no connection is lost.
 async fn refused_everywhere(bed: &Bed, what: &str, document: &Json, expected: &str) {
     let before = ids(bed).await;
     let mut steps = everywhere(document);
