@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
+mod accounts;
 mod budgets;
 mod cancel;
 mod check;
+mod documents;
 mod documents_leases;
 mod fairness;
 mod frozen;
@@ -18,6 +20,7 @@ mod licences;
 mod load;
 mod matrix;
 mod outcome;
+mod promises;
 mod readme;
 mod reclaim;
 mod recovery;

@@ -13,6 +13,8 @@ macro_rules! for_each_guest {
         $call!(counts_async);
         $call!(documents_matrix);
         $call!(documents_matrix_async);
+        $call!(documents_probe);
+        $call!(documents_probe_async);
         $call!(eats_memory);
         $call!(endless_body);
         $call!(hijacks);
@@ -33,6 +35,7 @@ macro_rules! for_each_guest {
         $call!(spins);
         $call!(traps);
         $call!(trespasses);
+        $call!(two_worlds);
         $call!(uses_closed);
         $call!(waits);
     };

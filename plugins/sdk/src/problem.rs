@@ -85,6 +85,7 @@ impl Problem {
     /// | `pool-exhausted` | 503, `Retry-After: 1` | `pool-exhausted` |
     /// | `shutting-down` | 503, `Retry-After: 1` | `shutting-down` |
     /// | `not-primary` | 503, `Retry-After: 1` | `not-primary` |
+    /// | `disconnected` of a database | 503, `Retry-After: 1` | `disconnected` |
     /// | `deadline-exceeded` | 504 | `deadline-exceeded` |
     /// | request body broken off | 400 | `body-incomplete` |
     /// | anything else | 500 | `internal-error` |
@@ -97,7 +98,7 @@ impl Problem {
         }
         let unavailable = |code| Self::new(503, code).header("retry-after", RETRY_AFTER_SECONDS.to_string());
         match (error.name(), error) {
-            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary")), _) => unavailable(code),
+            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary" | "disconnected")), _) => unavailable(code),
             (Some(code @ "deadline-exceeded"), _) => Self::new(504, code),
             (None, Error::Disconnected) => Self::new(400, "body-incomplete"),
             _ => Self::new(500, "internal-error"),
@@ -182,6 +183,8 @@ mod tests {
         let expected = |code| (503, "1".to_owned(), body("Service Unavailable", 503, code));
         assert_eq!(answer(&sql(ErrorKind::PoolExhausted, None, &[])), expected("pool-exhausted"));
         assert_eq!(answer(&sql(ErrorKind::ShuttingDown, None, &[])), expected("shutting-down"));
+        // Nothing was written, and the database may be back soon.
+        assert_eq!(answer(&sql(ErrorKind::Disconnected, None, &[])), expected("disconnected"));
         let late = (504, String::new(), body("Gateway Timeout", 504, "deadline-exceeded"));
         assert_eq!(answer(&sql(ErrorKind::DeadlineExceeded, None, &[])), late);
     }
@@ -191,13 +194,13 @@ mod tests {
     fn errors_of_documents_are_answered_as_those_of_sql() {
         use crate::documents::ErrorKind;
         let of_kind = |kind| answer(&crate::documents::tests::of_kind(kind));
-        for kind in [ErrorKind::PoolExhausted, ErrorKind::ShuttingDown, ErrorKind::NotPrimary] {
+        for kind in [ErrorKind::PoolExhausted, ErrorKind::ShuttingDown, ErrorKind::NotPrimary, ErrorKind::Disconnected] {
             let (status, retry, body) = of_kind(kind);
             assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "1", false), "{kind:?}");
         }
         assert_eq!(of_kind(ErrorKind::DeadlineExceeded).0, 504);
         let internal = answer(&Error::other("secret"));
-        for kind in [ErrorKind::DuplicateKey, ErrorKind::Disconnected, ErrorKind::Denied, ErrorKind::WriteConflict] {
+        for kind in [ErrorKind::DuplicateKey, ErrorKind::Denied, ErrorKind::WriteConflict] {
             assert_eq!(of_kind(kind), internal, "{kind:?}");
         }
     }

@@ -25,6 +25,8 @@ mod uses_closed;
 mod waits;
 
 use counts as counts_async;
+// Those of documents are tested in a module of their own.
+use crate::{documents as documents_probe, documents as documents_probe_async, documents as two_worlds};
 // Their test is the matrix of faults.
 use crate::{matrix, matrix as documents_matrix, matrix as documents_matrix_async, matrix as matrix_async};
 
