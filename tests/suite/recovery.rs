@@ -82,7 +82,7 @@ impl Server {
     async fn call(&self, client: &Client) -> Result<(), String> {
         if let Self::Mongodb(..) = self {
             let reply = client.get("/probe/look?connections=1").await;
-            let kind = reply.text().split(':').next().unwrap_or_default();
+            let kind = reply.text().trim_start_matches("ErrorKind::").split(':').next().unwrap_or_default();
             return match reply.status.as_u16() {
                 200 => Ok(()),
                 503 if ["Disconnected", "NotPrimary"].contains(&kind) => Err(kind.to_owned()),

@@ -82,7 +82,7 @@ async fn a_call_has_as_many_operations_and_connections_as_the_grant_allows() {
     assert_eq!((kind(&outcomes[3]), &outcomes[3]["error"]["details"]["limit"]), ("limit-exceeded", &json!("max_statements")));
     let begin = |name: &str| json!({ "do": "begin", "as": name });
     let outcomes = bed.run(json!([begin("a"), begin("b"), begin("c"), { "do": "abort", "on": "a" }])).await;
-    assert_eq!(outcomes.iter().map(kind).collect::<Vec<_>>(), ["", "", "pool-exhausted", ""], "{outcomes:#?}");
+    assert_eq!(outcomes.iter().map(kind).collect::<Vec<_>>(), ["", "", "limit-exceeded", ""], "{outcomes:#?}");
     bed.recovers().await;
     bed.ends_well().await;
 }
