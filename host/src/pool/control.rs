@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::poll_fn,
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -31,6 +34,7 @@ pub(super) struct ControlPath {
     limit: Duration,
     /// Whether it failed when it was last looked after, so that only changes are logged.
     pub(super) down: AtomicBool,
+    closed: AtomicBool,
     /// One caller at a time; each is bounded, the wait for its turn included.
     sessions: Mutex<Sessions>,
 }
@@ -64,7 +68,7 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: AtomicBool::new(false), sessions: Mutex::default() }
+        Self { driver, limit, down: AtomicBool::new(false), closed: AtomicBool::new(false), sessions: Mutex::default() }
     }
 
     /// Asks the server to end what the session runs.
@@ -87,8 +91,10 @@ impl ControlPath {
         self.ask(Request::Ping, bound).await.map(drop)
     }
 
-    /// Closes the path, and tells which sessions it had; the next call would open it anew.
+    /// Closes the path for good, and tells which sessions it had.
     pub(super) async fn close(&self, bound: Duration) -> Vec<Session> {
+        // Whoever still asks for a slot that nobody waits for any more must not open it anew.
+        self.closed.store(true, Ordering::Relaxed);
         let Ok(mut sessions) = timeout(bound, self.sessions.lock()).await else { return Vec::new() };
         let Sessions { ready, asked, .. } = std::mem::take(&mut *sessions);
         let mut closed: Vec<Session> = asked.into_iter().filter_map(|asked| asked.session).collect();
@@ -106,6 +112,9 @@ impl ControlPath {
         let asking = async {
             let mut sessions = self.sessions.lock().await;
             sessions.make_room(self.limit).await;
+            if self.closed.load(Ordering::Relaxed) {
+                return Err(failure("the control path is closed"));
+            }
             let known = sessions.ready.take();
             let session = known.as_ref().and_then(|control| control.session().cloned());
             let answer = answer(Arc::clone(&self.driver), known, request).boxed();
