@@ -4,10 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,6 +14,7 @@ use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Control, Driver, Failure, FailureKind, Session};
 
@@ -34,7 +32,8 @@ pub(super) struct ControlPath {
     limit: Duration,
     /// Whether it failed when it was last looked after, so that only changes are logged.
     pub(super) down: AtomicBool,
-    closed: AtomicBool,
+    /// For good.
+    closed: CancellationToken,
     /// One caller at a time; each is bounded, the wait for its turn included.
     sessions: Mutex<Sessions>,
 }
@@ -68,7 +67,7 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: AtomicBool::new(false), closed: AtomicBool::new(false), sessions: Mutex::default() }
+        Self { driver, limit, down: AtomicBool::new(false), closed: CancellationToken::new(), sessions: Mutex::default() }
     }
 
     /// Asks the server to end what the session runs.
@@ -93,8 +92,8 @@ impl ControlPath {
 
     /// Closes the path for good, and tells which sessions it had.
     pub(super) async fn close(&self, bound: Duration) -> Vec<Session> {
-        // Whoever still asks for a slot that nobody waits for any more must not open it anew.
-        self.closed.store(true, Ordering::Relaxed);
+        // Whoever still asks, for a slot that nobody waits for any more, lets go of the sessions, and opens none anew.
+        self.closed.cancel();
         let Ok(mut sessions) = timeout(bound, self.sessions.lock()).await else { return Vec::new() };
         let Sessions { ready, asked, .. } = std::mem::take(&mut *sessions);
         let mut closed: Vec<Session> = asked.into_iter().filter_map(|asked| asked.session).collect();
@@ -112,16 +111,17 @@ impl ControlPath {
         let asking = async {
             let mut sessions = self.sessions.lock().await;
             sessions.make_room(self.limit).await;
-            if self.closed.load(Ordering::Relaxed) {
-                return Err(failure("the control path is closed"));
-            }
             let known = sessions.ready.take();
             let session = known.as_ref().and_then(|control| control.session().cloned());
             let answer = answer(Arc::clone(&self.driver), known, request).boxed();
             sessions.asked.push(Asked { since: Instant::now(), session, answer });
             poll_fn(|context| sessions.poll_last(context)).await
         };
-        timeout(bound, asking).await.unwrap_or_else(|_| Err(failure("the control path did not answer in time")))
+        match timeout(bound, self.closed.run_until_cancelled(asking)).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(failure("the control path is closed")),
+            Err(_) => Err(failure("the control path did not answer in time")),
+        }
     }
 }
 
