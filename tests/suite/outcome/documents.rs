@@ -71,7 +71,7 @@ impl Ground {
     /// All notes in order, once nobody has a socket in the database and no transaction is open any more, so that nothing can change.
     async fn settled(&self) -> Vec<Bson> {
         self.0.until_quiet(0, PATIENCE).await;
-        for id in ["old", MARKER] {
+        for id in ["old", "mine", MARKER] {
             assert!(!self.0.is_locked("notes", id).await, "{id}");
         }
         let found = self.0.run(doc! { "find": "notes", "sort": { "_id": 1 } }).await;
