@@ -10,8 +10,9 @@ use mongodb::{
 };
 use sha2::{Digest, Sha256};
 use support::{
-    mongodb::{MongodbDatabase, Server, User, start},
+    mongodb::{Look, MongodbDatabase, Server, Totals, User, start},
     proxy::Proxy,
+    wait,
     wire::Wire,
 };
 
@@ -112,6 +113,29 @@ async fn sockets_cursors_and_locks_are_seen_until_they_end() {
     assert_eq!(database.count("notes").await, 3);
 
     drop(session);
+    owner.shutdown().immediate(true).await;
+    database.until_quiet(0, BOUND).await;
+}
+
+#[tokio::test]
+async fn what_the_server_counts_it_lists() {
+    let database = MongodbDatabase::create().await;
+    database.run(doc! { "insert": "notes", "documents": [{ "_id": 1 }, { "_id": 2 }, { "_id": 3 }] }).await;
+    let owner = named(&database.url(&database.owner), &format!("wharf {} 1", database.name)).await;
+    let notes = owner.database(&database.name).collection::<Document>("notes");
+    let cursor = notes.find(doc! {}).batch_size(1).await.unwrap();
+    // Other tests come and go meanwhile.
+    let look = wait::until("counts that agree", BOUND, || async {
+        let look = database.look().await;
+        if look.unlisted().is_empty() { Ok(look) } else { Err(look.unlisted()) }
+    })
+    .await;
+    assert_eq!((look.sockets.len(), look.cursors.len()), (2, 1), "{look:#?}");
+    // These, and two of the administrator's.
+    assert!(look.counted.sockets >= 4 && look.counted.cursors >= 1, "{look:#?}");
+    let hidden = Look { listed: Totals { sockets: look.counted.sockets - 1, ..look.listed }, ..look };
+    assert!(hidden.unlisted().contains("sockets"), "{hidden:#?}");
+    drop(cursor);
     owner.shutdown().immediate(true).await;
     database.until_quiet(0, BOUND).await;
 }

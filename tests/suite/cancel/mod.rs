@@ -3,6 +3,7 @@
 //! again within the bounds of reclaim, the next borrower finds nothing of the one before, and the server says the same.
 
 mod cut;
+mod documents;
 mod engines;
 mod points;
 
@@ -18,7 +19,7 @@ use wharf::{
 
 use self::{
     cut::{Cut, Meter, Metered, When},
-    engines::{Bed, ENGINES},
+    engines::{Bed, ENGINES, Language},
     points::{POINTS, Point, Pool, Rig},
 };
 
@@ -108,6 +109,10 @@ impl<'a> Open<'a> {
             return Err(self.told("with everything lent"));
         }
         for hold in &held {
+            if self.bed.language() == Language::Documents {
+                documents::write_and_roll_back(hold).await?;
+                continue;
+            }
             points::begin_and_roll_back(hold).await?;
             if !self.bed.has_rows() {
                 continue;
@@ -118,7 +123,9 @@ impl<'a> Open<'a> {
                 return Err(format!("residue {residue}, {marks} rows of at most {rows}"));
             }
         }
-        points::clear(&held[0]).await?;
+        if self.bed.language() == Language::Sql {
+            points::clear(&held[0]).await?;
+        }
         drop(held);
         self.settled().await
     }
@@ -187,7 +194,11 @@ async fn whoever_goes_away_at_any_point_leaves_nothing_behind() {
     let (mut table, mut failed) = (String::new(), Vec::new());
     for (engine, make) in ENGINES {
         let bed = make().await;
-        let rows = POINTS
+        let points: &[Point] = match bed.language() {
+            Language::Sql => &POINTS,
+            Language::Documents => &documents::POINTS,
+        };
+        let rows = points
             .iter()
             .flat_map(|point| [(point, false), (point, true)])
             .filter(|(point, call_ends)| point.of_call || !call_ends);
@@ -198,7 +209,7 @@ async fn whoever_goes_away_at_any_point_leaves_nothing_behind() {
             match AssertUnwindSafe(enumerate(&*bed, point, call_ends)).catch_unwind().await {
                 Ok(Ok(dropped)) => {
                     table += &format!(
-                        "{engine:10} {:30} {how:10} {dropped:4} times {:6} ms\n",
+                        "{engine:18} {:30} {how:10} {dropped:4} times {:6} ms\n",
                         point.name,
                         start.elapsed().as_millis()
                     );

@@ -1,6 +1,7 @@
 //! What a commit came to, and what its holder is told: done, failed, or unknown where nobody can tell. The server is asked afterwards.
 
 mod alone;
+mod documents;
 mod ended;
 mod failed;
 mod ground;

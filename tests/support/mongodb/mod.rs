@@ -12,5 +12,5 @@ mod sessions;
 pub use self::{
     database::{MongodbDatabase, User},
     server::{Server, server, start},
-    sessions::{CursorRow, SocketRow},
+    sessions::{CursorRow, Look, SocketRow, Totals},
 };

@@ -111,6 +111,15 @@ impl Server {
         client(&self.administrator_url("admin")).await
     }
 
+    /// The same server, which takes TLS only: everybody comes to this host, and with these options of the URL, such as `tls=true`.
+    #[must_use]
+    pub fn by_tls(mut self, host: &str, options: &str) -> Self {
+        let port = self.url.hosts.rsplit(':').next().unwrap_or_default();
+        self.url.hosts = format!("{host}:{port}");
+        self.url.options = format!("{}&{options}", self.url.options);
+        self
+    }
+
     /// Stops the server as a crash would; it comes back with [`Server::resume`]. Blocks until it is gone. Only for a server that was
     /// started here.
     ///

@@ -70,13 +70,15 @@ impl Side for Mongodb {
 
     fn sessions(&self) -> BoxFuture<'_, Option<Sessions>> {
         async move {
-            let (sockets, cursors) = (self.database.sockets().await, self.database.cursors().await);
+            let look = self.database.look().await;
             // A session has a socket to work with and one to watch the server, both of its name.
-            let names: BTreeSet<&str> = sockets.iter().map(|socket| socket.app.as_str()).collect();
+            let names: BTreeSet<&str> = look.sockets.iter().map(|socket| socket.app.as_str()).collect();
             let (control, pooled): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| name.starts_with("wharf control"));
             let [pooled, control] = [pooled, control].map(|names| i64::try_from(names.len()).unwrap());
-            let cursors: Vec<String> = cursors.iter().map(|cursor| format!("a cursor of {}", cursor.namespace)).collect();
-            Some(Sessions { pooled, control, busy: cursors.join(", ") })
+            let mut busy: Vec<String> = look.cursors.iter().map(|cursor| format!("a cursor of {}", cursor.namespace)).collect();
+            // What the server has without listing it may be ours.
+            busy.extend(Some(look.unlisted()).filter(|unlisted| !unlisted.is_empty()));
+            Some(Sessions { pooled, control, busy: busy.join(", ") })
         }
         .boxed()
     }
