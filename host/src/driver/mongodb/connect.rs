@@ -52,10 +52,10 @@ pub(super) struct Opened {
 /// [`FailureKind::Disconnected`] as soon as every host was tried once, [`FailureKind::Denied`] for a credential that is refused.
 pub(super) async fn link(shared: &Shared, location: &Location, what: &str) -> Result<Opened, Failure> {
     let name = format!("{what} {} {:032x}", location.database, rand::random::<u128>());
-    let mut options = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
+    let parsed = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
+    let mut options = settled(parsed, &name, shared)?;
     let (hosts, sockets) = (options.hosts.len(), Arc::new(Sockets::default()));
     let (failing, mut failed) = watch::channel(Failed { untried: options.hosts.clone(), last: None });
-    settle(&mut options, &name, shared);
     let noted = Arc::clone(&sockets);
     options.cmap_event_handler = Some(EventHandler::callback(move |event| noted.note(&event)));
     options.sdam_event_handler = Some(EventHandler::callback(move |event| {
@@ -91,12 +91,23 @@ pub(super) async fn link(shared: &Shared, location: &Location, what: &str) -> Re
     Ok(Opened { kept, session, sockets })
 }
 
-/// What is promised of connections rests on these.
-fn settle(options: &mut ClientOptions, name: &str, shared: &Shared) {
+/// What is promised of connections rests on these. Of what the crate has made of a URL only what the URL may say is taken over: for a name that
+/// stands for hosts it has noted that name as well, and would look it up again and again, in a task that does not end with its client.
+fn settled(parsed: ClientOptions, name: &str, shared: &Shared) -> Result<ClientOptions, Failure> {
+    // A name that stands for hosts may say so in the network's books.
+    if parsed.load_balanced == Some(true) {
+        let message = "the database URL cannot be used: it sets `loadBalanced`, which Wharf sets itself";
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
+    let mut options = ClientOptions::default();
+    options.hosts = parsed.hosts;
+    options.connect_timeout = parsed.connect_timeout;
+    options.credential = parsed.credential;
+    options.direct_connection = parsed.direct_connection;
+    options.repl_set_name = parsed.repl_set_name;
+    options.tls = parsed.tls;
     options.app_name = Some(name.to_owned());
     options.max_pool_size = Some(1);
-    options.min_pool_size = None;
-    options.max_idle_time = None;
     options.max_connecting = Some(1);
     // One socket watches; where the server pushes there would be two.
     options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
@@ -104,7 +115,7 @@ fn settle(options: &mut ClientOptions, name: &str, shared: &Shared) {
     // A retry is a second operation behind our back.
     options.retry_reads = Some(false);
     options.retry_writes = Some(false);
-    options.selection_criteria = None;
+    Ok(options)
 }
 
 /// A session is known by the name of its sockets and by its logical session.
@@ -159,5 +170,28 @@ impl Failed {
     fn note(&mut self, event: ServerHeartbeatFailedEvent) {
         self.untried.retain(|host| *host != event.server_address);
         self.last = Some(event.failure);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{mongodb::Mongodb, settings::Settings};
+
+    #[tokio::test]
+    async fn of_a_url_only_what_it_may_say_is_taken_over() {
+        let url = "mongodb://app:pw@host/accounts?replicaSet=rs&tls=true&directConnection=true&maxPoolSize=7&connectTimeoutMS=5";
+        let driver = Mongodb::new(url, Settings::default()).unwrap();
+        let parsed = || async { ClientOptions::parse(driver.shared.location.connection.clone()).await.unwrap() };
+        let options = settled(parsed().await, "name", &driver.shared).unwrap();
+        let ClientOptions { hosts, credential, tls, .. } = parsed().await;
+        assert_eq!((options.hosts, options.credential, options.tls), (hosts, credential, tls));
+        assert_eq!((options.repl_set_name.as_deref(), options.direct_connection), (Some("rs"), Some(true)));
+        assert_eq!((options.app_name.as_deref(), options.max_pool_size), (Some("name"), Some(1)));
+        // As the network's books may say of a name that stands for hosts.
+        let mut balanced = parsed().await;
+        balanced.load_balanced = Some(true);
+        let failure = settled(balanced, "name", &driver.shared).unwrap_err();
+        assert!(failure.kind == FailureKind::Invalid && failure.message.contains("`loadBalanced`"), "{failure:?}");
     }
 }

@@ -82,11 +82,15 @@ impl Kept {
 
     /// Ends the client, and waits until its sockets are closed.
     ///
+    /// # Bounds
+    /// [`CLOSING`]; the keeper goes on with what lasts longer.
     /// # Cancellation
     /// The keeper goes on with it.
     pub(super) async fn close(mut self) {
-        if let Some(shutdown) = self.link.as_ref().map(Link::shutdown) {
-            shutdown.await;
+        if let Some(shutdown) = self.link.as_ref().map(Link::shutdown)
+            && timeout(CLOSING, shutdown).await.is_err()
+        {
+            return;
         }
         // Only now: after the end of its client a session has nobody to tell.
         self.link = None;

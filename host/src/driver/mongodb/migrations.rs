@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use bson::{DateTime, Document, doc};
 use sha2::{Digest, Sha256};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Mongodb, connect,
@@ -196,8 +196,8 @@ impl Lock {
 
     async fn give_back(&mut self) {
         let mine = doc! { "q": { "_id": Self::ID, "holder": &self.holder }, "limit": 1 };
-        // If it fails, others wait until it is over.
-        _ = run(&mut self.kept, doc! { "delete": COLLECTION, "deletes": [mine] }).await;
+        // If it fails or lasts, others wait until it is over.
+        _ = timeout(RENEWED, run(&mut self.kept, doc! { "delete": COLLECTION, "deletes": [mine] })).await;
     }
 }
 
