@@ -178,6 +178,7 @@ fn read_driver(
         server_cancel,
         statement_timeout: settings.statement_timeout,
         idle_in_transaction_timeout: settings.idle_in_transaction_timeout,
+        max_connections: settings.max_connections,
         ..default
     };
     if names.is_documents() {

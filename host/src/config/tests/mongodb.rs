@@ -25,7 +25,7 @@ fn expected() -> (Settings, driver::settings::Settings) {
         connect_timeout: seconds(5),
         ..Settings::default()
     };
-    (settings, driver::settings::Settings { server_selection_timeout: seconds(6), ..Default::default() })
+    (settings, driver::settings::Settings { max_connections: 7, server_selection_timeout: seconds(6), ..Default::default() })
 }
 
 const IN_TABLE: &str = "max_pool_size = 7\nmin_pool_size = 2\nmax_idle_time = \"3s\"\nacquire_timeout = \"4s\"\n\

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -34,7 +34,7 @@ use crate::driver::{Failure, FailureKind, Session};
 
 /// Opens one session for guests.
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<MongodbConnection, Failure> {
-    let Opened { mut kept, session, sockets } = link(shared, &shared.location, "wharf").await?;
+    let Opened { mut kept, session, sockets } = link(shared, &shared.location, &shared.openings, "wharf").await?;
     role::check(kept.get()?, shared).await?;
     Ok(MongodbConnection::new(kept, Arc::clone(shared), session, sockets))
 }
@@ -49,12 +49,17 @@ pub(super) struct Opened {
 /// Opens a client whose sockets go by a name of their own, and asks the server who it is.
 ///
 /// # Errors
-/// [`FailureKind::Disconnected`] as soon as every host was tried once, [`FailureKind::Denied`] for a credential that is refused.
-pub(super) async fn link(shared: &Shared, location: &Location, what: &str) -> Result<Opened, Failure> {
+/// [`FailureKind::Disconnected`] as soon as every host was tried once, and at once while too many openings go on;
+/// [`FailureKind::Denied`] for a credential that is refused.
+/// # Cancellation
+/// A socket that has come as far as its handshake stays until the server has answered or closed it: the crate sets no limit to that. Until then
+/// it counts among the openings.
+pub(super) async fn link(shared: &Shared, location: &Location, openings: &Arc<Openings>, what: &str) -> Result<Opened, Failure> {
+    openings.must_not_be_too_many()?;
     let name = format!("{what} {} {:032x}", location.database, rand::random::<u128>());
     let parsed = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
     let mut options = settled(parsed, &name, shared)?;
-    let (hosts, sockets) = (options.hosts.len(), Arc::new(Sockets::default()));
+    let (hosts, sockets) = (options.hosts.len(), Arc::new(Sockets::new(Arc::clone(openings))));
     let (failing, mut failed) = watch::channel(Failed { untried: options.hosts.clone(), last: None });
     let noted = Arc::clone(&sockets);
     options.cmap_event_handler = Some(EventHandler::callback(move |event| noted.note(&event)));
@@ -133,20 +138,65 @@ pub(super) fn known_by(session: &Session) -> Result<(&str, Uuid), Failure> {
     parts.ok_or_else(|| Failure::new(FailureKind::Invalid, "not a session of MongoDB"))
 }
 
+/// Sockets for operations that are being opened, be anybody there to wait for them or not.
+#[derive(Debug)]
+pub(super) struct Openings {
+    count: AtomicUsize,
+    most: usize,
+}
+
+impl Openings {
+    pub(super) fn new(most: u32) -> Self {
+        Self { count: AtomicUsize::new(0), most: usize::try_from(most).unwrap_or(usize::MAX) }
+    }
+
+    /// Those that begin at the same time all see what was before them: there are fewer than twice as many as there may be.
+    fn must_not_be_too_many(&self) -> Result<(), Failure> {
+        let count = self.count.load(Ordering::Acquire);
+        if count < self.most {
+            return Ok(());
+        }
+        let message = format!("{count} connections are still being opened, and the server does not answer them");
+        Err(Failure::new(FailureKind::Disconnected, message).lost())
+    }
+}
+
 /// What became of a client's sockets for operations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sockets {
     first: OnceLock<ServerAddress>,
     changed: AtomicBool,
+    openings: Arc<Openings>,
+    /// How many of them are this client's.
+    pending: AtomicUsize,
+}
+
+impl Drop for Sockets {
+    /// The client's last task has ended, and none of its sockets is left.
+    fn drop(&mut self) {
+        self.openings.count.fetch_sub(*self.pending.get_mut(), Ordering::AcqRel);
+    }
 }
 
 impl Sockets {
+    fn new(openings: Arc<Openings>) -> Self {
+        Self { first: OnceLock::new(), changed: AtomicBool::new(false), openings, pending: AtomicUsize::new(0) }
+    }
+
     /// Whether the socket is not the one any more that the session was opened with.
     pub(super) fn have_changed(&self) -> bool {
         self.changed.load(Ordering::Acquire)
     }
 
     fn note(&self, event: &CmapEvent) {
+        match event {
+            CmapEvent::ConnectionCreated(_) => {
+                self.openings.count.fetch_add(1, Ordering::AcqRel);
+                self.pending.fetch_add(1, Ordering::AcqRel);
+            }
+            CmapEvent::ConnectionReady(_) | CmapEvent::ConnectionClosed(_) => self.opened(),
+            _ => {}
+        }
         let changes = match event {
             // A second one, to the same server or to another that is primary now.
             CmapEvent::ConnectionCreated(event) => self.first.set(event.address.clone()).is_err(),
@@ -156,6 +206,14 @@ impl Sockets {
         };
         if changes {
             self.changed.store(true, Ordering::Release);
+        }
+    }
+
+    /// One is open, or has failed; one that was open and is closed counts no more.
+    fn opened(&self) {
+        let fewer = |pending: usize| pending.checked_sub(1);
+        if self.pending.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok() {
+            self.openings.count.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

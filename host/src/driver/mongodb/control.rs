@@ -41,7 +41,8 @@ enum Look {
 /// [`FailureKind::Denied`] when the server does not list the path itself, by which it could list no other session either.
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     let location = shared.control.as_ref().unwrap_or(&shared.location);
-    let connect::Opened { kept, session, .. } = connect::link(shared, location, "wharf control").await?;
+    let connect::Opened { kept, session, .. } =
+        connect::link(shared, location, &shared.control_openings, "wharf control").await?;
     let is_other = shared.control.is_some() && !location.is_same_user(&shared.location);
     let owner = if is_other { digest(&shared.location) } else { None };
     let may_cancel = shared.settings.server_cancel;

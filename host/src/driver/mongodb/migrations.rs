@@ -47,7 +47,7 @@ pub(in crate::driver) async fn apply(url: &str, folders: &[&Path]) -> Result<usi
     let migrations = read(folders)?;
     let refused = |failure: Failure| MigrationError::Connect(failure.message);
     let shared = Mongodb::new(url, Settings::default()).map_err(refused)?.shared;
-    let open = || connect::link(&shared, &shared.location, "wharf migrations");
+    let open = || connect::link(&shared, &shared.location, &shared.openings, "wharf migrations");
     let (mut kept, mut lock) = (open().await.map_err(refused)?.kept, Lock::new(open().await.map_err(refused)?.kept));
     lock.take().await?;
     // Whatever comes of it, others need not wait until it is found out.

@@ -226,6 +226,34 @@ async fn a_server_that_is_down_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn openings_that_nobody_answers_are_so_many_at_most() {
+    let wire = Wire::start();
+    let url = wire.url("app").replacen("mongodb://", "mongodb://user:secret@", 1);
+    let driver = Mongodb::new(&url, Settings { max_connections: 2, ..Settings::default() }).unwrap();
+    // Who watches does not log in, so the server seems to be there.
+    wire.block("saslStart");
+    for pending in 1..=2 {
+        tokio::select! {
+            _ = driver.connect() => panic!("nobody has answered"),
+            () = wire.until("a log-in", BOUND, |wire| (wire.waiting().len() == pending).then_some(())) => {}
+        }
+    }
+    let accepted = wire.accepted();
+    let failed = driver.connect().await.err().unwrap();
+    assert_eq!((failed.kind, failed.lost), (FailureKind::Disconnected, true), "{failed:?}");
+    assert!(failed.message.starts_with("2 connections are still being opened"), "{failed:?}");
+    assert_eq!((wire.accepted(), wire.waiting().len()), (accepted, 2));
+    // Once they are answered, there is room.
+    wire.release();
+    let room = async {
+        while driver.connect().await.err().unwrap().message.contains("still being opened") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, room).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_is_lost_may_be_done_and_a_read_is_not() {
     for (request, command, in_transaction, expected) in [
         (insert(&[doc! {}]), "insert", false, FailureKind::CommitUnknown),
