@@ -157,11 +157,12 @@ impl Outcome {
 
     /// A command that failed as a whole, after others were done.
     fn broken_off(self, mut failure: Failure) -> Failure {
-        // What was lost with the connection may have been done as well.
         if !failure.lost {
+            // Of what was ended half-way some may have been done as well, as of all that was lost with the connection.
+            let is_known = ![FailureKind::Cancelled, FailureKind::CommitUnknown].contains(&failure.kind);
             let details = failure.documents.get_or_insert_default();
             details.write_errors = write_errors(&self.failed);
-            details.done = Some(self.done);
+            details.done = is_known.then_some(self.done);
         }
         failure
     }
@@ -382,15 +383,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_before_a_command_fails_is_told_unless_the_connection_is_lost() {
-        for lost in [false, true] {
+    fn what_was_done_before_a_command_fails_is_told_unless_more_may_be_done() {
+        for (kind, lost, expected) in [
+            (FailureKind::Denied, false, Some((Some(1), 1))),
+            (FailureKind::Cancelled, false, Some((None, 1))),
+            (FailureKind::CommitUnknown, false, Some((None, 1))),
+            (FailureKind::Denied, true, None),
+        ] {
             let mut outcome = Outcome::new();
             let failed = doc! { "index": 1, "code": 11000, "errmsg": "E11000" };
             outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1, "writeErrors": [failed] }, 0).unwrap();
-            let failure = Failure::new(FailureKind::Denied, "not authorized");
+            let failure = Failure::new(kind, "broken off");
             let details = outcome.broken_off(if lost { failure.lost() } else { failure }).documents;
-            let told = details.map(|details| (details.done.unwrap().inserted, details.write_errors[0].index));
-            assert_eq!(told, if lost { None } else { Some((1, 1)) });
+            let told = details.map(|details| (details.done.map(|done| done.inserted), details.write_errors[0].index));
+            assert_eq!(told, expected, "{kind:?}");
         }
     }
 

@@ -304,6 +304,34 @@ async fn a_commit_is_done_undone_or_unknown() {
 }
 
 #[tokio::test]
+async fn an_abort_that_comes_after_the_commit_says_so() {
+    let wire = Wire::start();
+    let mut connection = connect(&wire).await;
+    begin(&mut *connection).await;
+    write(&mut *connection, insert(&[doc! {}])).await.unwrap();
+    wire.answer_next("commitTransaction", &error(8, "UnknownError"));
+    wire.answer_next("abortTransaction", &error(256, "TransactionCommitted"));
+    let failed = failure(say(&mut *connection, Operation::Commit).await);
+    assert_eq!((failed.kind, failed.lost), (FailureKind::CommitUnknown, true), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_the_server_breaks_off_may_be_done() {
+    let wire = Wire::start();
+    for in_transaction in [false, true] {
+        let mut connection = connect(&wire).await;
+        if in_transaction {
+            begin(&mut *connection).await;
+        }
+        wire.answer_next("insert", &error(11602, "InterruptedDueToReplStateChange"));
+        let failed = failure(ask(&mut *connection, insert(&[doc! {}])).await);
+        let expected = if in_transaction { FailureKind::NotPrimary } else { FailureKind::CommitUnknown };
+        assert_eq!((failed.kind, failed.lost), (expected, true), "{failed:?}");
+        assert_eq!(failed.documents.unwrap().transient, in_transaction);
+    }
+}
+
+#[tokio::test]
 async fn a_step_down_costs_the_connection() {
     let wire = Wire::start();
     for (command, request) in [("insert", insert(&[doc! {}])), ("find", Request::Find(people(), find(doc! {}, ANY)))] {
