@@ -34,7 +34,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
-use self::{connect::Openings, url::Location};
+use self::{command::Room, connect::Openings, url::Location};
 use crate::driver::{Connection, Control, Driver, Engine, Failure, FailureKind, settings::Settings};
 
 /// Sockets of control paths that may be in the middle of being opened.
@@ -55,6 +55,8 @@ struct Shared {
     openings: Arc<Openings>,
     /// Sockets of control paths that are being opened.
     control_openings: Arc<Openings>,
+    /// Where replies are parsed that may be long.
+    room: Room,
     /// What dropped links left, until it is closed.
     remains: TaskTracker,
     /// Whether it was said that the server controls nobody's access.
@@ -66,7 +68,7 @@ impl Shared {
         let openings = Arc::new(Openings::new(settings.max_connections));
         let control_openings = Arc::new(Openings::new(CONTROL_OPENINGS));
         let (remains, warned) = (TaskTracker::new(), AtomicBool::new(false));
-        Self { location, control, settings, openings, control_openings, remains, warned }
+        Self { location, control, settings, openings, control_openings, room: Room::new(), remains, warned }
     }
 }
 

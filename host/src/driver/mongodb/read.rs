@@ -17,7 +17,7 @@ use crate::driver::{
     documents::{Aggregate, Batch, Bson, Collection, Count, Distinct, Find},
 };
 
-fn too_many(limit: ResultLimit, is_rows: bool) -> Failure {
+pub(super) fn too_many(limit: ResultLimit, is_rows: bool) -> Failure {
     let (name, maximum) = if is_rows { ("max_rows", limit.rows as usize) } else { ("max_result_bytes", limit.bytes) };
     let what = if is_rows { "documents" } else { "bytes" };
     Failure::new(FailureKind::LimitExceeded, format!("the result has more than {maximum} {what}"))
@@ -184,7 +184,7 @@ impl MongodbConnection {
             .with(cstr!("query"), distinct.filter.raw())
             .document(cstr!("collation"), distinct.collation.as_ref());
         let body = self.reading(body, distinct.read_concern)?;
-        let mut reply = self.send(body, Stakes::Nothing).await?;
+        let (mut reply, _room) = self.send_for_much(body, Stakes::Nothing).await?;
         let Some(Value::Array(values)) = reply.remove("values") else { return Err(error::unexpected()) };
         if values.len() > limit.rows as usize {
             return Err(too_many(limit, true));

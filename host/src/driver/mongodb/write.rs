@@ -9,10 +9,11 @@ use super::{
     command::Body,
     connection::MongodbConnection,
     error::{self, Stakes},
+    read::too_many,
     reply,
 };
 use crate::driver::{
-    Failure, FailureKind,
+    Failure, FailureKind, ResultLimit,
     documents::{
         Bson, Change, Collection, Delete, Details, FindAndModify, Hint, Index, Insert, Modification, Update, Write, WriteError,
         WriteOutcome, Writes,
@@ -240,10 +241,14 @@ impl MongodbConnection {
     }
 
     /// Changes one document and returns it.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for one over the limit, of which the server tells only when it is done: with what was done.
     pub(super) async fn find_and_modify(
         &mut self,
         collection: &Collection,
         modify: &FindAndModify,
+        limit: ResultLimit,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let mut body = Body::of(cstr!("findAndModify"), collection.name()).with(cstr!("query"), modify.filter.raw());
         body = match &modify.modification {
@@ -263,12 +268,21 @@ impl MongodbConnection {
             .document(cstr!("collation"), modify.collation.as_ref())
             .document(cstr!("let"), modify.variables.as_ref());
         let body = self.writing(body, modify.write_concern.as_ref())?;
-        let reply = self.send(body, Stakes::Write).await?;
+        let (reply, _room) = self.send_for_much(body, Stakes::Write).await?;
         if let Ok(concern) = reply.get_document("writeConcernError") {
             return Err(unconfirmed(concern, Some(modified(&reply, modify)?)));
         }
         match reply.get("value") {
-            Some(Value::Document(document)) => reply::bytes(document).map(Some),
+            Some(Value::Document(document)) => {
+                let bytes = reply::bytes(document)?;
+                let is_rows = limit.rows == 0;
+                if !is_rows && bytes.len() <= limit.bytes {
+                    return Ok(Some(bytes));
+                }
+                let mut failure = too_many(limit, is_rows);
+                failure.documents.get_or_insert_default().done = Some(modified(&reply, modify)?);
+                Err(failure)
+            }
             Some(Value::Null) | None => Ok(None),
             Some(_) => Err(error::unexpected()),
         }
