@@ -204,7 +204,7 @@ impl Room {
     }
 
     /// Waits for room, which is given up when what it returns is dropped.
-    async fn enter(&self, in_transaction: bool, until: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(super) async fn enter(&self, in_transaction: bool, until: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         let room = if in_transaction { &self.inside } else { &self.outside };
         match timeout_at(until, Arc::clone(room).acquire_owned()).await {
             Ok(Ok(room)) => Ok(room),
@@ -219,4 +219,25 @@ impl Room {
 
 fn of_the_transaction() -> Failure {
     Failure::new(FailureKind::Invalid, "in a transaction no operation has a read or write concern of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn room_is_for_so_many_and_transactions_have_their_own() {
+        let (room, now) = (Room::new(), Instant::now());
+        for in_transaction in [false, true] {
+            let mut held = Vec::new();
+            for _ in 0..Room::REPLIES {
+                held.push(room.enter(in_transaction, now).await.unwrap());
+            }
+            let failure = room.enter(in_transaction, now).await.unwrap_err();
+            assert_eq!((failure.kind, failure.lost), (FailureKind::Cancelled, false));
+            drop(room.enter(!in_transaction, now).await.unwrap());
+            held.pop();
+            held.push(room.enter(in_transaction, now).await.unwrap());
+        }
+    }
 }

@@ -59,7 +59,7 @@ impl MongodbConnection {
                 self.open_cursor(number, *query).await.map(|()| Answer::Done)
             }
             Operation::Fetch(number, limit) => self.fetch(number, limit).await.map(|batch| Answer::Documents(Reply::Next(batch))),
-            Operation::CloseCursor(number) => self.close_cursor(number).await.map(|()| Answer::Done),
+            Operation::CloseCursor(number) => self.close_cursor(Some(number)).await.map(|()| Answer::Done),
             Operation::Query(..)
             | Operation::Execute(_)
             | Operation::ExecuteMany(..)

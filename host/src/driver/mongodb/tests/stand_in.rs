@@ -206,6 +206,50 @@ async fn a_closed_cursor_is_proven_gone() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_is_dropped_while_it_is_read_opens_no_socket() {
+    let wire = Wire::start();
+    wire.answer_batches("find", "app.people", &[Vec::new(), numbered(1)]);
+    wire.block("getMore");
+    let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
+    for whole in [false, true] {
+        let mut connection = driver.connect().await.unwrap();
+        let name = name(&*connection);
+        frame(&mut *connection).await;
+        if !whole {
+            open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+        }
+        let accepted = wire.accepted();
+        let reading = async {
+            if whole { all(&mut *connection).await.map(drop) } else { fetch(&mut *connection, 1, LIMIT).await.map(drop) }
+        };
+        tokio::select! {
+            _ = reading => panic!("nobody has answered"),
+            () = wire.until("a getMore", BOUND, |wire| wire.waiting().contains(&"getMore".to_owned()).then_some(())) => {}
+        }
+        drop(connection);
+        let closed = |wire: &Wire| (wire.sockets()[&name].open == 0).then_some(());
+        wire.until("its sockets closed", BOUND, closed).await;
+        assert_eq!(wire.accepted(), accepted);
+        assert!(!names(&said_by(&wire, &name)).contains(&"killCursors"));
+    }
+}
+
+#[tokio::test]
+async fn in_a_transaction_the_crates_cursor_hears_of_the_end() {
+    let wire = Wire::start();
+    wire.answer_batches("find", "app.people", &[numbered(2), numbered(1)]);
+    let mut connection = connect(&wire).await;
+    begin(&mut *connection).await;
+    assert_eq!(all(&mut *connection).await.unwrap().len(), 3);
+    say(&mut *connection, Operation::Commit).await.unwrap();
+    let said = said_by(&wire, &name(&*connection));
+    assert_eq!(names(&said), ["find", "getMore", "getMore", "commitTransaction"]);
+    let within: Vec<bool> = said.iter().map(|command| command.transaction.is_some()).collect();
+    assert_eq!(within, [true, true, false, true]);
+    assert!(!connection.needs_reset());
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_is_told_at_once() {
     let wire = Wire::start();
     wire.be(Mode::Refusing);
