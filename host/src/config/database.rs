@@ -178,6 +178,7 @@ fn read_driver(
         server_cancel,
         statement_timeout: settings.statement_timeout,
         idle_in_transaction_timeout: settings.idle_in_transaction_timeout,
+        max_connections: settings.max_connections,
         ..default
     };
     if names.is_documents() {
@@ -257,6 +258,11 @@ fn check_same_database(context: &Context<'_>, text: &SecretText, address: &Addre
             if !location.pooling().is_within(&other.pooling()) {
                 let message = format!("`{}` says of the pool what the database's `url` does not", text.key);
                 context.error(text.at, message, "the pool is the database's: say it in its `url`, or in its table");
+            }
+            // The `url` of a grant may: its sessions are guests'.
+            if location.has_concerns() && !["url", "url_file"].contains(&text.key) {
+                let message = format!("`{}` sets a read or write concern, which would be ignored", text.key);
+                context.error(text.at, message, "remove `w`, `journal`, `wtimeoutMS` and `readConcernLevel` from it");
             }
         }
         _ => {

@@ -1,5 +1,5 @@
-//! Operators that are refused wherever they stand: those that write or run code for grants that only read, those that tell of others for
-//! everybody.
+//! Operators that are refused wherever they stand: those that write or run code for grants that only read, those that tell of others and those
+//! that servers use among themselves for everybody.
 
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value as Json, json};
@@ -9,8 +9,16 @@ use super::{bed::with, insert, kind, raw, raws, succeeded};
 /// What only reads must not name.
 const WRITING: [&str; 5] = ["$out", "$merge", "$where", "$function", "$accumulator"];
 
-/// What nobody may name.
-const TELLING: [&str; 5] = ["$changeStream", "$currentOp", "$listLocalSessions", "$listSessions", "$planCacheStats"];
+/// What nobody may name: what tells of others, or is the server's own.
+const REFUSED: [&str; 7] = [
+    "$changeStream",
+    "$currentOp",
+    "$listLocalSessions",
+    "$listSessions",
+    "$planCacheStats",
+    "$_internalJsEmit",
+    "$internalSearchMongotRemote",
+];
 
 /// A name, and what makes it look like itself.
 fn named(name: &str) -> Document {
@@ -99,9 +107,9 @@ async fn a_grant_to_read_names_nothing_that_writes_or_runs_code_at_any_depth() {
 }
 
 #[tokio::test]
-async fn nobody_names_what_tells_of_others() {
+async fn nobody_names_what_tells_of_others_or_is_the_servers_own() {
     let mut bed = with("documents_probe").start().await;
-    for name in TELLING {
+    for name in REFUSED {
         let mut steps = places(&named(name));
         steps.push(json!({ "do": "update", "filter": raw(doc! {}), "pipeline": raw(named(name)) }));
         steps.push(json!({ "do": "delete", "filter": raw(named(name)) }));

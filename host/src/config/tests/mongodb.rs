@@ -25,7 +25,7 @@ fn expected() -> (Settings, driver::settings::Settings) {
         connect_timeout: seconds(5),
         ..Settings::default()
     };
-    (settings, driver::settings::Settings { server_selection_timeout: seconds(6), ..Default::default() })
+    (settings, driver::settings::Settings { max_connections: 7, server_selection_timeout: seconds(6), ..Default::default() })
 }
 
 const IN_TABLE: &str = "max_pool_size = 7\nmin_pool_size = 2\nmax_idle_time = \"3s\"\nacquire_timeout = \"4s\"\n\
@@ -327,7 +327,7 @@ wharf.toml: 12 errors
 }
 
 #[test]
-fn further_urls_lead_to_the_same_database_and_say_nothing_else_of_its_pool() {
+fn further_urls_lead_to_the_same_database_and_say_nothing_else_of_it() {
     let text = &format!(
         "{}{PLUGIN}",
         r##"
@@ -338,6 +338,10 @@ migrations_url = "mongodb://host/a?maxPoolSize=8"
 [databases.b]
 url = "mongodb://host/b"
 control_url = "${PG_URL}"
+[databases.c]
+url = "mongodb://host/c?w=majority"
+control_url = "mongodb://host/c?w=majority"
+migrations_url = "mongodb://host/c?readConcernLevel=local"
 "##
     );
     insta::assert_snapshot!(refused(text), @r#"
@@ -365,7 +369,23 @@ error: `control_url` is of another engine (postgres) than the database's `url` (
   |
   = help: both must lead to the same database
 
-wharf.toml: 3 errors
+error: `control_url` sets a read or write concern, which would be ignored
+  --> wharf.toml:11:15
+   |
+11 | control_url = "mongodb://host/c?w=majority"
+   |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: remove `w`, `journal`, `wtimeoutMS` and `readConcernLevel` from it
+
+error: `migrations_url` sets a read or write concern, which would be ignored
+  --> wharf.toml:12:18
+   |
+12 | migrations_url = "mongodb://host/c?readConcernLevel=local"
+   |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: remove `w`, `journal`, `wtimeoutMS` and `readConcernLevel` from it
+
+wharf.toml: 5 errors
 "#);
 }
 

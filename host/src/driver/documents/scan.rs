@@ -22,6 +22,9 @@ const REFUSED: [&str; 7] = [
     "$queryStats",
 ];
 
+/// What the names begin with that servers use among themselves. Some of them run code, or trust what they are told.
+const INTERNAL: [&str; 2] = ["$_internal", "$internal"];
+
 /// Stages that write.
 const WRITING: [&str; 2] = ["$out", "$merge"];
 
@@ -242,6 +245,9 @@ impl<'a> Scanner<'a> {
         let refused = |why: &str| Failure::new(FailureKind::Denied, format!("`{name}` is refused: {why}")).with("operator", name);
         if REFUSED.contains(&name) {
             return Err(refused("it tells of what is not the handler's, or never ends"));
+        }
+        if INTERNAL.iter().any(|start| name.starts_with(start)) {
+            return Err(refused("servers use it among themselves"));
         }
         if WRITING.contains(&name) {
             self.found.writes = true;

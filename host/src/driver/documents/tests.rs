@@ -220,7 +220,17 @@ fn a_document_may_have_sixteen_mebibytes() {
 
 #[test]
 fn names_are_refused_at_any_depth_where_they_would_be_evaluated() {
-    let all = ["$changeStream", "$currentOp", "$listLocalSessions", "$listSessions", "$planCacheStats", "$queryStats"];
+    let all = [
+        "$changeStream",
+        "$currentOp",
+        "$listLocalSessions",
+        "$listSessions",
+        "$planCacheStats",
+        "$queryStats",
+        "$_internalJsEmit",
+        "$_internalInhibitOptimization",
+        "$internalSearchMongotRemote",
+    ];
     let readers = ["$out", "$merge", "$where", "$function", "$accumulator"];
     let shapes: [fn(&str) -> Document; 6] = [
         |name| doc! { name: 1 },
@@ -249,7 +259,7 @@ fn names_are_refused_at_any_depth_where_they_would_be_evaluated() {
         }
     }
     // As text they are values; other names, and parts of names, are fine.
-    let fine = doc! { "a": "$where", "where": "$out", "$outer": 1, "$MERGE": 1, "a.$out": 1, "$match": { "$expr": { "$eq": ["$a", 1] } } };
+    let fine = doc! { "a": "$where", "where": "$out", "$outer": 1, "$MERGE": 1, "a.$out": 1, "a.$_internalJsEmit": 1, "internal": 1, "$match": { "$expr": { "$eq": ["$a", 1] } } };
     assert_eq!(kind(Bson::new(bytes(&fine), READER)), None);
     let deepest = {
         let mut document = doc! { "$out": "c" };

@@ -1,13 +1,16 @@
 //! Commands: what each carries besides what it is about, and how it is sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bson::{
     Document,
     raw::{BindRawBsonRef, CStr, RawDocumentBuf, cstr},
     rawdoc,
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 
 use super::{
     connection::MongodbConnection,
@@ -163,12 +166,78 @@ impl MongodbConnection {
         database.run_raw_command(body).session(session).await.map_err(|error| error::failure(&error, stakes))
     }
 
+    /// As [`MongodbConnection::send`], for one whose reply may be as long as a document and is parsed, by which it grows: see [`Room`].
+    ///
+    /// # Errors
+    /// As for `send`; `Cancelled` when there was no room in time, with nothing sent.
+    pub(super) async fn send_for_much(
+        &mut self,
+        body: Body,
+        stakes: Stakes,
+    ) -> Result<(Document, OwnedSemaphorePermit), Failure> {
+        let room = self.shared.room.enter(self.transaction.is_open(), self.until).await?;
+        Ok((self.send(body, stakes).await?, room))
+    }
+
     /// In a transaction nothing is done before its commit.
     pub(super) fn stakes(&self, outside: Stakes) -> Stakes {
         if self.transaction.is_open() { Stakes::Nothing } else { outside }
     }
 }
 
+/// Room for replies that are parsed by the crate, which hands them out in no other way. One has 16 MiB at most, and of many small values some eight
+/// times as much once it is parsed.
+///
+/// Transactions have room of their own: what waits in the server for a transaction to end never keeps that from going on.
+pub(super) struct Room {
+    outside: Arc<Semaphore>,
+    inside: Arc<Semaphore>,
+}
+
+impl Room {
+    /// Replies at a time, of either kind.
+    const REPLIES: usize = 4;
+
+    pub(super) fn new() -> Self {
+        let room = || Arc::new(Semaphore::new(Self::REPLIES));
+        Self { outside: room(), inside: room() }
+    }
+
+    /// Waits for room, which is given up when what it returns is dropped.
+    pub(super) async fn enter(&self, in_transaction: bool, until: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+        let room = if in_transaction { &self.inside } else { &self.outside };
+        match timeout_at(until, Arc::clone(room).acquire_owned()).await {
+            Ok(Ok(room)) => Ok(room),
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => {
+                let message = "too many replies of this database that may be long were waited for; nothing was sent";
+                Err(Failure::new(FailureKind::Cancelled, message))
+            }
+        }
+    }
+}
+
 fn of_the_transaction() -> Failure {
     Failure::new(FailureKind::Invalid, "in a transaction no operation has a read or write concern of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn room_is_for_so_many_and_transactions_have_their_own() {
+        let (room, now) = (Room::new(), Instant::now());
+        for in_transaction in [false, true] {
+            let mut held = Vec::new();
+            for _ in 0..Room::REPLIES {
+                held.push(room.enter(in_transaction, now).await.unwrap());
+            }
+            let failure = room.enter(in_transaction, now).await.unwrap_err();
+            assert_eq!((failure.kind, failure.lost), (FailureKind::Cancelled, false));
+            drop(room.enter(!in_transaction, now).await.unwrap());
+            held.pop();
+            held.push(room.enter(in_transaction, now).await.unwrap());
+        }
+    }
 }

@@ -59,7 +59,7 @@ impl MongodbConnection {
                 self.open_cursor(number, *query).await.map(|()| Answer::Done)
             }
             Operation::Fetch(number, limit) => self.fetch(number, limit).await.map(|batch| Answer::Documents(Reply::Next(batch))),
-            Operation::CloseCursor(number) => self.close_cursor(number).await.map(|()| Answer::Done),
+            Operation::CloseCursor(number) => self.close_cursor(Some(number)).await.map(|()| Answer::Done),
             Operation::Query(..)
             | Operation::Execute(_)
             | Operation::ExecuteMany(..)
@@ -85,7 +85,9 @@ impl MongodbConnection {
             | Request::Replace(collection, writes)
             | Request::Delete(collection, writes)
             | Request::BulkWrite(collection, writes) => Reply::Written(self.write(&collection, &writes).await?),
-            Request::FindAndModify(collection, modify) => Reply::Document(self.find_and_modify(&collection, &modify).await?),
+            Request::FindAndModify(collection, modify) => {
+                Reply::Document(self.find_and_modify(&collection, &modify, limit).await?)
+            }
             Request::CreateIndexes(collection, indexes) => Reply::Names(self.create_indexes(&collection, &indexes).await?),
             Request::DropIndex(collection, name) => {
                 self.drop_index(&collection, &name).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::{Binary, Bson, Document, Uuid, doc, spec::BinarySubtype};
 use futures::future::BoxFuture;
+use mongodb::options::ClientOptions;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -41,9 +42,10 @@ enum Look {
 /// [`FailureKind::Denied`] when the server does not list the path itself, by which it could list no other session either.
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     let location = shared.control.as_ref().unwrap_or(&shared.location);
-    let connect::Opened { kept, session, .. } = connect::link(shared, location, "wharf control").await?;
+    let connect::Opened { kept, session, .. } =
+        connect::link(shared, location, &shared.control_openings, "wharf control").await?;
     let is_other = shared.control.is_some() && !location.is_same_user(&shared.location);
-    let owner = if is_other { digest(&shared.location) } else { None };
+    let owner = if is_other { owner(&shared.location).await? } else { None };
     let may_cancel = shared.settings.server_cancel;
     let mut control = ControlPath { kept, session, owner, look: Look::Stage, may_cancel };
     let looks = [Look::Stage, Look::Command, Look::Own];
@@ -57,10 +59,17 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     Err(Failure::new(FailureKind::Denied, message).lost())
 }
 
-/// What the server calls the owner of a session, for those who end another's.
-fn digest(location: &Location) -> Option<[u8; 32]> {
-    let name = format!("{}@{}", location.user()?, location.source());
-    Some(Sha256::digest(name).into())
+/// What the server calls the owner of a session, for those who end another's. Where the user is kept may be said by the network's books alone, so the
+/// crate is asked.
+async fn owner(location: &Location) -> Result<Option<[u8; 32]>, Failure> {
+    let Some(user) = location.user() else { return Ok(None) };
+    let parsed = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
+    let source = parsed.credential.and_then(|credential| credential.source);
+    Ok(Some(digest(user, source.as_deref().unwrap_or_else(|| location.source()))))
+}
+
+fn digest(user: &str, source: &str) -> [u8; 32] {
+    Sha256::digest(format!("{user}@{source}")).into()
 }
 
 /// The one control session of a driver.
@@ -190,5 +199,23 @@ impl Control for ControlPath {
             let Self { kept, .. } = *self;
             kept.close().await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::url, *};
+
+    #[tokio::test]
+    async fn an_owner_is_told_by_where_the_user_is_kept() {
+        for (url, source) in [
+            ("mongodb://app:pw@host/accounts", "accounts"),
+            ("mongodb://app:pw@host/accounts?authSource=admin", "admin"),
+            ("mongodb://app:pw@host/accounts?authMechanism=SCRAM-SHA-256", "accounts"),
+        ] {
+            let location = url::parse(url).unwrap();
+            assert_eq!(owner(&location).await.unwrap(), Some(digest("app", source)), "{url}");
+        }
+        assert_eq!(owner(&url::parse("mongodb://host/accounts").unwrap()).await.unwrap(), None);
     }
 }

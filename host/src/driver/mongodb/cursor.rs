@@ -1,8 +1,9 @@
 //! A result of the server's that is read batch by batch.
 //!
-//! Outside of transactions the crate's cursor asks for the next batch, whose bytes are copied once. In a transaction that would have to carry
-//! fields which the crate does not know of, so it is asked for here. A cursor that is not read to its end is killed, and then proven gone:
-//! what is dropped as it is, the crate would kill in a task that nobody waits for.
+//! The first batch comes by the crate's cursor, whose bytes are copied once. So do the next ones outside of transactions; in a transaction those
+//! have to carry fields which the crate does not know of, so they are asked for here. A cursor that is not read to its end is killed, and then
+//! proven gone: what is dropped as it is, the crate would kill in a task that nobody waits for. For the same reason each is in the table of its
+//! link for as long as the server may have it, also while it is read, and goes with the link when that is dropped.
 
 use bson::{
     Bson, Document,
@@ -35,17 +36,15 @@ const MAX_HELD: usize = 64 << 20;
 /// The server's number for "there is no such cursor".
 const NO_SUCH_CURSOR: i32 = 43;
 
-/// Who asks for the next batch.
-enum Source {
-    /// The crate.
-    Crate(Box<SessionRawBatchCursor>),
-    /// We do.
-    Own,
-}
+/// What a cursor is known by: the number that the caller gave it, or none for the one that is read to its end at once.
+pub(super) type Number = Option<u32>;
 
 /// A result, as far as it has been read.
 pub(super) struct Cursor {
-    source: Source,
+    /// What the crate has of it.
+    driver: SessionRawBatchCursor,
+    /// It is a transaction's: the next batch is asked for here.
+    in_transaction: bool,
     /// As the server names it.
     collection: String,
     /// The server's number; 0 once all has been read.
@@ -61,6 +60,10 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    fn new(driver: SessionRawBatchCursor, in_transaction: bool, size: u32) -> Self {
+        Self { driver, in_transaction, collection: String::new(), id: 0, size, held: Vec::new(), count: 0, at: 0 }
+    }
+
     /// Whether the server has sent all of it.
     pub(super) fn is_read(&self) -> bool {
         self.id == 0
@@ -116,13 +119,12 @@ impl Cursor {
         Ok(())
     }
 
-    /// Takes a batch of a reply that was parsed.
+    /// Takes a further batch, of a reply that was parsed.
     fn take_parsed(&mut self, reply: &Document) -> Result<(), Failure> {
         let cursor = reply.get_document("cursor").map_err(|_| error::unexpected())?;
         let id = reply::number(cursor, "id").ok_or_else(error::unexpected)?;
         self.is_at(id, cursor.get_str("ns").map_err(|_| error::unexpected())?)?;
-        let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch")).map_err(|_| error::unexpected())?;
-        for document in batch {
+        for document in cursor.get_array("nextBatch").map_err(|_| error::unexpected())? {
             let Bson::Document(document) = document else { return Err(error::unexpected()) };
             self.held.extend(reply::bytes(document)?);
             self.count += 1;
@@ -149,17 +151,24 @@ async fn kill(database: &Database, session: &mut ClientSession, cursor: &mut Cur
     if lives("cursorsAlive") || lives("cursorsUnknown") {
         return Err(Failure::new(FailureKind::Database, "the server could not close a cursor").lost());
     }
-    if let Source::Crate(driver) = &mut cursor.source {
-        // The crate's cursor knows by this, too, and leaves nothing to do for later.
-        match driver.stream(session).next().await {
-            Some(Err(error)) if error::code(&error) == Some(NO_SUCH_CURSOR) => {}
-            None => {}
-            Some(Err(error)) => return Err(error::failure(&error, Stakes::Nothing).lost()),
-            Some(Ok(_)) => return Err(Failure::new(FailureKind::Database, "a cursor that was killed goes on").lost()),
-        }
-    }
+    spend(&mut cursor.driver, session).await?;
     cursor.id = 0;
     Ok(())
+}
+
+/// Has the crate ask for a cursor that the server has no more: by this it knows, too, and leaves nothing to do for later.
+async fn spend(driver: &mut SessionRawBatchCursor, session: &mut ClientSession) -> Result<(), Failure> {
+    let answer = driver.stream(session).next().await;
+    match answer {
+        None => Ok(()),
+        Some(Err(error)) if error::code(&error) == Some(NO_SUCH_CURSOR) => Ok(()),
+        Some(Err(error)) => Err(error::failure(&error, Stakes::Nothing).lost()),
+        Some(Ok(_)) => Err(Failure::new(FailureKind::Database, "a cursor that was closed goes on").lost()),
+    }
+}
+
+fn closed() -> Failure {
+    Failure::new(FailureKind::Invalid, "the cursor is closed")
 }
 
 fn ids(id: i64) -> RawArrayBuf {
@@ -167,111 +176,115 @@ fn ids(id: i64) -> RawArrayBuf {
 }
 
 impl MongodbConnection {
-    /// Sends a command whose reply is a cursor, and reads its first batch.
+    /// Sends a command whose reply is a cursor, and reads its first batch. After an error there is no cursor of that number.
     ///
     /// # Errors
     /// What the server says.
-    pub(super) async fn open(&mut self, body: Body, size: u32, stakes: Stakes) -> Result<Cursor, Failure> {
-        let (own, stakes) = (self.transaction.is_open(), self.stakes(stakes));
-        let mut cursor =
-            Cursor { source: Source::Own, collection: String::new(), id: 0, size, held: Vec::new(), count: 0, at: 0 };
-        if own {
-            let reply = self.send(body, stakes).await?;
-            cursor.take_parsed(&reply)?;
-            return Ok(cursor);
-        }
+    pub(super) async fn open(&mut self, number: Number, body: Body, size: u32, stakes: Stakes) -> Result<(), Failure> {
+        let (in_transaction, stakes) = (self.transaction.is_open(), self.stakes(stakes));
         let body = self.finished(body)?;
         let failed = |error| error::failure(&error, stakes);
-        let Link { database, session, .. } = self.kept.get()?;
+        let Link { database, session, cursors, .. } = self.kept.get()?;
         let opening = database.run_raw_cursor_command(body).batch_size(size).session(&mut *session).batch();
-        let mut driver = opening.await.map_err(failed)?;
-        let first = driver.stream(session).next().await.ok_or_else(error::unexpected)?.map_err(failed)?;
-        cursor.take_raw(&first)?;
-        cursor.source = Source::Crate(Box::new(driver));
-        match concern(first.as_raw_document()) {
-            Ok(()) => Ok(cursor),
-            Err(failure) => Err(self.give_up(cursor, failure).await),
+        let driver = opening.await.map_err(failed)?;
+        let cursor = cursors.entry(number).insert_entry(Cursor::new(driver, in_transaction, size)).into_mut();
+        let first = cursor.driver.stream(session).next().await;
+        let taken = match first {
+            Some(Ok(first)) => cursor.take_raw(&first).and_then(|()| concern(first.as_raw_document())),
+            Some(Err(error)) => Err(failed(error)),
+            None => Err(error::unexpected()),
+        };
+        match taken {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.give_up(number, failure).await),
         }
     }
 
-    /// Reads the next batch of a cursor that is not read to its end.
-    pub(super) async fn more(&mut self, cursor: &mut Cursor) -> Result<(), Failure> {
-        let failed = |error| error::failure(&error, Stakes::Nothing);
-        let Link { database, session, .. } = self.kept.get()?;
-        if let Source::Crate(driver) = &mut cursor.source {
-            return match driver.stream(session).next().await {
-                Some(batch) => cursor.take_raw(&batch.map_err(failed)?),
-                None => {
-                    cursor.id = 0;
-                    Ok(())
-                }
-            };
+    /// A cursor that is open, or has not been handed out to its end.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none.
+    pub(super) fn cursor(&mut self, number: Number) -> Result<&mut Cursor, Failure> {
+        self.kept.get()?.cursors.get_mut(&number).ok_or_else(closed)
+    }
+
+    /// Reads the next batch of a cursor that is not read to its end. After an error it is closed.
+    pub(super) async fn more(&mut self, number: Number) -> Result<(), Failure> {
+        match self.next_batch(number).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.give_up(number, failure).await),
         }
+    }
+
+    async fn next_batch(&mut self, number: Number) -> Result<(), Failure> {
+        let failed = |error| error::failure(&error, Stakes::Nothing);
+        let Link { database, session, cursors, .. } = self.kept.get()?;
+        let cursor = cursors.get_mut(&number).ok_or_else(closed)?;
+        if !cursor.in_transaction {
+            let batch = cursor.driver.stream(session).next().await;
+            if let Some(batch) = batch {
+                return cursor.take_raw(&batch.map_err(failed)?);
+            }
+            cursor.id = 0;
+            return Ok(());
+        }
+        // The reply is parsed.
+        let _room = self.shared.room.enter(true, self.until).await?;
         let body = Body::of(cstr!("getMore"), cursor.id).with(cstr!("collection"), cursor.collection.as_str());
         let body = self.transaction.fields(body.with(cstr!("batchSize"), i64::from(cursor.size)));
-        let reply = database.run_raw_command(body.into_raw()).session(session).await.map_err(failed)?;
-        cursor.take_parsed(&reply)
+        let reply = database.run_raw_command(body.into_raw()).session(&mut *session).await.map_err(failed)?;
+        cursor.take_parsed(&reply)?;
+        // The crate's cursor has heard nothing of it.
+        if cursor.is_read() { spend(&mut cursor.driver, session).await } else { Ok(()) }
     }
 
-    /// Closes a cursor that is in no table, over a failure: of several reasons the first is told.
-    pub(super) async fn give_up(&mut self, mut cursor: Cursor, failure: Failure) -> Failure {
-        if failure.lost {
-            return failure;
-        }
-        let closed = match self.kept.get() {
-            Ok(Link { database, session, .. }) => kill(database, session, &mut cursor).await,
-            Err(gone) => Err(gone),
-        };
-        if closed.is_ok() { failure } else { failure.lost() }
+    /// Closes a cursor over a failure: of several reasons the first is told. What is lost goes with its link.
+    pub(super) async fn give_up(&mut self, number: Number, failure: Failure) -> Failure {
+        if failure.lost || self.close_cursor(number).await.is_ok() { failure } else { failure.lost() }
     }
 
     pub(super) async fn open_cursor(&mut self, number: u32, query: Query) -> Result<(), Failure> {
         self.must_not_be_aborted()?;
-        let cursor = match query {
-            Query::Find(collection, find) => {
-                let body = self.find_command(&collection, &find, find.limit, BATCH)?;
-                self.open(body, BATCH, Stakes::Nothing).await?
-            }
-            Query::Aggregate(collection, aggregate) => {
-                let (body, stakes) = self.aggregate_command(&collection, &aggregate, BATCH)?;
-                self.open(body, BATCH, stakes).await?
-            }
+        let (body, stakes) = match query {
+            Query::Find(collection, find) => (self.find_command(&collection, &find, find.limit, BATCH)?, Stakes::Nothing),
+            Query::Aggregate(collection, aggregate) => self.aggregate_command(&collection, &aggregate, BATCH)?,
         };
-        self.keep(number, cursor).await
+        self.open(Some(number), body, BATCH, stakes).await?;
+        self.must_not_hold_too_much(number).await
     }
 
-    /// Puts a cursor into the table, unless all together hold too much.
-    async fn keep(&mut self, number: u32, cursor: Cursor) -> Result<(), Failure> {
-        let cursors = &mut self.kept.get()?.cursors;
-        let held: usize = cursors.values().chain([&cursor]).map(|cursor| cursor.held().1).sum();
+    /// Closes a cursor that was read, when all together hold too much.
+    async fn must_not_hold_too_much(&mut self, number: u32) -> Result<(), Failure> {
+        let held: usize = self.kept.get()?.cursors.values().map(|cursor| cursor.held().1).sum();
         if held <= MAX_HELD {
-            cursors.insert(number, cursor);
             return Ok(());
         }
         let failure = Failure::new(FailureKind::LimitExceeded, "the open cursors have read too much that was not fetched");
-        Err(self.give_up(cursor, failure.with("limit", "cursor_bytes").with("maximum", MAX_HELD)).await)
+        Err(self.give_up(Some(number), failure.with("limit", "cursor_bytes").with("maximum", MAX_HELD)).await)
     }
 
     /// The next documents of a cursor, none after the last. After an error it is closed.
     pub(super) async fn fetch(&mut self, number: u32, limit: ResultLimit) -> Result<Option<Batch>, Failure> {
         self.must_not_be_aborted()?;
-        let Some(mut cursor) = self.kept.get()?.cursors.remove(&number) else {
-            return Err(Failure::new(FailureKind::Invalid, "the cursor is closed"));
-        };
-        while cursor.held().0 == 0 && !cursor.is_read() {
-            if let Err(failure) = self.more(&mut cursor).await {
-                return Err(self.give_up(cursor, failure).await);
+        loop {
+            let cursor = self.cursor(Some(number))?;
+            if cursor.held().0 > 0 || cursor.is_read() {
+                break;
             }
+            self.more(Some(number)).await?;
         }
+        let cursor = self.cursor(Some(number))?;
         let batch = cursor.hand_out(limit);
-        if batch.is_some() || !cursor.is_read() {
-            self.keep(number, cursor).await?;
+        if batch.is_none() && cursor.is_read() {
+            self.kept.get()?.cursors.remove(&Some(number));
+        } else {
+            self.must_not_hold_too_much(number).await?;
         }
         Ok(batch)
     }
 
     /// Closing a cursor twice is no error.
-    pub(super) async fn close_cursor(&mut self, number: u32) -> Result<(), Failure> {
+    pub(super) async fn close_cursor(&mut self, number: Number) -> Result<(), Failure> {
         let Link { database, session, cursors, .. } = self.kept.get()?;
         if let Some(cursor) = cursors.get_mut(&number) {
             kill(database, session, cursor).await?;

@@ -22,6 +22,10 @@ pub(super) enum Stakes {
     Commit,
 }
 
+/// The server's numbers for what ends with it or with its being the primary, in the middle of an operation too: of a write by itself nobody
+/// knows after them.
+const BROKEN_OFF: [i32; 4] = [91, 189, 11600, 11602];
+
 /// What the crate answers to what a server said that nobody expects.
 pub(super) fn unexpected() -> Failure {
     lost("the connection was lost: the server said something that was not expected")
@@ -49,8 +53,11 @@ pub(super) fn code(error: &Error) -> Option<i32> {
 pub(super) fn failure(error: &Error, stakes: Stakes) -> Failure {
     let failure = match &*error.kind {
         ErrorKind::Command(command) => match error.server_response().map(Document::try_from) {
-            Some(Ok(reply)) => return said(&reply),
-            _ => return said(&doc! { "code": command.code, "codeName": &command.code_name, "errmsg": &command.message }),
+            Some(Ok(reply)) => return refused(&reply, stakes),
+            _ => {
+                let reply = doc! { "code": command.code, "codeName": &command.code_name, "errmsg": &command.message };
+                return refused(&reply, stakes);
+            }
         },
         // Not sent.
         ErrorKind::ServerSelection { .. }
@@ -132,6 +139,18 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What the server says of a command that failed, by which a write may have been done all the same.
+fn refused(reply: &Document, stakes: Stakes) -> Failure {
+    let mut failure = said(reply);
+    let is_broken_off = reply::number(reply, "code").is_some_and(|code| BROKEN_OFF.iter().any(|known| i64::from(*known) == code));
+    if stakes == Stakes::Write && (is_broken_off || labelled(reply, "RetryableWriteError")) {
+        failure.kind = FailureKind::CommitUnknown;
+        failure.message = format!("the write may be done: {}", failure.message);
+        failure.documents.get_or_insert_default().transient = false;
+    }
+    failure
+}
+
 /// What the server says of a command that failed, or of one write of several.
 pub(super) fn said(reply: &Document) -> Failure {
     let code = reply::number(reply, "code").and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
@@ -198,8 +217,34 @@ fn message(code: i32, told: &str) -> String {
         6 | 7 | 89 | 9001 => "a server of the cluster cannot be reached".to_owned(),
         _ if kind(code) == FailureKind::NotPrimary => "the server is not the primary any more, or is going away".to_owned(),
         _ if told.is_empty() => format!("the server refuses it with the code {code}"),
-        _ => cut(told).to_owned(),
+        _ => without_addresses(cut(told)),
     }
+}
+
+/// Leaves out what looks like the address of a server: a host with a port.
+fn without_addresses(told: &str) -> String {
+    let (mut shown, mut rest) = (String::with_capacity(told.len()), told);
+    while let Some((before, after)) = rest.split_once(':') {
+        shown.push_str(before);
+        let host = match shown.strip_suffix(']') {
+            Some(inner) => inner.rfind('[').unwrap_or(shown.len()),
+            None => shown.trim_end_matches(|part: char| part.is_ascii_alphanumeric() || ".-_".contains(part)).len(),
+        };
+        let (port, behind) = after.split_at(after.len() - after.trim_start_matches(|digit: char| digit.is_ascii_digit()).len());
+        // Neither a time of day nor a part of one.
+        let is_host = shown[host..].contains(|part: char| part.is_ascii_alphabetic() || ".[".contains(part));
+        let is_port = (2..=5).contains(&port.len()) && !port.starts_with('0');
+        if is_host && is_port && !behind.starts_with(|next: char| next.is_ascii_alphanumeric() || next == ':') {
+            shown.truncate(host);
+            shown.push('…');
+            rest = behind;
+        } else {
+            shown.push(':');
+            rest = after;
+        }
+    }
+    shown.push_str(rest);
+    shown
 }
 
 pub(super) fn cut(message: &str) -> &str {
@@ -276,6 +321,28 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_a_server_breaks_off_may_be_done() {
+        for (code, labels, unknown) in [
+            (91, vec![], true),
+            (189, vec![], true),
+            (11600, vec![], true),
+            (11602, vec![], true),
+            (64, vec!["RetryableWriteError"], true),
+            (10107, vec![], false),
+            (11601, vec![], false),
+            (2, vec![], false),
+        ] {
+            let reply = doc! { "ok": 0, "code": code, "errmsg": "x", "errorLabels": labels };
+            let failure = refused(&reply, Stakes::Write);
+            assert_eq!(failure.kind == FailureKind::CommitUnknown, unknown, "{failure:?}");
+            assert!(!unknown || !failure.documents.unwrap().transient, "{code}");
+            for stakes in [Stakes::Nothing, Stakes::Commit] {
+                assert_eq!(refused(&reply, stakes), said(&reply));
+            }
+        }
+    }
+
+    #[test]
     fn addresses_and_names_of_the_server_are_left_out() {
         for (code, told) in [
             (13, "not authorized on d to execute command { find: \"x\", lsid: { id: UUID(\"secret\") }, $db: \"d\" }"),
@@ -284,9 +351,16 @@ mod tests {
             (10107, "not primary, secret:27017 is"),
             (11600, "interrupted at secret"),
             (20, "Transaction numbers are only allowed on a secret"),
+            (133, "Could not find host matching read preference for set rs/secret:27017,secret.example:27018"),
+            (8, "Error connecting to secret-1.example:27017 (10.1.2.3:27017) :: caused by :: timeout"),
+            (8, "no route to [fe80::secret]:27017."),
         ] {
             let failure = said(&doc! { "code": code, "errmsg": told });
-            assert!(!failure.message.contains("secret"), "{}", failure.message);
+            assert!(!failure.message.contains("secret") && !failure.message.contains("10.1"), "{}", failure.message);
+        }
+        // Nothing else is left out.
+        for told in ["at 12:30:45", "{ a: 17, b: [1:2] }", "x :: y: 2020-01-01T12:30:45.000Z", "é:27017", "a:0", "a:1", ":"] {
+            assert_eq!(said(&doc! { "code": 2, "errmsg": told }).message, told);
         }
         let long = said(&doc! { "code": 2, "errmsg": "é".repeat(5000) });
         assert_eq!(long.message.len(), MAX_MESSAGE_BYTES);

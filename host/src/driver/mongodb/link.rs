@@ -10,7 +10,7 @@ use mongodb::{Client, ClientSession, Database, action::Shutdown};
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Number};
 use crate::driver::{Failure, FailureKind};
 
 /// What ending a client's tasks may last; they end by themselves later otherwise.
@@ -24,8 +24,8 @@ pub(super) struct Link {
     /// Where commands about sessions and transactions go.
     pub(super) admin: Database,
     pub(super) session: ClientSession,
-    /// By the numbers that the caller gave them.
-    pub(super) cursors: HashMap<u32, Cursor>,
+    /// All that the server may have, also while they are read.
+    pub(super) cursors: HashMap<Number, Cursor>,
 }
 
 impl Link {
@@ -82,11 +82,15 @@ impl Kept {
 
     /// Ends the client, and waits until its sockets are closed.
     ///
+    /// # Bounds
+    /// [`CLOSING`]; the keeper goes on with what lasts longer.
     /// # Cancellation
     /// The keeper goes on with it.
     pub(super) async fn close(mut self) {
-        if let Some(shutdown) = self.link.as_ref().map(Link::shutdown) {
-            shutdown.await;
+        if let Some(shutdown) = self.link.as_ref().map(Link::shutdown)
+            && timeout(CLOSING, shutdown).await.is_err()
+        {
+            return;
         }
         // Only now: after the end of its client a session has nobody to tell.
         self.link = None;

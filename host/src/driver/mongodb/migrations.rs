@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use bson::{DateTime, Document, doc};
 use sha2::{Digest, Sha256};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Mongodb, connect,
@@ -47,7 +47,7 @@ pub(in crate::driver) async fn apply(url: &str, folders: &[&Path]) -> Result<usi
     let migrations = read(folders)?;
     let refused = |failure: Failure| MigrationError::Connect(failure.message);
     let shared = Mongodb::new(url, Settings::default()).map_err(refused)?.shared;
-    let open = || connect::link(&shared, &shared.location, "wharf migrations");
+    let open = || connect::link(&shared, &shared.location, &shared.openings, "wharf migrations");
     let (mut kept, mut lock) = (open().await.map_err(refused)?.kept, Lock::new(open().await.map_err(refused)?.kept));
     lock.take().await?;
     // Whatever comes of it, others need not wait until it is found out.
@@ -196,8 +196,8 @@ impl Lock {
 
     async fn give_back(&mut self) {
         let mine = doc! { "q": { "_id": Self::ID, "holder": &self.holder }, "limit": 1 };
-        // If it fails, others wait until it is over.
-        _ = run(&mut self.kept, doc! { "delete": COLLECTION, "deletes": [mine] }).await;
+        // If it fails or lasts, others wait until it is over.
+        _ = timeout(RENEWED, run(&mut self.kept, doc! { "delete": COLLECTION, "deletes": [mine] })).await;
     }
 }
 

@@ -34,8 +34,11 @@ use std::{
 use futures::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
-use self::url::Location;
+use self::{command::Room, connect::Openings, url::Location};
 use crate::driver::{Connection, Control, Driver, Engine, Failure, FailureKind, settings::Settings};
+
+/// Sockets of control paths that may be in the middle of being opened.
+const CONTROL_OPENINGS: u32 = 4;
 
 /// One MongoDB database with one credential.
 pub struct Mongodb {
@@ -48,10 +51,25 @@ struct Shared {
     /// Where it differs from `location`.
     control: Option<Location>,
     settings: Settings,
+    /// Sockets of sessions that are being opened.
+    openings: Arc<Openings>,
+    /// Sockets of control paths that are being opened.
+    control_openings: Arc<Openings>,
+    /// Where replies are parsed that may be long.
+    room: Room,
     /// What dropped links left, until it is closed.
     remains: TaskTracker,
     /// Whether it was said that the server controls nobody's access.
     warned: AtomicBool,
+}
+
+impl Shared {
+    fn new(location: Location, control: Option<Location>, settings: Settings) -> Self {
+        let openings = Arc::new(Openings::new(settings.max_connections));
+        let control_openings = Arc::new(Openings::new(CONTROL_OPENINGS));
+        let (remains, warned) = (TaskTracker::new(), AtomicBool::new(false));
+        Self { location, control, settings, openings, control_openings, room: Room::new(), remains, warned }
+    }
 }
 
 impl Mongodb {
@@ -60,9 +78,7 @@ impl Mongodb {
     /// # Errors
     /// [`FailureKind::Invalid`] for a URL that cannot be used; the message does not repeat it.
     pub fn new(url: &str, settings: Settings) -> Result<Self, Failure> {
-        let location = parse(url)?;
-        let (remains, warned) = (TaskTracker::new(), AtomicBool::new(false));
-        Ok(Self { shared: Arc::new(Shared { location, control: None, settings, remains, warned }) })
+        Ok(Self { shared: Arc::new(Shared::new(parse(url)?, None, settings)) })
     }
 
     /// Uses another credential for [`Driver::control`]. Its user needs `inprog`, `killop` and `killAnySession` (the roles `clusterMonitor` and
@@ -76,9 +92,8 @@ impl Mongodb {
             let message = "a control credential needs sessions whose user the URL names";
             return Err(Failure::new(FailureKind::Invalid, message));
         }
-        let (location, settings, control) = (location.clone(), settings.clone(), Some(parse(url)?));
-        let (remains, warned) = (TaskTracker::new(), AtomicBool::new(false));
-        Ok(Self { shared: Arc::new(Shared { location, control, settings, remains, warned }) })
+        let shared = Shared::new(location.clone(), Some(parse(url)?), settings.clone());
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 

@@ -9,6 +9,7 @@ use bson::{
 use super::{
     command::Body,
     connection::MongodbConnection,
+    cursor::Cursor,
     error::{self, Stakes},
     reply,
 };
@@ -17,7 +18,7 @@ use crate::driver::{
     documents::{Aggregate, Batch, Bson, Collection, Count, Distinct, Find},
 };
 
-fn too_many(limit: ResultLimit, is_rows: bool) -> Failure {
+pub(super) fn too_many(limit: ResultLimit, is_rows: bool) -> Failure {
     let (name, maximum) = if is_rows { ("max_rows", limit.rows as usize) } else { ("max_result_bytes", limit.bytes) };
     let what = if is_rows { "documents" } else { "bytes" };
     Failure::new(FailureKind::LimitExceeded, format!("the result has more than {maximum} {what}"))
@@ -125,19 +126,19 @@ impl MongodbConnection {
 
     /// Reads a result to its end. A cursor over the limit is closed.
     async fn all(&mut self, body: Body, limit: ResultLimit, stakes: Stakes) -> Result<Batch, Failure> {
-        let mut cursor = self.open(body, asked(limit), stakes).await?;
+        self.open(None, body, asked(limit), stakes).await?;
         loop {
+            let cursor = self.cursor(None)?;
             let (count, bytes) = cursor.held();
             let is_rows = count > limit.rows as usize;
             if is_rows || bytes > limit.bytes {
-                return Err(self.give_up(cursor, too_many(limit, is_rows)).await);
+                return Err(self.give_up(None, too_many(limit, is_rows)).await);
             }
             if cursor.is_read() {
-                return Ok(cursor.into_batch());
+                let whole = self.kept.get()?.cursors.remove(&None);
+                return whole.map(Cursor::into_batch).ok_or_else(error::unexpected);
             }
-            if let Err(failure) = self.more(&mut cursor).await {
-                return Err(self.give_up(cursor, failure).await);
-            }
+            self.more(None).await?;
         }
     }
 
@@ -184,7 +185,7 @@ impl MongodbConnection {
             .with(cstr!("query"), distinct.filter.raw())
             .document(cstr!("collation"), distinct.collation.as_ref());
         let body = self.reading(body, distinct.read_concern)?;
-        let mut reply = self.send(body, Stakes::Nothing).await?;
+        let (mut reply, _room) = self.send_for_much(body, Stakes::Nothing).await?;
         let Some(Value::Array(values)) = reply.remove("values") else { return Err(error::unexpected()) };
         if values.len() > limit.rows as usize {
             return Err(too_many(limit, true));

@@ -20,6 +20,9 @@ use crate::driver::{
 /// The server's number for "there is no such transaction".
 const NO_SUCH_TRANSACTION: i32 = 251;
 
+/// The server's number for "that transaction has been committed".
+const TRANSACTION_COMMITTED: i32 = 256;
+
 /// After these, besides a lost connection, a commit may have been done: time limits, interruptions, changes of the primary, and networks
 /// between servers.
 const UNKNOWN: [i32; 16] = [6, 7, 50, 64, 89, 91, 189, 262, 9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436];
@@ -167,10 +170,11 @@ impl MongodbConnection {
         self.not_committed(failure).await
     }
 
-    /// Rolls back what certainly did not commit, which stays certain when the connection is lost over it.
+    /// Rolls back what did not commit, which stays certain when the connection is lost over it, but not when the server knows better.
     async fn not_committed(&mut self, failure: Failure) -> Failure {
         match self.rollback().await {
             Ok(_) => failure,
+            Err(committed) if committed.kind == FailureKind::CommitUnknown => committed,
             Err(_) => failure.lost(),
         }
     }
@@ -184,6 +188,10 @@ impl MongodbConnection {
             match admin.run_raw_command(body.into_raw()).session(session).await {
                 Ok(_) => {}
                 Err(error) if error::code(&error) == Some(NO_SUCH_TRANSACTION) => {}
+                // A commit that seemed to have failed has taken effect.
+                Err(error) if error::code(&error) == Some(TRANSACTION_COMMITTED) => {
+                    return Err(unknown(error::failure(&error, Stakes::Commit)).lost());
+                }
                 Err(error) => return Err(error::failure(&error, Stakes::Nothing).lost()),
             }
         }

@@ -134,6 +134,12 @@ impl Location {
         self.pooling
     }
 
+    /// Whether it says who must have what is read or written.
+    #[must_use]
+    pub fn has_concerns(&self) -> bool {
+        self.read_concern.is_some() || self.write_concern.is_some()
+    }
+
     /// The user's name, unless a certificate or nothing tells it.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
@@ -358,6 +364,7 @@ mod tests {
         assert_eq!((location.user(), location.database(), location.source()), (Some("app"), "accounts", "accounts"));
         assert!(location.write_concern.is_some() && location.connection.write_concern.is_none());
         assert!(location.read_concern.is_some() && location.connection.read_concern.is_none());
+        assert!(location.has_concerns() && !parse("mongodb://app:pw@host/accounts").unwrap().has_concerns());
         let shown = format!("{location:?}");
         assert!(!shown.contains("pw") && !shown.contains("host"), "{shown}");
     }

@@ -9,10 +9,11 @@ use super::{
     command::Body,
     connection::MongodbConnection,
     error::{self, Stakes},
+    read::too_many,
     reply,
 };
 use crate::driver::{
-    Failure, FailureKind,
+    Failure, FailureKind, ResultLimit,
     documents::{
         Bson, Change, Collection, Delete, Details, FindAndModify, Hint, Index, Insert, Modification, Update, Write, WriteError,
         WriteOutcome, Writes,
@@ -157,11 +158,12 @@ impl Outcome {
 
     /// A command that failed as a whole, after others were done.
     fn broken_off(self, mut failure: Failure) -> Failure {
-        // What was lost with the connection may have been done as well.
         if !failure.lost {
+            // Of what was ended half-way some may have been done as well, as of all that was lost with the connection.
+            let is_known = ![FailureKind::Cancelled, FailureKind::CommitUnknown].contains(&failure.kind);
             let details = failure.documents.get_or_insert_default();
             details.write_errors = write_errors(&self.failed);
-            details.done = Some(self.done);
+            details.done = is_known.then_some(self.done);
         }
         failure
     }
@@ -239,10 +241,14 @@ impl MongodbConnection {
     }
 
     /// Changes one document and returns it.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for one over the limit, of which the server tells only when it is done: with what was done.
     pub(super) async fn find_and_modify(
         &mut self,
         collection: &Collection,
         modify: &FindAndModify,
+        limit: ResultLimit,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let mut body = Body::of(cstr!("findAndModify"), collection.name()).with(cstr!("query"), modify.filter.raw());
         body = match &modify.modification {
@@ -262,12 +268,21 @@ impl MongodbConnection {
             .document(cstr!("collation"), modify.collation.as_ref())
             .document(cstr!("let"), modify.variables.as_ref());
         let body = self.writing(body, modify.write_concern.as_ref())?;
-        let reply = self.send(body, Stakes::Write).await?;
+        let (reply, _room) = self.send_for_much(body, Stakes::Write).await?;
         if let Ok(concern) = reply.get_document("writeConcernError") {
             return Err(unconfirmed(concern, Some(modified(&reply, modify)?)));
         }
         match reply.get("value") {
-            Some(Value::Document(document)) => reply::bytes(document).map(Some),
+            Some(Value::Document(document)) => {
+                let bytes = reply::bytes(document)?;
+                let is_rows = limit.rows == 0;
+                if !is_rows && bytes.len() <= limit.bytes {
+                    return Ok(Some(bytes));
+                }
+                let mut failure = too_many(limit, is_rows);
+                failure.documents.get_or_insert_default().done = Some(modified(&reply, modify)?);
+                Err(failure)
+            }
             Some(Value::Null) | None => Ok(None),
             Some(_) => Err(error::unexpected()),
         }
@@ -382,15 +397,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_before_a_command_fails_is_told_unless_the_connection_is_lost() {
-        for lost in [false, true] {
+    fn what_was_done_before_a_command_fails_is_told_unless_more_may_be_done() {
+        for (kind, lost, expected) in [
+            (FailureKind::Denied, false, Some((Some(1), 1))),
+            (FailureKind::Cancelled, false, Some((None, 1))),
+            (FailureKind::CommitUnknown, false, Some((None, 1))),
+            (FailureKind::Denied, true, None),
+        ] {
             let mut outcome = Outcome::new();
             let failed = doc! { "index": 1, "code": 11000, "errmsg": "E11000" };
             outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1, "writeErrors": [failed] }, 0).unwrap();
-            let failure = Failure::new(FailureKind::Denied, "not authorized");
+            let failure = Failure::new(kind, "broken off");
             let details = outcome.broken_off(if lost { failure.lost() } else { failure }).documents;
-            let told = details.map(|details| (details.done.unwrap().inserted, details.write_errors[0].index));
-            assert_eq!(told, if lost { None } else { Some((1, 1)) });
+            let told = details.map(|details| (details.done.map(|done| done.inserted), details.write_errors[0].index));
+            assert_eq!(told, expected, "{kind:?}");
         }
     }
 

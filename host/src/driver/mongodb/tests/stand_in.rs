@@ -206,6 +206,50 @@ async fn a_closed_cursor_is_proven_gone() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_is_dropped_while_it_is_read_opens_no_socket() {
+    let wire = Wire::start();
+    wire.answer_batches("find", "app.people", &[Vec::new(), numbered(1)]);
+    wire.block("getMore");
+    let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
+    for whole in [false, true] {
+        let mut connection = driver.connect().await.unwrap();
+        let name = name(&*connection);
+        frame(&mut *connection).await;
+        if !whole {
+            open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+        }
+        let accepted = wire.accepted();
+        let reading = async {
+            if whole { all(&mut *connection).await.map(drop) } else { fetch(&mut *connection, 1, LIMIT).await.map(drop) }
+        };
+        tokio::select! {
+            _ = reading => panic!("nobody has answered"),
+            () = wire.until("a getMore", BOUND, |wire| wire.waiting().contains(&"getMore".to_owned()).then_some(())) => {}
+        }
+        drop(connection);
+        let closed = |wire: &Wire| (wire.sockets()[&name].open == 0).then_some(());
+        wire.until("its sockets closed", BOUND, closed).await;
+        assert_eq!(wire.accepted(), accepted);
+        assert!(!names(&said_by(&wire, &name)).contains(&"killCursors"));
+    }
+}
+
+#[tokio::test]
+async fn in_a_transaction_the_crates_cursor_hears_of_the_end() {
+    let wire = Wire::start();
+    wire.answer_batches("find", "app.people", &[numbered(2), numbered(1)]);
+    let mut connection = connect(&wire).await;
+    begin(&mut *connection).await;
+    assert_eq!(all(&mut *connection).await.unwrap().len(), 3);
+    say(&mut *connection, Operation::Commit).await.unwrap();
+    let said = said_by(&wire, &name(&*connection));
+    assert_eq!(names(&said), ["find", "getMore", "getMore", "commitTransaction"]);
+    let within: Vec<bool> = said.iter().map(|command| command.transaction.is_some()).collect();
+    assert_eq!(within, [true, true, false, true]);
+    assert!(!connection.needs_reset());
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_is_told_at_once() {
     let wire = Wire::start();
     wire.be(Mode::Refusing);
@@ -223,6 +267,34 @@ async fn a_server_that_is_down_is_told_at_once() {
     wire.be(Mode::Answering);
     assert!(failure(all(&mut *connection).await).lost);
     assert_eq!(wire.sockets()[&name(&*connection)].most_operating, 1);
+}
+
+#[tokio::test]
+async fn openings_that_nobody_answers_are_so_many_at_most() {
+    let wire = Wire::start();
+    let url = wire.url("app").replacen("mongodb://", "mongodb://user:secret@", 1);
+    let driver = Mongodb::new(&url, Settings { max_connections: 2, ..Settings::default() }).unwrap();
+    // Who watches does not log in, so the server seems to be there.
+    wire.block("saslStart");
+    for pending in 1..=2 {
+        tokio::select! {
+            _ = driver.connect() => panic!("nobody has answered"),
+            () = wire.until("a log-in", BOUND, |wire| (wire.waiting().len() == pending).then_some(())) => {}
+        }
+    }
+    let accepted = wire.accepted();
+    let failed = driver.connect().await.err().unwrap();
+    assert_eq!((failed.kind, failed.lost), (FailureKind::Disconnected, true), "{failed:?}");
+    assert!(failed.message.starts_with("2 connections are still being opened"), "{failed:?}");
+    assert_eq!((wire.accepted(), wire.waiting().len()), (accepted, 2));
+    // Once they are answered, there is room.
+    wire.release();
+    let room = async {
+        while driver.connect().await.err().unwrap().message.contains("still being opened") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, room).await.unwrap();
 }
 
 #[tokio::test]
@@ -272,6 +344,34 @@ async fn a_commit_is_done_undone_or_unknown() {
         let failed = failure(say(&mut *connection, Operation::Commit).await);
         assert_eq!(failed.kind, expected, "{failed:?}");
         assert_eq!(connection.reset().await.is_err(), discarded, "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_abort_that_comes_after_the_commit_says_so() {
+    let wire = Wire::start();
+    let mut connection = connect(&wire).await;
+    begin(&mut *connection).await;
+    write(&mut *connection, insert(&[doc! {}])).await.unwrap();
+    wire.answer_next("commitTransaction", &error(8, "UnknownError"));
+    wire.answer_next("abortTransaction", &error(256, "TransactionCommitted"));
+    let failed = failure(say(&mut *connection, Operation::Commit).await);
+    assert_eq!((failed.kind, failed.lost), (FailureKind::CommitUnknown, true), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_the_server_breaks_off_may_be_done() {
+    let wire = Wire::start();
+    for in_transaction in [false, true] {
+        let mut connection = connect(&wire).await;
+        if in_transaction {
+            begin(&mut *connection).await;
+        }
+        wire.answer_next("insert", &error(11602, "InterruptedDueToReplStateChange"));
+        let failed = failure(ask(&mut *connection, insert(&[doc! {}])).await);
+        let expected = if in_transaction { FailureKind::NotPrimary } else { FailureKind::CommitUnknown };
+        assert_eq!((failed.kind, failed.lost), (expected, true), "{failed:?}");
+        assert_eq!(failed.documents.unwrap().transient, in_transaction);
     }
 }
 

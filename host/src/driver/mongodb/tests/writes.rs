@@ -175,6 +175,23 @@ async fn find_and_modify_returns_what_was_or_what_is() {
 }
 
 #[tokio::test]
+async fn find_and_modify_tells_what_it_did_when_the_document_is_over_the_limit() {
+    let fixture = Fixture::new().await;
+    let mut connection = connected(&fixture).await;
+    write(&mut *connection, insert(&[doc! { "_id": 1, "text": "x".repeat(1000) }])).await.unwrap();
+    let change = Modification::Update(types::Update::Operators(one(doc! { "$set": { "n": 1 } })));
+    let modify = FindAndModify::new(one(doc! { "_id": 1 }), change, modify_options(), Access::ReadWrite).unwrap();
+    let request = Request::FindAndModify(people(), Box::new(modify));
+    let limit = ResultLimit { rows: 1, bytes: 100 };
+    let failed = failure(connection.run_within(Operation::Documents(Box::new(request), limit), LEFT).await);
+    assert_eq!((failed.kind, failed.lost), (FailureKind::LimitExceeded, false), "{failed:?}");
+    assert_eq!(failed.details, [("limit", "max_result_bytes".to_owned()), ("maximum", "100".to_owned())]);
+    assert!(failed.documents.unwrap().done.is_some());
+    assert!(!connection.needs_reset());
+    assert_eq!(count(&mut *connection, doc! { "n": 1 }).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_document_of_the_greatest_length_is_written_and_read() {
     let fixture = Fixture::new().await;
     let mut connection = connected(&fixture).await;
