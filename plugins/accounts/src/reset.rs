@@ -60,13 +60,15 @@ pub(crate) fn redeem(request: &Request) -> Result<Response> {
     }
 }
 
-/// All or nothing: no token is lost for nothing, and no old session outlives the old password.
+/// All or nothing: no token is lost for nothing, and no old session outlives the old password, not even one that a log-in with it is about
+/// to make.
 fn change(valid: &Document, hash: &str) -> Result<()> {
     store::database()?.transaction(|transaction| {
         let resets = transaction.collection::<Reset>(store::RESETS)?;
         let account = resets.find_and_delete(valid.clone()).run()?.ok_or_else(no_such_token)?.account;
         let accounts = transaction.collection::<Account>(store::ACCOUNTS)?;
-        let changed = accounts.update_one(doc! { "_id": account }, doc! { "$set": { "password": hash } }).run()?;
+        let change = doc! { "$set": { "password": hash }, "$inc": { "generation": 1_i64 } };
+        let changed = accounts.update_one(doc! { "_id": account }, change).run()?;
         if changed.matched == 0 {
             return Err(no_such_token());
         }
