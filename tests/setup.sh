@@ -1,5 +1,5 @@
 # For `tests/run`, `tests/soak`, `tests/bench/run` and `tests/bench/instructions`, which source it at the root of the workspace: what they need
-# is installed and built by `set_up`.
+# is installed and built by `set_up`. `examples/accounts/wire-server` needs `install_wire_server` alone.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"

@@ -148,7 +148,7 @@ async fn a_host_that_dies_leaves_no_transaction_on_a_server_for_longer_than_prom
 /// of a minute.
 #[tokio::test]
 async fn a_host_that_dies_leaves_no_operation_on_mongodb_for_longer_than_promised() {
-    for (death, statement) in [(Death::Killed, LONG), (Death::Vanished, 4)] {
+    for (death, statement) in [(Death::Killed, LONG), (Death::Vanished, 8)] {
         let wire = Wire::start();
         wire.block("insert");
         let proxy = Proxy::start(wire.address().to_string(), "wharf control".to_owned()).await;

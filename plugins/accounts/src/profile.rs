@@ -32,19 +32,19 @@ struct NewProfile {
 
 /// `GET /profile`
 pub(crate) fn show(request: &Request) -> Result<Response> {
-    let account = accounts()?.find(doc! { "_id": account_of(request)? }).one()?.ok_or_else(not_logged_in)?;
+    let account = accounts()?.find(account_of(request)?).one()?.ok_or_else(not_logged_in)?;
     answer(&account)
 }
 
 /// `PUT /profile`
 pub(crate) fn replace(request: &Request) -> Result<Response> {
-    let id = account_of(request)?;
+    let account = account_of(request)?;
     let new: NewProfile = request.json()?;
     let problem = Problem::new(422, "invalid-profile").detail("the profile is not valid");
     let problem = check::name(problem, &new.name);
     check::accept(check::about(problem, &new.about))?;
     let change = doc! { "$set": { "name": new.name.trim(), "about": new.about.trim() } };
-    let account = accounts()?.find_and_update(doc! { "_id": id }, change).return_new().run()?.ok_or_else(not_logged_in)?;
+    let account = accounts()?.find_and_update(account, change).return_new().run()?.ok_or_else(not_logged_in)?;
     answer(&account)
 }
 
@@ -66,6 +66,7 @@ mod tests {
             about: String::new(),
             password: "$argon2id$secret".into(),
             created: DateTime::from_millis(1_700_000_000_250),
+            generation: 0,
         };
         assert_eq!(
             serde_json::to_string(&Profile::of(&account)).unwrap(),

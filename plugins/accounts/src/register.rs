@@ -36,6 +36,7 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
         about: String::new(),
         password: password::hash(&new.password)?,
         created: DateTime::now(),
+        generation: 0,
     };
     // Nothing is asked before: of two who register the same address at once, the index lets one through.
     accounts()?.insert_one(&account).map_err(explain_duplicate)?;

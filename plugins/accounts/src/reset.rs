@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use wharf_sdk::documents::prelude::*;
 
-use crate::limit::RESET;
-use crate::store::{self, Account, Mail, Reset, Session, accounts, outbox, resets};
+use crate::limit::{LOG_IN, RESET};
+use crate::store::{self, Mail, Reset, Session, accounts, outbox, resets};
 use crate::{check, password, token};
 
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -43,6 +43,12 @@ struct NewPassword {
     password: String,
 }
 
+/// Whose password was changed.
+#[derive(Deserialize)]
+struct Owner {
+    email: String,
+}
+
 /// `PUT /password`: changes the password, once for a token, and ends all sessions.
 pub(crate) fn redeem(request: &Request) -> Result<Response> {
     let new: NewPassword = request.json()?;
@@ -52,27 +58,29 @@ pub(crate) fn redeem(request: &Request) -> Result<Response> {
     resets()?.find(valid.clone()).one()?.ok_or_else(no_such_token)?;
     let hash = password::hash(&new.password)?;
     let mut tries = 1;
-    loop {
+    let owner = loop {
         match change(&valid, &hash) {
             Err(error) if error.is_transient() && tries < TRIES => tries += 1,
-            result => return result.map(|()| Response::no_content()),
+            result => break result?,
         }
-    }
+    };
+    // Whoever has locked the account by wrong passwords locks it no longer. The password is changed, whether this succeeds or not.
+    let _ = LOG_IN.forget(&owner.email);
+    Ok(Response::no_content())
 }
 
-/// All or nothing: no token is lost for nothing, and no old session outlives the old password.
-fn change(valid: &Document, hash: &str) -> Result<()> {
+/// All or nothing: no token is lost for nothing, and no old session outlives the old password, not even one that a log-in with it is about
+/// to make.
+fn change(valid: &Document, hash: &str) -> Result<Owner> {
     store::database()?.transaction(|transaction| {
         let resets = transaction.collection::<Reset>(store::RESETS)?;
         let account = resets.find_and_delete(valid.clone()).run()?.ok_or_else(no_such_token)?.account;
-        let accounts = transaction.collection::<Account>(store::ACCOUNTS)?;
-        let changed = accounts.update_one(doc! { "_id": account }, doc! { "$set": { "password": hash } }).run()?;
-        if changed.matched == 0 {
-            return Err(no_such_token());
-        }
+        let accounts = transaction.collection::<Owner>(store::ACCOUNTS)?;
+        let change = doc! { "$set": { "password": hash }, "$inc": { "generation": 1_i64 } };
+        let owner = accounts.find_and_update(doc! { "_id": account }, change).run()?.ok_or_else(no_such_token)?;
         transaction.collection::<Session>(store::SESSIONS)?.delete_many(doc! { "account": account }).run()?;
         resets.delete_many(doc! { "account": account }).run()?;
-        Ok(())
+        Ok(owner)
     })
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn log_in(request: &Request) -> Result<Response> {
 
     let token = token::new()?;
     let expires = DateTime::now().saturating_add_duration(LIFETIME);
-    sessions()?.insert_one(&Session { id: token::hash(&token), account: account.id, expires })?;
+    sessions()?.insert_one(&Session { id: token::hash(&token), account: account.id, generation: account.generation, expires })?;
     let response = Response::json(&LoggedIn { expires: expires.into() })?.with_status(201);
     Ok(response.with_header("set-cookie", cookie(&token, LIFETIME)).with_header("cache-control", "no-store"))
 }
@@ -55,15 +55,15 @@ pub(crate) fn log_out(request: &Request) -> Result<Response> {
     Ok(Response::no_content().with_header("set-cookie", cookie("", Duration::ZERO)))
 }
 
-/// The account that the request is made for.
+/// A filter for the account that the request is made for. It matches nothing once the password was reset: nobody is logged in then.
 ///
 /// # Errors
 /// 401 when nobody is logged in.
-pub(crate) fn account_of(request: &Request) -> Result<ObjectId> {
+pub(crate) fn account_of(request: &Request) -> Result<Document> {
     let token = token_of(request).ok_or_else(not_logged_in)?;
     // The server deletes sessions up to a minute late.
     let valid = doc! { "_id": token::hash(token), "expires": { "$gt": DateTime::now() } };
-    sessions()?.find(valid).one()?.map(|session| session.account).ok_or_else(not_logged_in)
+    sessions()?.find(valid).one()?.map(|session| session.account()).ok_or_else(not_logged_in)
 }
 
 pub(crate) fn not_logged_in() -> Error {

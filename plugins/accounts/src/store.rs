@@ -16,17 +16,36 @@ pub(crate) struct Account {
     /// The password's hash.
     pub(crate) password: String,
     pub(crate) created: DateTime,
+    /// How often the password was reset.
+    #[serde(default)]
+    pub(crate) generation: i64,
 }
 
-/// Somebody who is logged in.
+/// Somebody who is logged in, for as long as the account is of the same generation.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Session {
     /// The hash of the token.
     #[serde(rename = "_id")]
     pub(crate) id: Binary,
     pub(crate) account: ObjectId,
+    /// That of the account when its password was compared.
+    #[serde(default)]
+    pub(crate) generation: i64,
     /// From then on the server may delete it.
     pub(crate) expires: DateTime,
+}
+
+impl Session {
+    /// Matches the account, unless its password was reset since: a log-in with the old one may be on its way when the reset ends all
+    /// sessions that there are.
+    pub(crate) fn account(&self) -> Document {
+        let mut generations = vec![Bson::Int64(self.generation)];
+        if self.generation == 0 {
+            // An account that was made before there were generations has none.
+            generations.push(Bson::Null);
+        }
+        doc! { "_id": self.account, "generation": { "$in": generations } }
+    }
 }
 
 /// A password that may be reset, once.
@@ -85,4 +104,27 @@ pub(crate) fn outbox() -> Result<Collection<Mail>> {
 
 pub(crate) fn attempts() -> Result<Collection<Attempts>> {
     database()?.collection("attempts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(generation: i64) -> Session {
+        Session { id: crate::token::hash("abc"), account: ObjectId::from_bytes([1; 12]), generation, expires: DateTime::now() }
+    }
+
+    #[test]
+    fn a_session_is_of_one_generation() {
+        let generations = |generation| session(generation).account().get_document("generation").unwrap().clone();
+        assert_eq!(generations(0), doc! { "$in": [0_i64, Bson::Null] });
+        assert_eq!(generations(2), doc! { "$in": [2_i64] });
+    }
+
+    #[test]
+    fn what_has_no_generation_is_of_the_first() {
+        let document = doc! { "_id": crate::token::hash("abc"), "account": ObjectId::new(), "expires": DateTime::now() };
+        let read: Session = wharf_sdk::documents::bson::deserialize_from_document(document).unwrap();
+        assert_eq!(read.generation, 0);
+    }
 }

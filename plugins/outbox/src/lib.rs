@@ -2,6 +2,9 @@
 //!
 //! Whoever reads the mails can take over the accounts. It is a plugin of its own so that leaving it out takes one line away, and the
 //! accounts plugin has no way to show a token.
+//!
+//! It only reads. Its grant is `read-write` all the same: a read-only one needs a user of its own who may not write, and the server that the
+//! example starts has no users.
 
 use serde::Deserialize;
 use wharf_sdk::documents::prelude::*;

@@ -86,11 +86,14 @@ impl Problem {
     /// | `shutting-down` | 503, `Retry-After: 1` | `shutting-down` |
     /// | `not-primary` | 503, `Retry-After: 1` | `not-primary` |
     /// | `disconnected` of a database | 503, `Retry-After: 1` | `disconnected` |
+    /// | `write-conflict` | 503, `Retry-After: 1` | `write-conflict` |
+    /// | `commit-unknown` | 503 | `commit-unknown` |
     /// | `deadline-exceeded` | 504 | `deadline-exceeded` |
     /// | request body broken off | 400 | `body-incomplete` |
     /// | anything else | 500 | `internal-error` |
     ///
-    /// A constraint violation or a duplicate key is the handler's to explain; left alone it is a 500.
+    /// A constraint violation or a duplicate key is the handler's to explain; left alone it is a 500. Nobody is asked to try again what may
+    /// be done already.
     #[must_use]
     pub fn from_error(error: &Error) -> Self {
         if let Error::Rejected(problem) = error {
@@ -98,7 +101,10 @@ impl Problem {
         }
         let unavailable = |code| Self::new(503, code).header("retry-after", RETRY_AFTER_SECONDS.to_string());
         match (error.name(), error) {
-            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary" | "disconnected")), _) => unavailable(code),
+            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary" | "disconnected" | "write-conflict")), _) => {
+                unavailable(code)
+            }
+            (Some(code @ "commit-unknown"), _) => Self::new(503, code),
             (Some(code @ "deadline-exceeded"), _) => Self::new(504, code),
             (None, Error::Disconnected) => Self::new(400, "body-incomplete"),
             _ => Self::new(500, "internal-error"),
@@ -187,6 +193,9 @@ mod tests {
         assert_eq!(answer(&sql(ErrorKind::Disconnected, None, &[])), expected("disconnected"));
         let late = (504, String::new(), body("Gateway Timeout", 504, "deadline-exceeded"));
         assert_eq!(answer(&sql(ErrorKind::DeadlineExceeded, None, &[])), late);
+        // It may be done.
+        let unknown = (503, String::new(), body("Service Unavailable", 503, "commit-unknown"));
+        assert_eq!(answer(&sql(ErrorKind::CommitUnknown, None, &[])), unknown);
     }
 
     #[cfg(feature = "documents")]
@@ -194,13 +203,22 @@ mod tests {
     fn errors_of_documents_are_answered_as_those_of_sql() {
         use crate::documents::ErrorKind;
         let of_kind = |kind| answer(&crate::documents::tests::of_kind(kind));
-        for kind in [ErrorKind::PoolExhausted, ErrorKind::ShuttingDown, ErrorKind::NotPrimary, ErrorKind::Disconnected] {
+        let passing = [
+            ErrorKind::PoolExhausted,
+            ErrorKind::ShuttingDown,
+            ErrorKind::NotPrimary,
+            ErrorKind::Disconnected,
+            ErrorKind::WriteConflict,
+        ];
+        for kind in passing {
             let (status, retry, body) = of_kind(kind);
             assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "1", false), "{kind:?}");
         }
+        let (status, retry, body) = of_kind(ErrorKind::CommitUnknown);
+        assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "", false));
         assert_eq!(of_kind(ErrorKind::DeadlineExceeded).0, 504);
         let internal = answer(&Error::other("secret"));
-        for kind in [ErrorKind::DuplicateKey, ErrorKind::Denied, ErrorKind::WriteConflict] {
+        for kind in [ErrorKind::DuplicateKey, ErrorKind::Denied] {
             assert_eq!(of_kind(kind), internal, "{kind:?}");
         }
     }

@@ -7,7 +7,7 @@ use futures::{
     future::{self, Either},
 };
 use guests::{
-    concurrent::{self, ErrorCode, Guest, IncomingRequest, Request, Response, monotonic_clock},
+    concurrent::{self, ErrorCode, Guest, IncomingRequest, Request, Response},
     documents::{
         Error, ask,
         concurrent::{Collection, Cursor, Database, Transaction},
@@ -23,7 +23,6 @@ impl Guest for DocumentsProbeAsync {
     async fn handle(request: IncomingRequest) -> Result<Response, ErrorCode> {
         let request = Request::new(request);
         let variant = request.variant().to_owned();
-        let patience = request.number("ms", 100) * 1_000_000;
         if variant == "hello" {
             return Ok(concurrent::text(200, "hello"));
         }
@@ -32,7 +31,7 @@ impl Guest for DocumentsProbeAsync {
             "run" => in_order(&mut Handles::default(), &steps).await,
             "concurrent" => at_once(&steps).await,
             "stream" => stream(&steps).await,
-            "cancel" => cancel(&steps, patience).await,
+            "cancel" => cancel(&steps).await,
             "run-and-trap" => {
                 let mut handles = Handles::default();
                 in_order(&mut handles, &steps).await;
@@ -92,17 +91,23 @@ async fn stream(step: &Json) -> Json {
     json!({ "batches": told, "ended": ended, "again": again })
 }
 
-/// Gives up on one step after `?ms=` (100); then the database answers as before.
-async fn cancel(step: &Json, patience: u64) -> Json {
-    let collection = main_database().collection(collection_name(step)).expect("a collection");
+/// Gives up on one step once the collection `give-up` has a document; then the database answers as before.
+async fn cancel(step: &Json) -> Json {
+    let database = main_database();
+    let collection = database.collection(collection_name(step)).expect("a collection");
     let given_up = {
-        let clock = monotonic_clock::wait_for(patience).boxed_local();
-        matches!(future::select(on_collection(&collection, step).boxed_local(), clock).await, Either::Right(_))
+        let told = until_told(&database).boxed_local();
+        matches!(future::select(on_collection(&collection, step).boxed_local(), told).await, Either::Right(_))
     };
     let after = tell::outcome(collection.find_one(ask::document(&Json::Null), ask::find_options(&Json::Null)).await, |found| {
         tell::document(found.as_deref())
     });
     json!({ "given up": given_up, "after": after })
+}
+
+async fn until_told(database: &Database) {
+    let told = database.collection("give-up").expect("a collection");
+    while told.find_one(ask::document(&Json::Null), ask::find_options(&Json::Null)).await.expect("an answer").is_none() {}
 }
 
 /// What the steps have opened so far, by the name that they gave it.

@@ -46,10 +46,18 @@ async fn an_operation_that_is_given_up_is_ended_on_the_server() {
         .plugin("it", "documents_probe_async", "databases.main = { access = \"read-write\" }")
         .start()
         .await;
-    let told = host.client().post("/it/cancel?ms=200", &insert([doc! { "_id": 1 }])).await.json();
+    let client = host.client();
+    let call = tokio::spawn(async move { client.post("/it/cancel", &insert([doc! { "_id": 1 }])).await.json() });
+    wire.until("the insert", super::bed::RECLAIM, |wire| (wire.waiting() == ["insert"]).then_some(())).await;
+    // What the guest looks for meanwhile, to give up when it is there.
+    wire.answer_collection("app.give-up", &[doc! { "_id": 1 }]);
+    let told = call.await.unwrap();
     assert_eq!(told["given up"], true, "{told}");
     assert!(told["after"]["error"].is_null(), "{told}");
     wire.until("the insert's end", super::bed::RECLAIM, |wire| wire.waiting().is_empty().then_some(())).await;
+    // It was the host that ended it, and nobody has sent it again.
+    assert_eq!(wire.commands_named("insert").len(), 1, "{:#?}", wire.commands());
+    assert!(!wire.commands_named("killSessions").is_empty(), "{:#?}", wire.commands());
     assert_eq!((wire.transactions(), wire.cursors()), (0, 0));
     let ended = host.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

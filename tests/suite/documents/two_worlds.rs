@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use serde_json::Value as Json;
 use support::{
     host::{Host, Setup},
     mongodb::MongodbDatabase,
     postgres::{PostgresDatabase, SessionRow},
+    wait,
 };
 
 use super::bed::{RECLAIM, SOCKETS, settings_of};
@@ -22,7 +23,8 @@ struct Bed {
 }
 
 impl Bed {
-    async fn start() -> Self {
+    /// With so much time for a call.
+    async fn start(deadline: &str) -> Self {
         let (sql, documents) = (PostgresDatabase::create().await, MongodbDatabase::create().await);
         sql.execute("CREATE TABLE notes (note text NOT NULL)").await;
         documents.run(doc! { "insert": "notes", "documents": [{ "_id": 1 }, { "_id": 2 }] }).await;
@@ -31,9 +33,11 @@ impl Bed {
             .database("documents", &documents.url(&documents.owner), &settings_of(&documents, POOL, ""))
             .guest(
                 "two_worlds",
-                "limits = { fuel = 200_000_000, deadline = \"3s\" }\n\
-                 databases.sql = { access = \"read-write\" }\n\
-                 databases.documents = { access = \"read-write\" }",
+                &format!(
+                    "limits = {{ fuel = 200_000_000, deadline = {deadline:?} }}\n\
+                     databases.sql = {{ access = \"read-write\" }}\n\
+                     databases.documents = {{ access = \"read-write\" }}"
+                ),
             )
             .start()
             .await;
@@ -62,7 +66,7 @@ impl Bed {
 
 #[tokio::test]
 async fn however_a_call_ends_both_databases_have_everything_back() {
-    let mut bed = Bed::start().await;
+    let mut bed = Bed::start("3s").await;
     for (variant, status, code) in [
         ("drops", 200, None),
         ("leaks", 200, None),
@@ -98,20 +102,36 @@ async fn however_a_call_ends_both_databases_have_everything_back() {
 
 #[tokio::test]
 async fn a_stop_takes_both_back_while_calls_hold_them() {
-    let bed = Bed::start().await;
+    // Every call has its own.
+    const IDS: [&str; POOL] = ["one", "other"];
+    let bed = Bed::start("25s").await;
+    // More than a cursor's first batch.
+    let more: Vec<Document> = (10..1_210).map(|id| doc! { "_id": id }).collect();
+    bed.documents.run(doc! { "insert": "notes", "documents": more }).await;
     let client = bed.host.client();
-    let calls: Vec<_> = (0..POOL)
-        .map(|_| {
-            let (client, document) = (client.clone(), super::hex(&doc! {}.to_vec().unwrap()));
-            tokio::spawn(async move { client.get(&format!("/two_worlds/waits?document={document}")).await })
-        })
-        .collect();
+    let calls = IDS.map(|id| {
+        let (client, document) = (client.clone(), super::hex(&doc! { "_id": id }.to_vec().unwrap()));
+        tokio::spawn(async move { client.get(&format!("/two_worlds/waits?document={document}")).await })
+    });
     let both = |sessions: &[SessionRow]| sessions.iter().filter(|row| row.state == "idle in transaction").count() == POOL;
     bed.sql.until_sessions("both calls to hold a transaction", RECLAIM, both).await;
-    let ended = bed.host.stop().await;
+    // A cursor comes last. Who looked for a lock before the transaction has it could take it from it.
+    wait::until("both calls to hold a cursor", RECLAIM, || async {
+        let cursors = bed.documents.cursors().await;
+        if cursors.len() == POOL { Ok(()) } else { Err(format!("{cursors:?}")) }
+    })
+    .await;
+    for id in IDS {
+        assert!(bed.documents.is_locked("notes", id).await, "{id}");
+    }
+    let Bed { host, sql, documents } = bed;
+    let ended = host.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    bed.sql.nothing_left().await;
-    bed.documents.nothing_left().await;
+    sql.nothing_left().await;
+    documents.nothing_left().await;
+    for id in IDS {
+        assert!(!documents.is_locked("notes", id).await, "{id}");
+    }
     for call in calls {
         // Cut off or answered, but not left hanging.
         let _ = tokio::time::timeout(Duration::from_secs(30), call).await.unwrap();

@@ -37,7 +37,7 @@ impl DocumentsError {
         &self.0.message
     }
 
-    /// One fact: `index`, `collection`, `limit`, `maximum`, `database`, `waited-ms`, `operator`, `granted`.
+    /// One fact: `index`, `limit`, `maximum`, `waited-ms`, `operator`, `granted`.
     #[must_use]
     pub fn detail(&self, key: &str) -> Option<&str> {
         self.0.details.iter().find(|detail| detail.key == key).map(|detail| detail.value.as_str())
