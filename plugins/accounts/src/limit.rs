@@ -29,7 +29,11 @@ impl Limit {
             Err(error) if error.is_duplicate_key() => self.add(email, now)?,
             result => result?,
         };
-        if attempts.count > self.attempts { Err(refusal(&attempts, now)) } else { Ok(()) }
+        match attempts {
+            Some(attempts) if attempts.count > self.attempts => Err(refusal(&attempts, now)),
+            // None where a server reads back what it counted only after a log-in that succeeded has made it forget: SecantusDB does.
+            _ => Ok(()),
+        }
     }
 
     /// Forgets the attempts, after one that succeeded.
@@ -38,10 +42,8 @@ impl Limit {
         Ok(())
     }
 
-    fn add(&self, email: &str, now: DateTime) -> Result<Attempts> {
-        let counted =
-            attempts()?.find_and_update(doc! { "_id": self.key(email) }, self.one_more(now)).upsert().return_new().run()?;
-        counted.ok_or_else(|| Error::other("an upsert returned nothing"))
+    fn add(&self, email: &str, now: DateTime) -> Result<Option<Attempts>> {
+        attempts()?.find_and_update(doc! { "_id": self.key(email) }, self.one_more(now)).upsert().return_new().run()
     }
 
     /// Adds one to what is counted, or begins anew.

@@ -87,9 +87,7 @@ impl Link {
         if wants_answer {
             reply.write(&mut self.output, number);
         }
-        if self.seat.shared.remembers {
-            self.seat.shared.changed();
-        }
+        self.seat.shared.changed();
         Ok(())
     }
 

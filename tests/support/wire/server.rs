@@ -44,8 +44,6 @@ pub enum Mode {
 pub(crate) struct Shared {
     state: Mutex<State>,
     changes: watch::Sender<()>,
-    /// Commands are remembered.
-    pub(crate) remembers: bool,
 }
 
 impl Shared {
@@ -83,7 +81,7 @@ impl Wire {
         let address = listener.local_addr().expect("an address");
         listener.set_nonblocking(true).expect("a socket that does not block");
         let state = Mutex::new(State::new(address.to_string(), remembers));
-        let shared = Arc::new(Shared { state, changes: watch::Sender::new(()), remembers });
+        let shared = Arc::new(Shared { state, changes: watch::Sender::new(()) });
         let (mode, told) = watch::channel(Mode::Answering);
         let accepting = accept(listener, Arc::clone(&shared), told);
         let serve = move || {
@@ -233,7 +231,14 @@ impl Wire {
                 changes.changed().await.expect("its sender is ours");
             }
         });
-        found.await.unwrap_or_else(|_| panic!("waited {bound:?} for {what}; {:#?}", self.commands()))
+        found.await.unwrap_or_else(|_| {
+            let (sockets, waiting, commands) = (self.sockets(), self.waiting(), self.commands());
+            let (transactions, cursors) = (self.transactions(), self.cursors());
+            panic!(
+                "waited {bound:?} for {what}; {transactions} transactions, {cursors} cursors, waiting {waiting:?}, {sockets:#?}, \
+                 {commands:#?}"
+            )
+        })
     }
 }
 
