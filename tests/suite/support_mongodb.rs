@@ -182,13 +182,11 @@ async fn dropped_databases_leave_nothing() {
 #[tokio::test]
 async fn what_a_server_has_answered_is_there_when_it_comes_back() {
     let server = start(&[]);
-    let mut expected = 0;
-    for go in [Server::halt, Server::shut_down, Server::halt] {
+    for (expected, go) in (0..).zip([Server::halt, Server::shut_down, Server::halt]) {
         let client = server.administrator().await;
         let notes = client.database("app").collection::<Document>("notes");
         assert_eq!(notes.count_documents(doc! {}).await.unwrap(), expected);
         notes.insert_one(doc! {}).await.unwrap();
-        expected += 1;
         go(&server);
         server.resume();
     }

@@ -29,7 +29,7 @@ pub enum FailureKind {
     Cancelled,
     /// The database's guard, or the driver's, refused.
     Denied,
-    /// More rows or bytes than [`ResultLimit`] allows.
+    /// More rows or bytes than [`ResultLimit`](super::ResultLimit) allows.
     LimitExceeded,
     /// Another cursor owns the connection.
     Busy,

@@ -126,7 +126,7 @@ mod tests {
             assert!(Message::parse(&good[..at]).is_none(), "{at}");
             let mut bad = good.clone();
             bad[at] ^= 0xff;
-            drop(Message::parse(&bad));
+            _ = Message::parse(&bad);
         }
         let without: [&[&[u8]]; 5] = [&[SEQUENCE], &[b"\x02\x05\0\0\0\0"], &[b"\0\x05\0\0\0\x01"], &[b"\0\xff\xff\xff\xff"], &[]];
         for sections in without {
