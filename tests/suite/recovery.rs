@@ -57,6 +57,14 @@ impl Server {
         }
     }
 
+    /// Connections of the control path at most. One of MongoDB that got no answer is there beside its successor for a moment.
+    fn control(&self) -> i64 {
+        match self {
+            Self::Postgres(_) | Self::Mariadb(_) => 1,
+            Self::Mongodb(..) => 2,
+        }
+    }
+
     /// A host with a guest that asks it.
     fn setup(&self) -> Setup {
         let grant = "databases.main = { access = \"read-write\" }";
@@ -197,8 +205,7 @@ async fn is_used_again_within_a_second(server: Server, going: &[Going]) {
             more(&answered, 0).await;
             pauses.push((*going, back.elapsed()));
             let counts = server.counts().await;
-            // The control connection, too.
-            assert!(counts.iter().all(|sessions| *sessions <= MAX + 1), "{going:?}: {counts:?}");
+            assert!(counts.iter().all(|sessions| *sessions <= MAX + server.control()), "{going:?}: {counts:?}");
         }
         over.store(true, Ordering::Relaxed);
         pauses
