@@ -1,16 +1,16 @@
 # For `tests/run`, `tests/soak`, `tests/bench/run` and `tests/bench/instructions`, which source it at the root of the workspace: what they need
-# is installed and built by `set_up`.
+# is installed and built by `set_up`. `examples/accounts/wire-server` needs `install_wire_server` alone.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 # Components are no programs of this machine (their exports have names that its linker does not take), so targets are picked by kind.
-here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p micro)
+here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p micro -p wire)
 
 say() { printf '\n=== %s\n' "$*" >&2; }
 
-# The distribution's packages: a linker for Rust and C for SQLite, and servers of PostgreSQL and MariaDB unless they
-# are given by URL.
+# The distribution's packages: a linker for Rust and C for SQLite, and servers of PostgreSQL and MariaDB, and a Python for that which
+# speaks MongoDB's protocol, unless they are given by URL.
 install_packages() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
@@ -20,6 +20,9 @@ install_packages() {
     fi
     if [ -z "${WHARF_TEST_MYSQL_URL:-}" ] && ! PATH="$PATH:/usr/sbin:/sbin" command -v mariadbd >/dev/null; then
         packages+=(mariadb-server)
+    fi
+    if [ -z "${WHARF_TEST_MONGODB_URL:-}" ] && ! find_python >/dev/null; then
+        packages+=(python3-venv)
     fi
     install_missing "${packages[@]}"
 }
@@ -45,8 +48,46 @@ install_missing() (
     fi
 )
 
+# A Python that makes environments and is new enough for all that the server needs.
+find_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$python"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# The server that speaks MongoDB's protocol, in a Python environment of its own, once: nothing is asked of the network while what is there
+# is what is wanted. A folder that was copied from elsewhere works as well, as long as nobody runs its scripts but by its `bin/python`.
+install_wire_server() {
+    [ -z "${WHARF_TEST_MONGODB_URL:-}" ] || return 0
+    local home="${CARGO_TARGET_DIR:-target}/wire-server" requirements=tests/support/mongodb/requirements.txt python wanted
+    if ! python=$(find_python); then
+        echo "missing: Python 3.11 or later with the modules venv and ensurepip, or WHARF_TEST_MONGODB_URL" >&2
+        exit 1
+    fi
+    wanted=$("$python" --version && cat "$requirements")
+    if [ -x "$home/bin/python" ] && [ "$(cat "$home/made-of" 2>/dev/null)" = "$wanted" ]; then
+        return 0
+    fi
+    say "installing the server that speaks MongoDB's protocol"
+    rm -rf "$home"
+    if ! "$python" -m venv "$home" ||
+        ! "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
+            --requirement "$requirements"; then
+        echo "the packages of $requirements cannot be installed: they come from PyPI; or set WHARF_TEST_MONGODB_URL" >&2
+        exit 1
+    fi
+    # Last, so that what was broken off is begun anew.
+    echo "$wanted" >"$home/made-of"
+}
+
 set_up() {
     install_packages
+    install_wire_server
     if [ ! -d "$(rustc --print target-libdir --target wasm32-wasip2)" ]; then
         say "adding the target wasm32-wasip2"
         rustup target add wasm32-wasip2
@@ -58,4 +99,5 @@ set_up() {
     say "building the guests and the plugins"
     cargo build --profile plugin --target wasm32-wasip2 -p guests -p wharf-sdk --examples
     cargo build --profile plugin --target wasm32-wasip2 -p clinic --lib
+    cargo build --profile plugin --target wasm32-wasip2 -p accounts -p outbox --lib
 }

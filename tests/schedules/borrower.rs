@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::future::{Either, select};
 use tokio::time::Instant;
-use wharf::driver::{Operation, ResultLimit, Statement, TransactionOptions};
+use wharf::driver::{Begin, Operation, ResultLimit, Statement, TransactionOptions};
 
 use crate::{
     bed::{Bed, borrower, draw, turns},
@@ -52,11 +52,17 @@ impl Visitor {
     async fn work(&self, hold: &Hold, deadline: Instant) {
         let run = |via, operation| hold.run(via, operation, Until { at: deadline, limit: Limit::Call });
         let statement = || Statement { sql: Arc::from("SELECT 1"), params: Vec::new() };
-        let query = |via| run(via, Operation::Query(statement(), ResultLimit { rows: 1, bytes: 1000 }));
+        let limit = ResultLimit { rows: 1, bytes: 1000 };
+        let query = |via| run(via, Operation::Query(statement(), limit));
         let transaction = Via::Transaction(1);
-        let begin = || run(transaction, Operation::Begin(TransactionOptions { isolation: None, read_only: false }));
+        let begin = || run(transaction, Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into()));
+        let cursor = Via::Cursor { transaction: 1, cursor: 2 };
+        let opens = || async {
+            run(transaction, Operation::Begin(Begin::Frame)).await?;
+            run(cursor, Operation::OpenCursor(2, statement().into())).await
+        };
         // Whatever it comes to: it is the end that counts.
-        match draw(5) {
+        match draw(7) {
             0 => {}
             1 => drop(query(Via::Connection).await),
             2 => {
@@ -73,6 +79,23 @@ impl Visitor {
                     drop(query(transaction).await);
                     hold.transaction_dropped(1);
                     drop(query(Via::Connection).await);
+                }
+            }
+            // A cursor that is read and closed, and one that is given up while it is read.
+            4 => {
+                let read: Result<_, OperationError> = async {
+                    opens().await?;
+                    run(cursor, Operation::Fetch(2, limit)).await?;
+                    run(cursor, Operation::CloseCursor(2)).await?;
+                    run(transaction, Operation::Rollback).await
+                }
+                .await;
+                drop(read);
+            }
+            5 => {
+                if opens().await.is_ok() {
+                    drop(perhaps(run(cursor, Operation::Fetch(2, limit))).await);
+                    hold.cursor_dropped(1, 2);
                 }
             }
             _ => {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use support::scripted::{Behaviour, Event, Kind, Script, Step};
 use tokio::time::Instant;
 use wharf::{
-    driver::{ResultLimit, Statement, TransactionOptions, Value},
+    driver::{ResultLimit, Statement, TransactionOptions, Value, settings::Access},
     lease::{CallInfo, End, Error, Grant, Grants, Scope},
     pool::{Database, HostCapacity, OperationError, PoolSpec, Quota, Settings},
 };
@@ -21,7 +21,8 @@ async fn scope(script: &Script) -> Arc<Scope> {
     let (database, ids) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
     database.start(true).await.unwrap();
     let max_result = ResultLimit { rows: 10, bytes: 1000 };
-    let grant = Grant { database, id: ids[0], max_connections: 1, max_result, max_statements: STATEMENTS };
+    let access = Access::ReadWrite;
+    let grant = Grant { database, id: ids[0], access, max_connections: 1, max_result, max_statements: STATEMENTS };
     let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
     Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))))
 }

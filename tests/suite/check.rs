@@ -101,6 +101,23 @@ FOLDER/wharf.toml: 2 errors
 }
 
 #[tokio::test]
+async fn an_import_of_documents_is_looked_at_as_one_of_sql_is() {
+    let with = |version: &str| {
+        let text = format!(
+            r#"(component (import "wharf:documents-async/database@{version}" (instance)) (instance $i) (export "a:b/c@1.0.0" (instance $i)))"#
+        );
+        component(&text)
+    };
+    let (_, said) = check(&with("0.1.0"), "").await;
+    assert!(
+        said.contains("plugin `tried` imports wharf:documents-async/database@0.1.0, and no database is granted to it"),
+        "{said}"
+    );
+    let (_, said) = check(&with("0.2.0"), "").await;
+    assert!(said.contains("imports wharf:documents-async/database@0.2.0: this host serves 0.1"), "{said}");
+}
+
+#[tokio::test]
 async fn an_import_of_databases_without_a_grant_is_told() {
     let probe = std::fs::read(support::guests::component("probe")).unwrap();
     let (code, said) = check(&probe, "").await;

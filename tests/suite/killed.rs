@@ -9,6 +9,7 @@ use support::{
     host::{Host, Setup},
     proxy::Proxy,
     servers::{Engine, Seen, ServerDatabase},
+    wire::Wire,
 };
 use tokio::time::Instant;
 
@@ -141,4 +142,36 @@ async fn a_host_that_dies_leaves_no_transaction_on_a_server_for_longer_than_prom
     ];
     let all = rows.into_iter().flat_map(|(death, state, limits)| Engine::ALL.map(|engine| dies(engine, death, state, limits)));
     stream::iter(all).buffer_unordered(3).collect::<Vec<ServerDatabase>>().await;
+}
+
+/// On MongoDB what runs has the host's limit with it, and takes its transaction along. A transaction that idles has none but the server's own,
+/// of a minute.
+#[tokio::test]
+async fn a_host_that_dies_leaves_no_operation_on_mongodb_for_longer_than_promised() {
+    for (death, statement) in [(Death::Killed, LONG), (Death::Vanished, 8)] {
+        let wire = Wire::start();
+        wire.block("insert");
+        let proxy = Proxy::start(wire.address().to_string(), "wharf control".to_owned()).await;
+        let url = format!("mongodb://{}/stand_in?directConnection=true", proxy.address());
+        let settings = format!("statement_timeout = \"{statement}s\"\nmax_pool_size = 2");
+        let host = Setup::new().database("main", &url, &settings).plugin("probe", "documents_matrix", GRANT).start().await;
+        let request = http::Request::post("/probe/first-operation?insert=notes").body(client::bytes("")).unwrap();
+        let client = host.client();
+        // Its answer will not come.
+        tokio::spawn(async move { drop(client.open(request).await) });
+        wire.until("the first operation", PATIENCE, |wire| (wire.waiting() == ["insert"]).then_some(())).await;
+        assert_eq!(wire.transactions(), 1);
+        if death == Death::Vanished {
+            proxy.silence_all();
+        }
+        drop(host);
+        let died = Instant::now();
+        let gone = |wire: &Wire| (wire.waiting().is_empty() && wire.transactions() == 0).then_some(());
+        if death == Death::Vanished {
+            assert_eq!(gone(&wire), None);
+        }
+        let promised = if death == Death::Killed { Duration::ZERO } else { Duration::from_secs(statement) };
+        wire.until("it to be gone", promised + SLACK, gone).await;
+        println!("MongoDB {death:?}: gone after {:?}, {promised:?} were promised", died.elapsed());
+    }
 }

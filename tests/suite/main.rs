@@ -2,20 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
+mod accounts;
 mod budgets;
 mod cancel;
 mod check;
+mod documents;
+mod documents_leases;
 mod fairness;
 mod frozen;
 mod guests;
 mod hostile;
 mod hygiene;
+mod imports;
 mod killed;
 mod layers;
 mod licences;
 mod load;
 mod matrix;
 mod outcome;
+mod promises;
 mod readme;
 mod reclaim;
 mod recovery;
@@ -24,6 +29,8 @@ mod soak;
 mod start;
 mod stop;
 mod support_mariadb;
+mod support_mongodb;
 mod support_postgres;
+mod support_wire;
 mod tls;
 mod tree;

@@ -1,4 +1,4 @@
-//! The commands of the READMEs, run as they are written; what `examples/clinic/README.md` shows as answers is what comes.
+//! The commands of the READMEs, run as they are written; what those of the examples show as answers is what comes.
 
 use std::{
     net::SocketAddr,
@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use support::postgres::PostgresDatabase;
+use support::{guests, postgres::PostgresDatabase};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -16,6 +17,9 @@ use tokio::{
 
 /// The port that the READMEs show.
 const PORT: u16 = 3000;
+
+/// Until a server says something.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Compiling the handler is part of it.
 const START: Duration = Duration::from_secs(900);
@@ -54,10 +58,11 @@ fn commands(readme: &str) -> Vec<Shown> {
     shown
 }
 
-/// Starts the example with this command line, and waits until it listens.
-async fn start(command: &[&str], url: &str) -> (Child, SocketAddr) {
+/// Starts an example with this command line on a database, by the variables that begin with `name`, and waits until it listens.
+async fn start(command: &[&str], name: &str, url: &str) -> (Child, SocketAddr) {
     let mut command_line = Command::new(command[0]);
-    command_line.args(&command[1..]).current_dir(root()).env("CLINIC_LISTEN", "127.0.0.1:0").env("CLINIC_URL", url);
+    command_line.args(&command[1..]).current_dir(root());
+    command_line.env(format!("{name}_LISTEN"), "127.0.0.1:0").env(format!("{name}_URL"), url);
     let mut child = command_line.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening = async {
@@ -76,11 +81,15 @@ async fn start(command: &[&str], url: &str) -> (Child, SocketAddr) {
 async fn tour(readme: &str, address: SocketAddr) {
     let shown = commands(readme);
     assert!(shown.len() >= 5, "{readme} has only {} commands", shown.len());
+    // Where commands may leave files for later ones.
+    let folder = tempfile::tempdir().unwrap();
     for Shown { command, answer } in shown {
         let address = address.to_string();
         let shown = |host: &str| format!("{host}:{PORT}");
         let command = command.replace(&shown("127.0.0.1"), &address).replace(&shown("localhost"), &address);
-        let output = Command::new("bash").args(["-c", &format!("set -o pipefail; {command}")]).output().await.unwrap();
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("set -o pipefail; {command}")]).current_dir(folder.path());
+        let output = shell.output().await.unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
         let came = String::from_utf8(output.stdout).unwrap();
         assert!(!came.is_empty(), "{command}");
@@ -110,7 +119,7 @@ async fn the_first_command_and_the_tours_work_as_written() {
     for readme in ["README.md", "examples/clinic/README.md"] {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("clinic.db").display());
-        let (child, address) = start(&command.split(' ').collect::<Vec<_>>(), &url).await;
+        let (child, address) = start(&command.split(' ').collect::<Vec<_>>(), "CLINIC", &url).await;
         tour(readme, address).await;
         stop(child).await;
     }
@@ -122,9 +131,86 @@ async fn the_tours_work_on_postgres_with_the_same_component() {
     for readme in ["README.md", "examples/clinic/README.md"] {
         let database = PostgresDatabase::create().await;
         let command = [binary.to_str().unwrap(), "up", "examples/clinic"];
-        let (child, address) = start(&command, &database.url(&database.owner)).await;
+        let (child, address) = start(&command, "CLINIC", &database.url(&database.owner)).await;
         tour(readme, address).await;
         stop(child).await;
         database.nothing_left().await;
     }
+}
+
+/// Runs a command for as long as somebody holds the other end of stdin, then has it shut down and removes its temporary files. The output is that
+/// of the command alone, and ends with it.
+const SUPERVISOR: &str = r#""$@" 2>&1 </dev/null &
+server=$!
+exec >/dev/null
+cat
+kill -TERM "$server" 2>/dev/null
+wait "$server"
+rm -rf "$TMPDIR""#;
+
+/// The server of the README, which ends with this, however this ends.
+struct WireServer {
+    supervisor: Child,
+    url: String,
+    /// Its temporary files. Outlives it.
+    _folder: TempDir,
+}
+
+impl WireServer {
+    /// Starts it on a free port, out of what the tests have installed.
+    async fn start() -> Self {
+        let target = guests::target_folder();
+        let python = target.join("wire-server/bin/python");
+        assert!(python.is_file(), "{} is missing: run tests/run, which installs it", python.display());
+        // Between finding a free port and binding it, somebody else may take it.
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                SUPERVISOR,
+                "supervisor",
+                "examples/accounts/wire-server",
+                &port.to_string(),
+                "--log-level",
+                "INFO",
+            ]);
+            command.current_dir(root()).env("CARGO_TARGET_DIR", &target).env("TMPDIR", folder.path());
+            // The interrupt of a terminal is for the tests alone.
+            command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut supervisor = command.spawn().unwrap();
+            let mut lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+            while let Some(line) = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap() {
+                if line.contains("secantus listening on") {
+                    // What it says later must not fill the pipe.
+                    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                    return Self { supervisor, url: format!("mongodb://127.0.0.1:{port}/accounts"), _folder: folder };
+                }
+            }
+        }
+        panic!("the server does not start");
+    }
+
+    /// Waits until it has shut down.
+    async fn stop(mut self) {
+        drop(self.supervisor.stdin.take());
+        timeout(PATIENCE, self.supervisor.wait()).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_tour_of_accounts_works_as_written() {
+    let readme = "examples/accounts/README.md";
+    let text = std::fs::read_to_string(root().join(readme)).unwrap();
+    for command in ["    examples/accounts/wire-server", "    cargo run --release -- up examples/accounts"] {
+        assert!(text.lines().any(|line| line == command), "{readme} does not show {command:?}");
+    }
+    let server = WireServer::start().await;
+    let command = [support::host::binary(), "up".into(), "examples/accounts".into()];
+    let command: Vec<&str> = command.iter().map(|part| part.to_str().unwrap()).collect();
+    let (child, address) = start(&command, "ACCOUNTS", &server.url).await;
+    tour(readme, address).await;
+    stop(child).await;
+    server.stop().await;
 }

@@ -83,12 +83,12 @@ async fn lease(database: &Database, grant: GrantId, script: &Script, step: Step,
     let Ok(hold) = acquire(database, grant).await else { return };
     let transaction = Via::Transaction(1);
     let options = TransactionOptions { isolation: None, read_only: false };
-    let _ = hold.run(transaction, Operation::Begin(options), until(BOUND * 2)).await;
+    let _ = hold.run(transaction, Operation::Begin(options.into()), until(BOUND * 2)).await;
     match exit {
         Exit::Leak => {
             let cursor = Via::Cursor { transaction: 1, cursor: 2 };
             let statement = Statement { sql: "SELECT 1".into(), params: Vec::new() };
-            let _ = hold.run(cursor, Operation::OpenCursor(2, statement), until(BOUND * 2)).await;
+            let _ = hold.run(cursor, Operation::OpenCursor(2, statement.into()), until(BOUND * 2)).await;
             let limit = ResultLimit { rows: 1, bytes: 1000 };
             let _ = hold.run(cursor, Operation::Fetch(2, limit), until(BOUND * 2)).await;
             hold.cursor_dropped(1, 2);
@@ -301,7 +301,7 @@ async fn a_commit_that_is_interrupted_is_unknown() {
     database.start(false).await.unwrap();
     let hold = acquire(&database, grant).await.unwrap();
     let options = TransactionOptions { isolation: None, read_only: false };
-    hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
+    hold.run(Via::Transaction(1), Operation::Begin(options.into()), until(PATIENCE)).await.unwrap();
     let error = hold.run(Via::Transaction(1), Operation::Commit, until(BOUND)).await.unwrap_err();
     let OperationError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!(failure.kind, FailureKind::CommitUnknown);
@@ -314,7 +314,7 @@ async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
     database.start(false).await.unwrap();
     let hold = acquire(&database, grant).await.unwrap();
     let options = TransactionOptions { isolation: None, read_only: false };
-    hold.run(Via::Transaction(1), Operation::Begin(options), until(PATIENCE)).await.unwrap();
+    hold.run(Via::Transaction(1), Operation::Begin(options.into()), until(PATIENCE)).await.unwrap();
     timeout(PATIENCE, script.began(Step::Run(Kind::Rollback), 1)).await.unwrap();
     let error = hold.run(Via::Transaction(1), query(), until(PATIENCE)).await.unwrap_err();
     assert_eq!(error, OperationError::Ended(Ended::IdleInTransaction));
@@ -506,7 +506,7 @@ async fn an_operation_that_is_given_up_before_it_starts_ends_its_transaction_too
     database.start(false).await.unwrap();
     let hold = acquire(&database, grant).await.unwrap();
     let run = |operation: Operation| hold.run(Via::Transaction(1), operation, until(PATIENCE));
-    run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await.unwrap();
+    run(Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Slow);
     let mut first = Box::pin(run(query()));
     assert!(futures::poll!(first.as_mut()).is_pending());

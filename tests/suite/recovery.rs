@@ -1,15 +1,25 @@
 //! A database server that goes away under load and comes back.
 
 use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use ::mongodb::bson::{Bson, Document, doc};
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::Connection;
-use support::{host::Setup, mariadb, postgres};
+use support::{
+    client::Client,
+    host::Setup,
+    mariadb,
+    mongodb::{self, MongodbDatabase},
+    postgres,
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -25,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Server {
     Postgres(postgres::Server),
     Mariadb(mariadb::Server),
+    Mongodb(&'static mongodb::Server, MongodbDatabase),
 }
 
 /// How it goes away.
@@ -42,14 +53,53 @@ impl Server {
         match self {
             Self::Postgres(_) => "PostgreSQL",
             Self::Mariadb(_) => "MariaDB",
+            Self::Mongodb(..) => "MongoDB",
         }
     }
 
-    fn url(&self) -> String {
+    /// A host with a guest that asks it.
+    fn setup(&self) -> Setup {
+        let grant = "databases.main = { access = \"read-write\" }";
+        let sql = |url: String| {
+            let settings = format!("allow_superuser = true\nmax_connections = {MAX}");
+            Setup::new().database("main", &url, &settings).plugin("probe", "probe", grant)
+        };
         match self {
-            Self::Postgres(server) => server.superuser_url("postgres"),
-            Self::Mariadb(server) => server.administrator_url("test"),
+            Self::Postgres(server) => sql(server.superuser_url("postgres")),
+            Self::Mariadb(server) => sql(server.administrator_url("test")),
+            Self::Mongodb(_, database) => {
+                let settings = format!("control_url = {:?}\nmax_pool_size = {MAX}", database.url(&database.control));
+                Setup::new().database("main", &database.url(&database.owner), &settings).plugin(
+                    "probe",
+                    "documents_matrix",
+                    grant,
+                )
+            }
         }
+    }
+
+    /// One call with a transaction; the kind of the error when it failed.
+    async fn call(&self, client: &Client) -> Result<(), String> {
+        if let Self::Mongodb(..) = self {
+            let reply = client.get("/probe/look?connections=1").await;
+            let kind = reply.text().trim_start_matches("ErrorKind::").split(':').next().unwrap_or_default();
+            return match reply.status.as_u16() {
+                200 => Ok(()),
+                503 if ["Disconnected", "NotPrimary"].contains(&kind) => Err(kind.to_owned()),
+                _ => panic!("{reply:?}"),
+            };
+        }
+        let steps =
+            json!([{ "do": "begin", "as": "t" }, { "do": "query", "on": "t", "sql": "SELECT 1" }, { "do": "commit", "on": "t" }]);
+        let reply = client.post("/probe/run", &steps).await;
+        assert_eq!(reply.status, 200);
+        let steps = reply.json();
+        let failed = steps.as_array().unwrap().iter().position(|outcome| !outcome["error"].is_null());
+        let Some(step) = failed else { return Ok(()) };
+        let kind = steps[step]["error"]["kind"].as_str().unwrap().to_owned();
+        // Only a COMMIT that was sent can have done more than is known.
+        assert!(kind == "disconnected" || (kind == "commit-unknown" && step == 2), "step {step}: {steps:#?}");
+        Err(kind)
     }
 
     fn go(&self, going: Going) {
@@ -58,6 +108,8 @@ impl Server {
             (Self::Postgres(server), _) => server.halt(),
             (Self::Mariadb(server), Going::Halted) => server.halt(),
             (Self::Mariadb(server), Going::ShutDown) => server.shut_down(),
+            (Self::Mongodb(server, _), Going::Halted) => server.halt(),
+            (Self::Mongodb(server, _), Going::ShutDown) => server.shut_down(),
         }
     }
 
@@ -65,6 +117,7 @@ impl Server {
         match self {
             Self::Postgres(server) => server.resume(),
             Self::Mariadb(server) => server.resume(),
+            Self::Mongodb(server, _) => server.resume(),
         }
     }
 
@@ -91,37 +144,37 @@ impl Server {
                 }
                 admin.close().await.unwrap();
             }
+            Self::Mongodb(server, database) => {
+                let admin = server.administrator().await;
+                for _ in 0..20 {
+                    let listed = admin.database("admin").run_command(doc! { "currentOp": 1, "$all": true }).await.unwrap();
+                    // The sockets of a session have one name.
+                    let entries = listed.get_array("inprog").unwrap().iter().filter_map(Bson::as_document);
+                    let names: BTreeSet<&str> = entries.filter_map(name).filter(|name| name.contains(&database.name)).collect();
+                    counts.push(i64::try_from(names.len()).unwrap());
+                }
+            }
         }
         counts
     }
 }
 
+/// What the client of a socket calls itself.
+fn name(socket: &Document) -> Option<&str> {
+    socket.get_document("clientMetadata").ok()?.get_document("application").ok()?.get_str("name").ok()
+}
+
 async fn is_used_again_within_a_second(server: Server, going: &[Going]) {
-    let settings = format!("allow_superuser = true\nmax_connections = {MAX}");
-    let host = Setup::new()
-        .database("main", &server.url(), &settings)
-        .plugin("probe", "probe", "databases.main = { access = \"read-write\" }")
-        .start()
-        .await;
+    let host = server.setup().start().await;
     let outcomes = watch::Sender::new(Outcomes::default());
     let over = AtomicBool::new(false);
     let client = host.client();
     let load = join_all((0..16).map(|_| async {
-        let steps =
-            json!([{ "do": "begin", "as": "t" }, { "do": "query", "on": "t", "sql": "SELECT 1" }, { "do": "commit", "on": "t" }]);
         while !over.load(Ordering::Relaxed) {
-            let reply = client.post("/probe/run", &steps).await;
-            assert_eq!(reply.status, 200);
-            let steps = reply.json();
-            let failed = steps.as_array().unwrap().iter().position(|outcome| !outcome["error"].is_null());
-            outcomes.send_modify(|outcomes| match failed {
-                None => outcomes.0 += 1,
-                Some(step) => {
-                    let kind = steps[step]["error"]["kind"].as_str().unwrap().to_owned();
-                    // Only a COMMIT that was sent can have done more than is known.
-                    assert!(kind == "disconnected" || (kind == "commit-unknown" && step == 2), "step {step}: {steps:#?}");
-                    *outcomes.1.entry(kind).or_default() += 1;
-                }
+            let outcome = server.call(&client).await;
+            outcomes.send_modify(|outcomes| match outcome {
+                Ok(()) => outcomes.0 += 1,
+                Err(kind) => *outcomes.1.entry(kind).or_default() += 1,
             });
         }
     }));
@@ -178,4 +231,14 @@ async fn a_mariadb_server_that_restarts_under_load_is_used_again_within_a_second
     // Three of each: they are different to those who wait for an answer.
     let going = [Going::Halted, Going::ShutDown].repeat(3);
     is_used_again_within_a_second(Server::Mariadb(server), &going).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mongodb_server_that_restarts_under_load_is_used_again_within_a_second() {
+    static SERVER: OnceLock<mongodb::Server> = OnceLock::new();
+    let server = SERVER.get_or_init(|| mongodb::start(&[]));
+    let database = MongodbDatabase::create_on(server).await;
+    database.run(doc! { "create": "notes" }).await;
+    let going = [Going::Halted, Going::ShutDown].repeat(3);
+    is_used_again_within_a_second(Server::Mongodb(server, database), &going).await;
 }

@@ -6,8 +6,9 @@ use futures::{StreamExt, future::ready, stream};
 use serde_json::json;
 use support::{
     host::{Host, Setup, Signal},
-    mariadb, postgres,
+    mariadb, mongodb, postgres,
     servers::{Engine, ServerDatabase},
+    wire::Wire,
 };
 use tokio::net::TcpListener;
 
@@ -54,6 +55,35 @@ async fn a_second_signal_cuts_the_drain_short() {
     }
 }
 
+#[tokio::test]
+async fn a_second_signal_ends_what_runs_on_mongodb() {
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let wire = Wire::start();
+        wire.block("update");
+        let host = Setup::new()
+            .server("drain_timeout = \"10m\"")
+            .database("main", &wire.url("stand_in"), "statement_timeout = \"60s\"")
+            .plugin("probe", "documents_matrix", GRANT)
+            .start()
+            .await;
+        let client = host.client();
+        tokio::spawn(async move { client.get("/probe/statement-running?slow=notes").await });
+        wire.until("an update", PATIENCE, |wire| (wire.waiting() == ["update"]).then_some(())).await;
+        host.signal(signal);
+        host.logged("once more cuts it off", PATIENCE).await;
+        assert_eq!(wire.waiting(), ["update"]);
+        host.signal(signal);
+        let ended = host.ended(PATIENCE).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        for line in ["again: cutting off what runs", "database main: 0 connections left, says MongoDB"] {
+            assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
+        }
+        assert_eq!((wire.waiting(), wire.transactions(), wire.cursors()), (Vec::new(), 0, 0));
+        let nobody = |wire: &Wire| wire.sockets().values().all(|sockets| sockets.open == 0).then_some(());
+        wire.until("nobody", PATIENCE, nobody).await;
+    }
+}
+
 /// What must hold once a host has said that nothing is left.
 async fn nothing_left(database: &ServerDatabase) {
     match database {
@@ -87,10 +117,10 @@ async fn a_signal_while_it_starts_ends_it_and_closes_what_was_open() {
 }
 
 /// `url` is an administrator's, and `halt` takes the server away.
-async fn is_not_confirmed(url: &str, halt: impl FnOnce()) {
+async fn is_not_confirmed(url: &str, least: &str, halt: impl FnOnce()) {
     let host = Setup::new()
         .server("reclaim_timeout = \"500ms\"")
-        .database("main", url, "allow_superuser = true\nmin_connections = 2")
+        .database("main", url, &format!("allow_superuser = true\n{least} = 2"))
         .plugin("probe", "probe", GRANT)
         .start()
         .await;
@@ -105,9 +135,11 @@ async fn is_not_confirmed(url: &str, halt: impl FnOnce()) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_database_does_not_confirm_is_said_and_fails_the_exit() {
     let server = postgres::start();
-    is_not_confirmed(&server.superuser_url("postgres"), || server.halt()).await;
+    is_not_confirmed(&server.superuser_url("postgres"), "min_connections", || server.halt()).await;
     let server = mariadb::start(&[]);
-    is_not_confirmed(&server.administrator_url("mysql"), || server.halt()).await;
+    is_not_confirmed(&server.administrator_url("mysql"), "min_connections", || server.halt()).await;
+    let server = mongodb::start(&[]);
+    is_not_confirmed(&server.administrator_url("app"), "min_pool_size", || server.halt()).await;
 }
 
 #[tokio::test]

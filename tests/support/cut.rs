@@ -26,6 +26,8 @@ pub enum Wire {
     Postgres,
     /// That of MariaDB and MySQL: a length and a number.
     Mysql,
+    /// MongoDB's: a length, which counts itself.
+    Mongodb,
 }
 
 /// Listens until it is dropped; connections that are open then go on.
@@ -132,6 +134,12 @@ fn contains(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|window| window == marker)
 }
 
+/// The number that begins a message of MongoDB's.
+fn little_endian(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.first_chunk::<4>()?;
+    usize::try_from(u32::from_le_bytes(*length)).ok()
+}
+
 impl Wire {
     /// The next whole message of a client.
     fn take_message(self, bytes: &mut Vec<u8>, started: &mut bool) -> io::Result<Option<Vec<u8>>> {
@@ -144,6 +152,10 @@ impl Wire {
             Self::Mysql => {
                 let Some(length) = bytes.get(..4) else { return Ok(None) };
                 4 + length[..3].iter().rfold(0_usize, |length, byte| length << 8 | usize::from(*byte))
+            }
+            Self::Mongodb => {
+                let Some(length) = little_endian(bytes) else { return Ok(None) };
+                length
             }
         };
         if whole > LONGEST {
@@ -161,7 +173,7 @@ impl Wire {
     fn ends_request(self, message: &[u8]) -> bool {
         match self {
             Self::Postgres => matches!(message.first(), Some(b'Q' | b'S')),
-            Self::Mysql => true,
+            Self::Mysql | Self::Mongodb => true,
         }
     }
 
@@ -170,6 +182,7 @@ impl Wire {
         match self {
             // It is ready for the next one, and no transaction is open.
             Self::Postgres => contains(answer, b"Z\0\0\0\x05I"),
+            Self::Mongodb => little_endian(answer).is_some_and(|length| answer.len() >= length),
             Self::Mysql => {
                 while let [low, middle, high, _number, rest @ ..] = answer {
                     let length = usize::from(*low) | usize::from(*middle) << 8 | usize::from(*high) << 16;
@@ -196,6 +209,7 @@ mod tests {
         for (wire, one, other) in [
             (Wire::Postgres, b"Q\0\0\0\x06ab".as_slice(), b"S\0\0\0\x04".as_slice()),
             (Wire::Mysql, b"\x02\0\0\0ab".as_slice(), b"\0\0\0\x01".as_slice()),
+            (Wire::Mongodb, b"\x06\0\0\0ab".as_slice(), b"\x05\0\0\0c".as_slice()),
         ] {
             let mut bytes = [one, other, &one[..5]].concat();
             let mut started = true;
@@ -211,6 +225,7 @@ mod tests {
         let is_answered = |answer: &[u8]| Wire::Mysql.is_answered(answer);
         assert!(!is_answered(more) && !is_answered(&last[..9]) && is_answered(last));
         assert!(is_answered(&[more.as_slice(), last].concat()) && is_answered(b"\x03\0\0\x01\xff\0\0"));
+        assert!(Wire::Mongodb.is_answered(b"\x06\0\0\0ab") && !Wire::Mongodb.is_answered(b"\x06\0\0\0a"));
         assert!(
             Wire::Postgres.is_answered(b"C\0\0\0\x0bCOMMIT\0Z\0\0\0\x05I") && !Wire::Postgres.is_answered(b"C\0\0\0\x0bCOMMIT\0")
         );

@@ -11,6 +11,10 @@ macro_rules! for_each_guest {
     ($call:ident) => {
         $call!(counts);
         $call!(counts_async);
+        $call!(documents_matrix);
+        $call!(documents_matrix_async);
+        $call!(documents_probe);
+        $call!(documents_probe_async);
         $call!(eats_memory);
         $call!(endless_body);
         $call!(hijacks);
@@ -31,6 +35,7 @@ macro_rules! for_each_guest {
         $call!(spins);
         $call!(traps);
         $call!(trespasses);
+        $call!(two_worlds);
         $call!(uses_closed);
         $call!(waits);
     };
@@ -41,6 +46,7 @@ macro_rules! for_each_guest {
 macro_rules! for_each_bench_guest {
     ($call:ident) => {
         $call!(bench_compute);
+        $call!(bench_documents);
         $call!(bench_hello);
         $call!(bench_hello_async);
         $call!(bench_sql);

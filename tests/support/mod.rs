@@ -1,11 +1,12 @@
-//! What the tests share: servers of PostgreSQL and MariaDB, the host as a child process, an HTTP client, a proxy that misbehaves, the
-//! guests, a scripted driver.
+//! What the tests share: servers of PostgreSQL, MariaDB and of MongoDB's protocol, a stand-in for the latter, the host as a child process,
+//! an HTTP client, a proxy that misbehaves, the guests, a scripted driver.
 
 pub mod client;
 pub mod cut;
 pub mod guests;
 pub mod host;
 pub mod mariadb;
+pub mod mongodb;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
@@ -13,3 +14,5 @@ pub mod removal;
 pub mod scripted;
 pub mod servers;
 pub mod wait;
+
+pub use wire;

@@ -1,5 +1,5 @@
 //! A peer that misbehaves: passes bytes on between a host and its database server until it is told to be slow, to hold an answer back,
-//! or to say nothing more.
+//! to say nothing more, or to break off.
 
 use std::{
     io,
@@ -28,6 +28,9 @@ const CHUNK: usize = 16 * 1024;
 /// How much of an answer is held back before the server is no longer read.
 const HELD: usize = 256 * 1024;
 
+/// What control connections call themselves where they can. Not all of them log in: MongoDB's drivers watch a server without.
+const CONTROL: &str = "wharf control";
+
 /// A proxy in front of one server. Dropping it breaks every connection.
 #[derive(Debug)]
 pub struct Proxy {
@@ -44,6 +47,8 @@ struct Mode {
     hold: Hold,
     /// Connections accepted so far, which are numbered from 0.
     accepted: usize,
+    /// Connections with a smaller number are broken, but for control connections.
+    broken: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +72,8 @@ enum Hold {
 }
 
 impl Proxy {
-    /// Listens on a port of its own. What speaks `control` (a user's name) in the first thing that it says is a control connection.
+    /// Listens on a port of its own. What has `control` (a user's name) or "wharf control" in the first thing that it says is a control
+    /// connection.
     ///
     /// # Panics
     /// When there is no port.
@@ -98,6 +104,11 @@ impl Proxy {
     /// All connections go silent, and so do new ones.
     pub fn silence_all(&self) {
         self.mode.send_modify(|mode| mode.silence = Silence::All);
+    }
+
+    /// All connections that are there now break, but for control connections. New ones work.
+    pub fn break_slots(&self) {
+        self.mode.send_modify(|mode| mode.broken = mode.accepted);
     }
 
     /// Everybody is heard again, and what was said meanwhile is passed on.
@@ -158,7 +169,7 @@ struct Link {
 }
 
 impl Link {
-    /// Ends when either side has closed; both are closed then.
+    /// Ends when either side has closed, or it is broken; both are closed then.
     async fn run(self, client: TcpStream, server: Arc<str>) -> io::Result<()> {
         let server = TcpStream::connect(&*server).await?;
         client.set_nodelay(true)?;
@@ -167,6 +178,7 @@ impl Link {
         tokio::select! {
             ended = self.up(from_client, to_server) => ended,
             ended = self.down(from_server, to_client) => ended,
+            () = self.until_broken() => Ok(()),
         }
     }
 
@@ -184,7 +196,7 @@ impl Link {
             }
             let has = |text: &str| chunk.windows(text.len()).any(|part| part == text.as_bytes());
             if std::mem::take(&mut first) {
-                self.is_control.store(has(&self.control), Ordering::Relaxed);
+                self.is_control.store(has(&self.control) || has(CONTROL), Ordering::Relaxed);
             }
             // Before the server hears it, so that no answer can come first.
             self.mode.send_if_modified(|mode| match mode.hold {
@@ -236,6 +248,13 @@ impl Link {
         };
         // Fails only when the proxy is gone, and this with it.
         let _ = self.mode.subscribe().wait_for(heard).await;
+    }
+
+    /// Waits until this connection is broken off.
+    async fn until_broken(&self) {
+        let broken = |mode: &Mode| !self.is_control.load(Ordering::Relaxed) && self.number < mode.broken;
+        // As above.
+        let _ = self.mode.subscribe().wait_for(broken).await;
     }
 
     /// What makes a slow peer slow; no test waits for it.

@@ -17,6 +17,7 @@ use crate::{
     driver::{
         Driver, Engine, Failure, ResultLimit,
         migrations::{self, MigrationError},
+        mongodb::Mongodb,
         mysql::Mysql,
         postgres::Postgres,
         settings::{Access, Settings},
@@ -106,6 +107,7 @@ async fn open_all(
             let grant = Grant {
                 database: database.clone(),
                 id,
+                access: granted.access,
                 max_connections: granted.max_connections,
                 max_result: ResultLimit { rows: granted.max_rows, bytes: granted.max_result_bytes },
                 max_statements: granted.max_statements,
@@ -205,6 +207,13 @@ fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<
         }
         Engine::Mysql => {
             let driver = Mysql::new(&url, settings)?;
+            Arc::new(match &described.control_url {
+                Some(control) => driver.control_with(control.expose())?,
+                None => driver,
+            })
+        }
+        Engine::Mongodb => {
+            let driver = Mongodb::new(&url, settings)?;
             Arc::new(match &described.control_url {
                 Some(control) => driver.control_with(control.expose())?,
                 None => driver,

@@ -76,9 +76,8 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         let faults = match fs::read(&described.component) {
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
                 Ok(report) => {
-                    let sql =
-                        report.imports.iter().find(|import| import.starts_with("wharf:sql") && import.contains("/database@0.1."));
-                    if let (Some(import), true) = (sql, described.databases.is_empty()) {
+                    let used = report.imports.iter().find(|import| is_of_databases(import));
+                    if let (Some(import), true) = (used, described.databases.is_empty()) {
                         let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
                         let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";
                         diagnostics.error(described.location, message, hint);
@@ -102,6 +101,11 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         }
     }
     Ok(())
+}
+
+/// Whether an import opens databases, of either kind.
+fn is_of_databases(import: &str) -> bool {
+    ["wharf:sql", "wharf:documents"].iter().any(|package| import.starts_with(package)) && import.contains("/database@0.1.")
 }
 
 fn hint(fault: &LoadError) -> &'static str {

@@ -68,6 +68,7 @@ impl fmt::Display for Closed {
             (None, Engine::Postgres) => write!(f, ", says PostgreSQL"),
             // Which of the two it is, only a session would know.
             (None, Engine::Mysql) => write!(f, ", says MariaDB or MySQL"),
+            (None, Engine::Mongodb) => write!(f, ", says MongoDB"),
         }
     }
 }

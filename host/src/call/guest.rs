@@ -30,8 +30,9 @@ pub(super) type Head = Result<http::Response<WasiBody>, String>;
 const FUEL_SLICE: u64 = 1_000_000;
 /// Handles that all instances of a call have in their tables.
 const MAX_COMPONENT_HANDLES: usize = 10_000;
-/// Bytes a handler may pass to one host function.
-const HOSTCALL_BYTES: usize = 16 << 20;
+/// Bytes a handler may pass to one host function: a document of the greatest length with all that goes with it, and one that is somewhat
+/// longer, which is then refused with an error instead of a trap.
+const HOSTCALL_BYTES: usize = 17 << 20;
 /// Bytes a handler may ask of the random generator at once.
 const RANDOM_BYTES: u64 = 1 << 20;
 

@@ -10,7 +10,7 @@ use super::{
     tls,
     values::SecretText,
 };
-use crate::driver::{Engine, mysql};
+use crate::driver::{Engine, mongodb, mysql};
 
 /// Parameters of a PostgreSQL URL that an operator may set.
 const PARAMETERS: [&str; 14] = [
@@ -39,6 +39,8 @@ pub(super) enum Address {
     Postgres { user: String, url: Secret },
     /// MariaDB or MySQL; the URL is as it was given.
     Mysql { url: Secret },
+    /// The URL is as it was given, but for the paths in it.
+    Mongodb { location: Box<mongodb::url::Location>, url: Secret },
 }
 
 impl Address {
@@ -47,21 +49,35 @@ impl Address {
             Self::Sqlite { .. } => Engine::Sqlite,
             Self::Postgres { .. } => Engine::Postgres,
             Self::Mysql { .. } => Engine::Mysql,
+            Self::Mongodb { .. } => Engine::Mongodb,
         }
     }
 
     pub(super) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite { file, .. } => Some(file.clone()),
-            Self::Postgres { .. } | Self::Mysql { .. } => None,
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Mongodb { .. } => None,
         }
     }
 
     pub(super) fn into_url(self) -> Secret {
         match self {
-            Self::Sqlite { url, .. } | Self::Postgres { url, .. } | Self::Mysql { url } => url,
+            Self::Sqlite { url, .. } | Self::Postgres { url, .. } | Self::Mysql { url } | Self::Mongodb { url, .. } => url,
         }
     }
+
+    /// What it says of the pool, where URLs do.
+    pub(super) fn pooling(&self) -> mongodb::url::Pooling {
+        match self {
+            Self::Mongodb { location, .. } => location.pooling(),
+            Self::Sqlite { .. } | Self::Postgres { .. } | Self::Mysql { .. } => mongodb::url::Pooling::default(),
+        }
+    }
+}
+
+/// Whether a URL means MongoDB, even one that cannot be understood.
+pub(super) fn is_mongodb(text: &SecretText) -> bool {
+    matches!(text.text.expose().split_once(':'), Some(("mongodb" | "mongodb+srv", _)))
 }
 
 /// Understands a URL, or reports why not.
@@ -79,12 +95,18 @@ pub(super) struct Refusal {
     hint: String,
 }
 
+impl From<mongodb::url::Refusal> for Refusal {
+    fn from(refusal: mongodb::url::Refusal) -> Self {
+        Self { message: refusal.message, hint: refusal.hint }
+    }
+}
+
 pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { message: message.into(), hint: hint.into() })
 }
 
 fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
-    const SCHEMES: &str = "begin with `sqlite://`, `postgres://` or `mysql://`";
+    const SCHEMES: &str = "begin with `sqlite://`, `postgres://`, `mysql://` or `mongodb://`";
     let Some((scheme, rest)) = url.split_once(':') else {
         return refuse("is not the URL of a database", SCHEMES);
     };
@@ -93,9 +115,7 @@ fn parse(base: &Path, url: &str) -> Result<Address, Refusal> {
         ("sqlite", rest_after_slashes) => sqlite(base, rest_after_slashes.unwrap_or(rest)),
         ("postgres" | "postgresql", Some(rest)) => postgres(base, url, rest),
         ("mysql" | "mariadb", Some(_)) => mysql(base, url),
-        ("mongodb" | "mongodb+srv", _) => {
-            refuse(format!("names an engine that is not yet supported in this version: {scheme}"), SCHEMES)
-        }
+        ("mongodb" | "mongodb+srv", Some(_)) => mongodb(base, url),
         _ => refuse("is not the URL of a database", SCHEMES),
     }
 }
@@ -191,6 +211,18 @@ fn mysql(base: &Path, url: &str) -> Result<Address, Refusal> {
         Ok(_) => Ok(Address::Mysql { url: Secret::new(settled) }),
         Err(refusal) => refuse(refusal.message, refusal.hint),
     }
+}
+
+fn mongodb(base: &Path, url: &str) -> Result<Address, Refusal> {
+    let (location, query) = url.split_once('?').unwrap_or((url, ""));
+    // Unknown options first, as for MySQL.
+    mongodb::url::pooling(query)?;
+    let settled = match query {
+        "" => location.to_owned(),
+        query => format!("{location}?{}", tls::find_files(base, query)?),
+    };
+    let location = Box::new(mongodb::url::parse(&settled)?);
+    Ok(Address::Mongodb { location, url: Secret::new(settled) })
 }
 
 /// Whether two paths name the same file, as far as can be told without it existing.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Config, Diagnostics};
-use crate::driver::{Engine, mysql};
+use crate::driver::{Engine, mongodb, mysql};
 
 /// Reports every component whose file is missing. `wharf build` makes those with a `source`, so ask after it.
 ///
@@ -47,6 +47,7 @@ pub fn notes(config: &Config, notes: &mut Diagnostics) {
         for (plugin, grant) in grants() {
             let url = grant.url.as_ref().unwrap_or(&database.url);
             let user = match database.engine {
+                Engine::Mongodb => mongodb::url::parse(url.expose()).ok().and_then(|location| location.user().map(str::to_owned)),
                 Engine::Mysql => mysql::url::parse(url.expose()).ok().map(|options| options.get_username().to_owned()),
                 _ => url.expose().parse::<PgConnectOptions>().ok().map(|options| options.get_username().to_owned()),
             };

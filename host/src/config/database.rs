@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     address::{self, Address},
+    dialect::{DOCUMENTS, InUrl, Names, SQL},
     model::{Connect, Database, engine_name},
     reader::{Context, Field, Table},
     values::{DAY, GIB, HOUR, LEAST, MINUTE, SecretText},
@@ -17,6 +18,8 @@ use crate::{
 pub(super) struct Draft<'a> {
     pub(super) name: &'a str,
     pub(super) address: Option<Address>,
+    /// What its limits are called.
+    pub(super) names: &'static Names,
     pub(super) max_connections: Field<u32>,
     pub(super) min_connections: Field<u32>,
     /// `None` when its address could not be read, which was reported.
@@ -36,6 +39,7 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
     let at = table.at;
     let is_missing = !table.has("url") && !table.has("url_file");
     let url = table.secret("url", "url_file");
+    let names = names_of(url.as_ref(), &table);
     if is_missing {
         let hint = "add `url = \"sqlite://...\"`, or `url_file` with the path of a file that holds it";
         context.missing(at, format!("database `{name}` has no `url`"), hint);
@@ -48,24 +52,29 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
     let seed = engine_folder(&mut table, "seed", engine);
     let connect = table.choice("connect", Connect::Eager, &[("eager", Connect::Eager), ("lazy", Connect::Lazy)]);
 
-    let max_connections = table.number("max_connections", Settings::default().max_connections, 1, 10_000);
-    let min_connections = table.number("min_connections", Settings::default().min_connections, 0, 10_000);
+    let in_url = InUrl::new(context, url.as_ref(), address.as_ref(), at);
+    let pooling = in_url.pooling;
+    let max_connections =
+        in_url.number(&mut table, (names.most, "maxPoolSize"), Settings::default().max_connections, 1, pooling.max_pool_size);
+    let min_connections =
+        in_url.number(&mut table, (names.least, "minPoolSize"), Settings::default().min_connections, 0, pooling.min_pool_size);
     if max_connections.sound && min_connections.sound && min_connections.value > max_connections.value {
         let (least, most) = (min_connections.value, max_connections.value);
         let at = if min_connections.given { min_connections.at } else { max_connections.at };
         context.error_with(
             at,
-            format!("`min_connections` ({least}) is above `max_connections` ({most}) of database `{name}`"),
-            "raise `max_connections` or lower `min_connections`",
+            format!("`{}` ({least}) is above `{}` ({most}) of database `{name}`", names.least, names.most),
+            format!("raise `{}` or lower `{}`", names.most, names.least),
             |error| {
-                if min_connections.given && max_connections.given {
+                if min_connections.given && max_connections.given && min_connections.at != max_connections.at {
                     error.also(max_connections.at, "the maximum");
                 }
             },
         );
     }
-    let (settings, settle) = read_settings(&mut table, max_connections.value, min_connections.value);
-    let driver = read_driver(&mut table, &settings, &settle);
+    let (settings, settle) = read_settings(&mut table, names, &in_url, (max_connections.value, min_connections.value));
+    let driver = read_driver(&mut table, names, &in_url, &settings, &settle);
+    names.refuse_others(&mut table);
     table.finish();
 
     let database = url.zip(address.clone()).map(|(url, address)| Database {
@@ -83,20 +92,47 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
         settings,
         driver,
     });
-    Draft { name, address, max_connections, min_connections, database }
+    Draft { name, address, names, max_connections, min_connections, database }
 }
 
-fn read_settings(table: &mut Table<'_>, max_connections: u32, min_connections: u32) -> (Settings, Field<Duration>) {
+/// What the limits are called: the scheme of the URL says it, or whatever keys are there if there is none to be read.
+fn names_of(url: Option<&SecretText>, table: &Table<'_>) -> &'static Names {
+    let is_documents = match url {
+        Some(url) => address::is_mongodb(url),
+        None => [DOCUMENTS.most, DOCUMENTS.least, DOCUMENTS.idle].iter().any(|key| table.has(key)),
+    };
+    if is_documents { &DOCUMENTS } else { &SQL }
+}
+
+fn read_settings(
+    table: &mut Table<'_>,
+    names: &'static Names,
+    in_url: &InUrl<'_>,
+    (max_connections, min_connections): (u32, u32),
+) -> (Settings, Field<Duration>) {
     let default = Settings::default();
+    let pooling = in_url.pooling;
     let (bounds, settle) = read_bounds(table);
     let settings = Settings {
         max_connections,
         min_connections,
-        acquire_timeout: table.duration("acquire_timeout", default.acquire_timeout, LEAST, HOUR).value,
+        acquire_timeout: in_url.duration(
+            table,
+            ("acquire_timeout", "waitQueueTimeoutMS"),
+            default.acquire_timeout,
+            HOUR,
+            pooling.acquire_timeout,
+        ),
         max_waiters: table.number("max_waiters", default.max_waiters, 0, 1_000_000).value,
-        idle_timeout: table.duration("idle_timeout", default.idle_timeout, LEAST, DAY).value,
+        idle_timeout: in_url.duration(table, (names.idle, "maxIdleTimeMS"), default.idle_timeout, DAY, pooling.max_idle_time),
         max_lifetime: table.duration("max_lifetime", default.max_lifetime, LEAST, DAY).value,
-        connect_timeout: table.duration("connect_timeout", default.connect_timeout, LEAST, HOUR).value,
+        connect_timeout: in_url.duration(
+            table,
+            ("connect_timeout", "connectTimeoutMS"),
+            default.connect_timeout,
+            HOUR,
+            pooling.connect_timeout,
+        ),
         statement_timeout: table.duration("statement_timeout", default.statement_timeout, LEAST, HOUR).value,
         idle_in_transaction_timeout: table
             .duration("idle_in_transaction_timeout", default.idle_in_transaction_timeout, LEAST, HOUR)
@@ -127,11 +163,41 @@ fn read_bounds(table: &mut Table<'_>) -> (Bounds, Field<Duration>) {
     (bounds, settle)
 }
 
-fn read_driver(table: &mut Table<'_>, settings: &Settings, settle: &Field<Duration>) -> driver::settings::Settings {
+fn read_driver(
+    table: &mut Table<'_>,
+    names: &Names,
+    in_url: &InUrl<'_>,
+    settings: &Settings,
+    settle: &Field<Duration>,
+) -> driver::settings::Settings {
     let default = driver::settings::Settings::default();
     let allow_superuser = table.boolean("allow_superuser", default.allow_superuser).value;
     let server_cancel = table.boolean("server_cancel", default.server_cancel).value;
-    let busy_timeout = table.duration("busy_timeout", default.busy_timeout, Duration::ZERO, MINUTE);
+    let common = driver::settings::Settings {
+        allow_superuser,
+        server_cancel,
+        statement_timeout: settings.statement_timeout,
+        idle_in_transaction_timeout: settings.idle_in_transaction_timeout,
+        max_connections: settings.max_connections,
+        ..default
+    };
+    if names.is_documents() {
+        let server_selection_timeout = in_url.duration(
+            table,
+            ("server_selection_timeout", "serverSelectionTimeoutMS"),
+            common.server_selection_timeout,
+            HOUR,
+            in_url.pooling.server_selection_timeout,
+        );
+        return driver::settings::Settings { server_selection_timeout, ..common };
+    }
+    let busy_timeout = read_busy_timeout(table, common.busy_timeout, settle);
+    let statement_cache = read_statement_cache(table, common.statement_cache);
+    driver::settings::Settings { busy_timeout, statement_cache, ..common }
+}
+
+fn read_busy_timeout(table: &mut Table<'_>, default: Duration, settle: &Field<Duration>) -> Duration {
+    let busy_timeout = table.duration("busy_timeout", default, Duration::ZERO, MINUTE);
     // SQLite cannot be interrupted while it waits for another writer: a cancelled statement that had less time to end would be killed.
     if busy_timeout.sound && settle.sound && busy_timeout.value >= settle.value {
         let (busy, bound) = (humantime::format_duration(busy_timeout.value), humantime::format_duration(settle.value));
@@ -145,15 +211,7 @@ fn read_driver(table: &mut Table<'_>, settings: &Settings, settle: &Field<Durati
             }
         });
     }
-    driver::settings::Settings {
-        access: default.access,
-        allow_superuser,
-        server_cancel,
-        statement_timeout: settings.statement_timeout,
-        idle_in_transaction_timeout: settings.idle_in_transaction_timeout,
-        busy_timeout: busy_timeout.value,
-        statement_cache: read_statement_cache(table, default.statement_cache),
-    }
+    busy_timeout.value
 }
 
 /// A capacity of 0 is refused because sqlx then leaves its statements behind on the server; no size to fit in has the same effect.
@@ -192,6 +250,21 @@ fn check_same_database(context: &Context<'_>, text: &SecretText, address: &Addre
                 context.error(text.at, format!("`{}` names another file than the database's `url`", text.key), hint);
             }
         }
+        (Address::Mongodb { location, .. }, Address::Mongodb { location: other, .. }) => {
+            if location.database() != other.database() {
+                let hint = "both must lead to the same database; where a user is kept is said by `authSource`";
+                context.error(text.at, format!("`{}` names another database than the database's `url`", text.key), hint);
+            }
+            if !location.pooling().is_within(&other.pooling()) {
+                let message = format!("`{}` says of the pool what the database's `url` does not", text.key);
+                context.error(text.at, message, "the pool is the database's: say it in its `url`, or in its table");
+            }
+            // The `url` of a grant may: its sessions are guests'.
+            if location.has_concerns() && !["url", "url_file"].contains(&text.key) {
+                let message = format!("`{}` sets a read or write concern, which would be ignored", text.key);
+                context.error(text.at, message, "remove `w`, `journal`, `wtimeoutMS` and `readConcernLevel` from it");
+            }
+        }
         _ => {
             let (this, other) = (engine_name(address.engine()), engine_name(database.engine()));
             let message = format!("`{}` is of another engine ({this}) than the database's `url` ({other})", text.key);
@@ -207,7 +280,11 @@ fn engine_folder(table: &mut Table<'_>, key: &'static str, engine: Option<Engine
         && !folder.value.join(engine).is_dir()
     {
         let message = format!("{} has no folder `{engine}`", folder.shown);
-        table.context.error(folder.at, message, format!("`{key}` holds one folder an engine: `sqlite`, `postgres`, `mysql`"));
+        table.context.error(
+            folder.at,
+            message,
+            format!("`{key}` holds one folder an engine: `sqlite`, `postgres`, `mysql`, `mongodb`"),
+        );
     }
     Some(folder.value)
 }
@@ -221,7 +298,7 @@ fn check_host_maximum(context: &Context<'_>, drafts: &[Draft<'_>], host: &Field<
         let (most, name) = (draft.max_connections.value, draft.name);
         context.error_with(
             draft.max_connections.at,
-            format!("`max_connections` ({most}) of database `{name}` is above the host's ({})", host.value),
+            format!("`{}` ({most}) of database `{name}` is above the host's ({})", draft.names.most, host.value),
             "the top-level `max_connections` bounds all databases together",
             |error| {
                 if host.given {

@@ -1,8 +1,9 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server`, `database` (with `address`), `plugin` and `routes` read the
-//! sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is wrong at once.
+//! puts the environment in, `values` reads single values, `server`, `database` (with `address` and `dialect`), `plugin` and
+//! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
+//! wrong at once.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -10,6 +11,7 @@ mod address;
 mod checks;
 mod database;
 mod diagnostics;
+mod dialect;
 mod interpolate;
 mod model;
 mod plugin;

@@ -1,6 +1,6 @@
 //! The validated configuration. Its existence proves the rules: only [`super::load`] makes one.
 //!
-//! Fields are named as the keys of `wharf.toml`, and every limit is finite.
+//! Fields are named as the keys of `wharf.toml` (for MongoDB see `dialect`), and every limit is finite.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -76,7 +76,7 @@ pub struct Database {
     pub url_location: Location,
     /// Address and credential. For SQLite always `sqlite://` and [`Database::file`].
     pub url: Secret,
-    /// Read off the scheme of `url`: SQLite or PostgreSQL.
+    /// Read off the scheme of `url`.
     pub engine: driver::Engine,
     /// The file of an SQLite database, made relative to the folder of the configuration; need not exist yet, its folder does.
     pub file: Option<PathBuf>,
@@ -97,7 +97,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// The migrations for this engine: `migrations/sqlite`, `…/postgres` or `…/mysql`; existed when the configuration was read.
+    /// The migrations for this engine: `migrations/sqlite`, `…/postgres`, `…/mysql` or `…/mongodb`; existed when the
+    /// configuration was read.
     #[must_use]
     pub fn migrations_folder(&self) -> Option<PathBuf> {
         Some(self.migrations.as_ref()?.join(engine_name(self.engine)))
@@ -117,6 +118,7 @@ pub fn engine_name(engine: driver::Engine) -> &'static str {
         driver::Engine::Sqlite => "sqlite",
         driver::Engine::Postgres => "postgres",
         driver::Engine::Mysql => "mysql",
+        driver::Engine::Mongodb => "mongodb",
     }
 }
 
@@ -190,7 +192,7 @@ pub struct Grant {
     pub location: Location,
     /// What the plugin may do. Always written out.
     pub access: Access,
-    /// A credential of its own. Always there for read-only access to PostgreSQL, and then another role than the database's.
+    /// A credential of its own. Always there for read-only access to PostgreSQL and MongoDB, and then another user than the database's.
     pub url: Option<Secret>,
     /// Sessions at once, of all calls of the plugin. 1 to the database's, which is the default.
     pub max_connections: u32,

@@ -47,7 +47,8 @@ fn check_reserves(context: &Context<'_>, plugins: &[Plugin], draft: &Draft<'_>) 
             "{reserved} connections of database `{}` are reserved, which leaves too few of its {}",
             draft.name, most.value
         );
-        let hint = "reserve less, or raise the database's `max_connections`: a grant without a reserve needs one as well";
+        let hint =
+            format!("reserve less, or raise the database's `{}`: a grant without a reserve needs one as well", draft.names.most);
         context.error_with(last.location, message, hint, |error| {
             if most.given {
                 error.also(most.at, "the database's maximum");
@@ -178,8 +179,10 @@ fn read_grant(context: &Context<'_>, name: &str, mut table: Table<'_>, draft: Op
         context.error_with(
             max_connections.at,
             format!(
-                "a grant of {} connections is above the `max_connections` ({}) of database `{name}`",
-                max_connections.value, most.value
+                "a grant of {} connections is above the `{}` ({}) of database `{name}`",
+                max_connections.value,
+                draft.map_or("max_connections", |draft| draft.names.most),
+                most.value
             ),
             "lower it, or raise the database's",
             |error| {
@@ -213,7 +216,7 @@ fn read_grant(context: &Context<'_>, name: &str, mut table: Table<'_>, draft: Op
     grant
 }
 
-/// On PostgreSQL only a role keeps a session from writing: a read-only transaction can be left by the guest.
+/// On PostgreSQL only a role keeps a session from writing: a read-only transaction can be left by the guest. MongoDB has nothing else.
 fn check_read_only_role(
     context: &Context<'_>,
     name: &str,
@@ -222,16 +225,31 @@ fn check_read_only_role(
     url: Option<&Address>,
     database: Option<&Address>,
 ) {
-    let Some(Address::Postgres { user: owner, .. }) = database else { return };
-    let message = match url {
-        Some(Address::Postgres { user, .. }) if user == owner => {
-            format!("the read-only grant of `{name}` uses the same role as the database's `url`")
+    let (engine, role, hint) = match database {
+        Some(Address::Postgres { .. }) => (
+            "PostgreSQL",
+            "role",
+            "give it a `url` with a role that may only read; a read-only transaction is no guard, since a handler can leave it",
+        ),
+        Some(Address::Mongodb { .. }) => ("MongoDB", "user", "give it a `url` with a user that has only the role `read`"),
+        _ => return,
+    };
+    let is_shared = match (url, database) {
+        (Some(Address::Postgres { user, .. }), Some(Address::Postgres { user: owner, .. })) => user == owner,
+        // Whom a certificate names, only the server tells.
+        (Some(Address::Mongodb { location, .. }), Some(Address::Mongodb { location: owner, .. })) => {
+            location.user().is_some() && location.is_same_user(owner)
+        }
+        _ => false,
+    };
+    let message = match (url, database) {
+        _ if is_shared => format!("the read-only grant of `{name}` uses the same {role} as the database's `url`"),
+        (Some(Address::Mongodb { location, .. }), Some(Address::Mongodb { .. })) if location.is_anonymous() => {
+            format!("the `url` of the read-only grant of `{name}` names no user")
         }
         // Given, but it could not be read or is of another engine: that was reported.
         _ if has_url => return,
-        _ => format!("the read-only grant of `{name}` needs a credential of its own on PostgreSQL"),
+        _ => format!("the read-only grant of `{name}` needs a credential of its own on {engine}"),
     };
-    let hint =
-        "give it a `url` with a role that may only read; a read-only transaction is no guard, since a handler can leave it";
     context.error(*at, message, hint);
 }

@@ -92,6 +92,37 @@ pub(super) fn settle(dialect: &Dialect, base: &Path, query: &str) -> Result<Stri
     Ok(others.join("&"))
 }
 
+/// The query of a MongoDB URL with its files found from `base`, the folder of wharf.toml. Either of them switches TLS on.
+///
+/// # Errors
+/// A file that cannot be used, or would not be. No value is repeated.
+pub(super) fn find_files(base: &Path, query: &str) -> Result<String, Refusal> {
+    const AUTHORITY: &str = "tlsCAFile";
+    const CERTIFICATE_AND_KEY: &str = "tlsCertificateKeyFile";
+    let pairs = || query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let is_tls = |name: &str| ["tls", "ssl"].iter().any(|tls| tls.eq_ignore_ascii_case(name));
+    let off = pairs().any(|(name, value)| is_tls(name) && value == "false");
+    let mut settled = Vec::new();
+    for (name, value) in pairs() {
+        let Some(name) = [AUTHORITY, CERTIFICATE_AND_KEY].into_iter().find(|file| file.eq_ignore_ascii_case(name)) else {
+            settled.push(format!("{name}={value}"));
+            continue;
+        };
+        if off {
+            return refuse(format!("names a `{name}`, but says `tls=false`"), "remove one of them");
+        }
+        let Some(value) = decode(value) else {
+            return refuse(format!("has a `{name}` that is not percent-encoded"), "write `%25` for a percent sign");
+        };
+        let path = file(base, name, &value, false)?;
+        if name == CERTIFICATE_AND_KEY {
+            file(base, name, &value, true)?;
+        }
+        settled.push(format!("{name}={}", encode(&path)));
+    }
+    Ok(settled.join("&"))
+}
+
 /// Refuses what a Unix socket cannot give.
 pub(super) fn check_socket(mode: PgSslMode) -> Result<(), Refusal> {
     if matches!(mode, PgSslMode::Disable | PgSslMode::Prefer) {
@@ -233,6 +264,16 @@ mod tests {
         assert_eq!(settled("").as_deref(), Some("ssl-mode=PREFERRED"));
         assert_eq!(settled("socket=/s&sslmode=VERIFY_IDENTITY").as_deref(), Some("socket=/s&ssl-mode=VERIFY_IDENTITY"));
         assert_eq!((settled("ssl-mode=verify-full"), settled("ssl-mode=VERIFY_CA")), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_as_it_is() {
+        for query in ["tls=true", "w=majority&tls=false&authSource=a%40b", "ssl=true&replicaSet=rs"] {
+            assert_eq!(find_files(Path::new("/"), query).ok().as_deref(), Some(query));
+        }
+        for query in ["tls=false&tlsCAFile=/a.pem", "TLSCAFILE=/a.pem&ssl=false", "tlsCAFile=%zz", "tlsCAFile="] {
+            assert!(find_files(Path::new("/"), query).is_err(), "{query}");
+        }
     }
 
     #[test]

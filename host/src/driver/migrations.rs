@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
-use super::{Engine, mysql, postgres};
+use super::{Engine, mongodb, mysql, postgres};
 
 /// Why migrations could not be applied. Free of addresses and credentials.
 #[derive(Debug, thiserror::Error)]
@@ -32,25 +32,18 @@ pub enum MigrationError {
 
 /// Applies what the folders hold and the database has not seen yet, in order of version, each in a transaction of its own; returns how
 /// many were applied. Creates an SQLite file that is missing. Runs of several hosts exclude each other (an advisory lock on PostgreSQL and
-/// MySQL). On MySQL a migration that fails half-way stays half-way: changes of tables commit by themselves.
+/// MySQL, a document on MongoDB). On MySQL and MongoDB a migration that fails half-way stays half-way: changes of tables, and commands, commit by
+/// themselves.
 ///
 /// # Errors
 /// See [`MigrationError`]; the migrations before the one that failed stay applied.
 /// # Cancellation
 /// Dropping the future closes the connection; the migration under way is rolled back by the database. Bounded by the caller.
 pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize, MigrationError> {
-    let mut migrations = Vec::new();
-    for folder in folders {
-        let source = |reason: String| MigrationError::Source { folder: folder.display().to_string(), reason };
-        migrations.extend(folder.resolve().await.map_err(|error| source(error.to_string()))?);
-    }
-    migrations.sort_by_key(|migration| migration.version);
-    if let Some(twice) = migrations.windows(2).find(|pair| pair[0].version == pair[1].version) {
-        return Err(MigrationError::Apply(format!("two migrations have version {}", twice[0].version)));
-    }
-    let migrator = Migrator::with_migrations(migrations);
     match engine {
+        Engine::Mongodb => mongodb::migrations::apply(url, folders).await,
         Engine::Sqlite => {
+            let migrator = read(folders).await?;
             let options: SqliteConnectOptions = url.parse().map_err(connect)?;
             let mut connection =
                 options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).connect().await.map_err(connect)?;
@@ -59,6 +52,7 @@ pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize
             Ok(applied)
         }
         Engine::Postgres => {
+            let migrator = read(folders).await?;
             let options = postgres::parse(url).map_err(|failure| MigrationError::Connect(failure.message))?;
             let mut connection = options.application_name("wharf migrations").connect().await.map_err(refused)?;
             let applied = run(&migrator, &mut connection).await?;
@@ -66,6 +60,7 @@ pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize
             Ok(applied)
         }
         Engine::Mysql => {
+            let migrator = read(folders).await?;
             let options: MySqlConnectOptions = url.parse().map_err(connect)?;
             // The server's own words name the user and the address that it comes from.
             let refused = |error| MigrationError::Connect(mysql::why_not_connected(error));
@@ -75,6 +70,20 @@ pub async fn apply(engine: Engine, url: &str, folders: &[&Path]) -> Result<usize
             Ok(applied)
         }
     }
+}
+
+/// Reads the folders.
+async fn read(folders: &[&Path]) -> Result<Migrator, MigrationError> {
+    let mut migrations = Vec::new();
+    for folder in folders {
+        let source = |reason: String| MigrationError::Source { folder: folder.display().to_string(), reason };
+        migrations.extend(folder.resolve().await.map_err(|error| source(error.to_string()))?);
+    }
+    migrations.sort_by_key(|migration| migration.version);
+    if let Some(twice) = migrations.windows(2).find(|pair| pair[0].version == pair[1].version) {
+        return Err(MigrationError::Apply(format!("two migrations have version {}", twice[0].version)));
+    }
+    Ok(Migrator::with_migrations(migrations))
 }
 
 async fn run<C>(migrator: &Migrator, connection: &mut C) -> Result<usize, MigrationError>

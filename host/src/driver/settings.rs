@@ -15,6 +15,10 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// The server's own limit of an idle transaction, as a backstop of the host's.
     pub idle_in_transaction_timeout: Duration,
+    /// Sessions that the pool may have. MongoDB's driver cannot end an opening half-way, and begins none while as many go on. Default 10.
+    pub max_connections: u32,
+    /// How long MongoDB's driver looks for a primary. Default 5 s.
+    pub server_selection_timeout: Duration,
     /// How long SQLite waits for another writer; stays below the bound of a cancel. Default 500 ms.
     pub busy_timeout: Duration,
     /// Prepared statements that a connection keeps.
@@ -49,6 +53,8 @@ impl Default for Settings {
             server_cancel: true,
             statement_timeout: Duration::from_secs(10),
             idle_in_transaction_timeout: Duration::from_secs(10),
+            max_connections: 10,
+            server_selection_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_millis(500),
             statement_cache: StatementCache { count: 100, text_bytes: 1024, max_age: Duration::from_secs(5 * 60) },
         }

@@ -23,6 +23,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "wasi:http", line: "0.3", interfaces: &["types"] },
     Package { name: "wharf:sql", line: "0.1", interfaces: &["types", "database"] },
     Package { name: "wharf:sql-async", line: "0.1", interfaces: &["database"] },
+    Package { name: "wharf:documents", line: "0.1", interfaces: &["types", "database"] },
+    Package { name: "wharf:documents-async", line: "0.1", interfaces: &["database"] },
 ];
 
 const CLI: &[&str] = &[
@@ -93,6 +95,8 @@ mod tests {
         assert_eq!(judge("wasi:http/types@0.2.0"), Offer::Yes);
         assert_eq!(judge("wasi:http/types@0.2.99"), Offer::Yes);
         assert_eq!(judge("wharf:sql/database@0.1.0"), Offer::Yes);
+        assert_eq!(judge("wharf:documents/types@0.1.7"), Offer::Yes);
+        assert_eq!(judge("wharf:documents-async/database@0.1.0"), Offer::Yes);
     }
 
     #[test]
@@ -113,6 +117,7 @@ mod tests {
     #[test]
     fn other_versions_are_named() {
         assert_eq!(judge("wharf:sql/database@0.2.0"), Offer::OtherVersions(vec!["0.1"]));
+        assert_eq!(judge("wharf:documents-async/database@0.2.0"), Offer::OtherVersions(vec!["0.1"]));
         assert_eq!(judge("wasi:http/types@0.3.0-rc-2026-02-01"), Offer::OtherVersions(vec!["0.2", "0.3"]));
         assert_eq!(judge("wasi:http/types@0.20.0"), Offer::OtherVersions(vec!["0.2", "0.3"]));
     }
@@ -121,6 +126,7 @@ mod tests {
     fn what_is_not_served_is_refused() {
         assert_eq!(judge("wasi:sockets/tcp@0.2.0"), Offer::No);
         assert_eq!(judge("wasi:http/outgoing-handler@0.2.0"), Offer::No);
+        assert_eq!(judge("wharf:documents-async/types@0.1.0"), Offer::No);
         assert_eq!(judge("a-function"), Offer::No);
     }
 }

@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 use wasmtime_wasi_io::IoView;
 
 use super::Limiter;
-use crate::interface::{HasSql, SqlView};
+use crate::interface::{HasView, View};
 use crate::lease::Scope;
 
 /// Handles that the host keeps for one call: streams, headers, connections, cursors.
@@ -90,9 +90,9 @@ impl WasiHttpView for CallState {
     }
 }
 
-impl HasSql for CallState {
-    fn sql(&mut self) -> SqlView<'_> {
-        SqlView { scope: &self.scope, table: &mut self.table }
+impl HasView for CallState {
+    fn view(&mut self) -> View<'_> {
+        View { scope: &self.scope, table: &mut self.table }
     }
 }
 

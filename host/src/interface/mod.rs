@@ -1,89 +1,69 @@
 //! The WIT interfaces of the host, on top of leases.
 //!
-//! `plain` serves `wharf:sql` and `concurrent` serves `wharf:sql-async`; both are thin: a handle of the guest stands for an object of
-//! [`crate::lease`], values cross in the generated types that the drivers build, and `error` is the one table from host errors to the
-//! guest's.
+//! `sql` serves `wharf:sql`, `documents` serves `wharf:documents`; in each, `plain` serves the package itself and `concurrent` its twin for
+//! WASI 0.3. All are thin: a handle of the guest stands for an object of [`crate::lease`], values cross in the generated types that the drivers
+//! build, and `error` is the one table from host errors to the guest's in that vocabulary. `stream` feeds a guest's stream from a cursor.
 
-mod bindings;
-mod concurrent;
-mod error;
-mod plain;
+pub mod documents;
+pub mod sql;
+mod stream;
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
 
-use crate::{
-    driver::{Statement, Value, types},
-    lease::{self, Scope},
-};
+use crate::lease::{self, Scope};
 
-/// What a `database` handle stands for.
-pub type Database = lease::Database;
-/// What a `connection` handle stands for; shared with the operations that run on it.
-pub type Connection = Arc<lease::Connection>;
-/// What a `transaction` handle stands for; shared with the operations that run on it.
-pub type Transaction = Arc<lease::Transaction>;
-/// What a `cursor` handle stands for; shared with the operations that run on it.
-pub type Cursor = Arc<lease::Cursor>;
-
-/// What the interface needs of a Store's state.
-pub struct SqlView<'a> {
+/// What the interfaces need of a Store's state.
+pub struct View<'a> {
     /// The call that the Store serves.
     pub scope: &'a Arc<Scope>,
     /// Where the handles live.
     pub table: &'a mut ResourceTable,
 }
 
-/// A Store's state that handlers of SQL may run in.
-pub trait HasSql: Send {
-    /// The parts that the interface needs.
-    fn sql(&mut self) -> SqlView<'_>;
+/// A Store's state that handlers which use databases may run in.
+pub trait HasView: Send {
+    /// The parts that the interfaces need.
+    fn view(&mut self) -> View<'_>;
 }
 
-/// Tells the linker where in a Store's state the interface finds its parts.
-struct Sql;
+/// Tells the linker where in a Store's state the interfaces find their parts.
+struct Handles;
 
-impl HasData for Sql {
-    type Data<'a> = SqlView<'a>;
+impl HasData for Handles {
+    type Data<'a> = View<'a>;
 }
 
-/// Offers `wharf:sql@0.1` (plain functions, async on the host).
+/// Offers `wharf:sql@0.1` and `wharf:documents@0.1` (plain functions, async on the host).
 ///
 /// # Errors
 /// When the linker has these names already.
-pub fn add_to_linker<T: HasSql + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    types::add_to_linker::<T, Sql>(linker, T::sql)?;
-    bindings::plain::wharf::sql::database::add_to_linker::<T, Sql>(linker, T::sql)
+pub fn add_to_linker<T: HasView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    sql::add_to_linker(linker)?;
+    documents::add_to_linker(linker)
 }
 
-/// Offers `wharf:sql-async@0.1`, on top of [`add_to_linker`]; needs an engine with component-model concurrency.
+/// Offers `wharf:sql-async@0.1` and `wharf:documents-async@0.1`, on top of [`add_to_linker`]; needs an engine with component-model
+/// concurrency.
 ///
 /// # Errors
 /// When the linker has these names already.
-pub fn add_async_to_linker<T: HasSql + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    bindings::concurrent::wharf::sql_async::database::add_to_linker::<T, Sql>(linker, T::sql)
+pub fn add_async_to_linker<T: HasView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    sql::add_async_to_linker(linker)?;
+    documents::add_async_to_linker(linker)
 }
-
-impl types::Host for SqlView<'_> {}
 
 /// An answer as the guest gets it: the outer error traps, the inner one is the guest's.
-type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+type Answer<T, E> = wasmtime::Result<Result<T, E>>;
 
-fn statement(sql: String, params: Vec<Value>) -> Statement {
-    Statement { sql: sql.into(), params }
-}
-
-impl SqlView<'_> {
-    fn open(&mut self, name: &str) -> Answer<Resource<Database>> {
-        match self.scope.open(name) {
-            Ok(database) => Ok(Ok(self.table.push(database)?)),
-            Err(error) => Ok(Err(error.into())),
-        }
-    }
-
+impl View<'_> {
     /// Puts what an operation opened into the table, or translates its error.
-    fn push<T: Send + Sync + 'static>(&mut self, opened: Result<T, lease::Error>) -> Answer<Resource<Arc<T>>> {
+    fn push<T, E>(&mut self, opened: Result<T, lease::Error>) -> Answer<Resource<Arc<T>>, E>
+    where
+        T: Send + Sync + 'static,
+        E: From<lease::Error>,
+    {
         match opened {
             Ok(opened) => Ok(Ok(self.table.push(Arc::new(opened))?)),
             Err(error) => Ok(Err(error.into())),
@@ -92,6 +72,21 @@ impl SqlView<'_> {
 }
 
 /// Translates the error of an operation.
-fn answer<T>(result: Result<T, lease::Error>) -> Answer<T> {
-    Ok(result.map_err(types::Error::from))
+fn answer<T, E: From<lease::Error>>(result: Result<T, lease::Error>) -> Answer<T, E> {
+    Ok(result.map_err(E::from))
+}
+
+/// What a handle stands for, to be used without the Store.
+fn get<T: 'static, H: Clone + Send + 'static>(accessor: &Accessor<T, Handles>, this: &Resource<H>) -> wasmtime::Result<H> {
+    accessor.with(|mut access| Ok(access.get().table.get(this)?.clone()))
+}
+
+/// Puts what an operation opened into the table.
+fn push<T, H, E>(accessor: &Accessor<T, Handles>, opened: Result<H, lease::Error>) -> Answer<Resource<Arc<H>>, E>
+where
+    T: 'static,
+    H: Send + Sync + 'static,
+    E: From<lease::Error>,
+{
+    accessor.with(|mut access| access.get().push(opened))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    driver::ResultLimit,
+    driver::{ResultLimit, settings::Access},
     pool::{Database, GrantId},
 };
 
@@ -14,6 +14,8 @@ pub struct Grant {
     pub database: Database,
     /// The grant's number there.
     pub id: GrantId,
+    /// What the plugin may do there. The database itself is the guard; of document databases it also says what is refused before.
+    pub access: Access,
     /// Connections that the plugin, and so any one call, may have at once.
     pub max_connections: u32,
     /// Rows and bytes of one result, or of one batch of a cursor.

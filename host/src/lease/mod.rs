@@ -1,11 +1,14 @@
 //! What one call may hold: its grants, its budgets and its leases, all of which end with it.
 //!
-//! [`Scope`] is the call's; [`Database`], [`Connection`], [`Transaction`] and [`Cursor`] are what its handles stand for. Dropping a handle
-//! sends a message and nothing else; ending the scope takes back what was not dropped.
+//! [`Scope`] is the call's; [`Database`], [`Connection`], [`Transaction`] and [`Cursor`] are what its handles of SQL stand for, and those of
+//! [`documents`] what its others do. Both are made of what `held` has. Dropping a handle sends a message and nothing else; ending the scope
+//! takes back what was not dropped.
 
+pub mod documents;
 mod error;
 mod grant;
 mod handles;
+mod held;
 mod scope;
 
 pub use self::{

@@ -8,11 +8,7 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Error, Grants,
-    grant::Grant,
-    handles::{Database, Lease},
-};
+use super::{Error, Grants, grant::Grant, handles::Database, held::Lease};
 use crate::{
     driver::Operation,
     pool::{Borrower, Ended, Limit, Until},

@@ -61,8 +61,12 @@ impl Database {
         }
         self.0.closing.cancel();
         self.0.tasks.close();
+        let closing = async {
+            self.0.tasks.wait().await;
+            join_all(self.0.pools.iter().map(|pool| pool.driver.close())).await;
+        };
         tokio::select! {
-            _ = timeout_at(deadline, self.0.tasks.wait()) => {}
+            _ = timeout_at(deadline, closing) => {}
             () = self.0.hurry.cancelled().then(|()| sleep(HURRY)) => {}
         }
         self.0.closed.cancel();

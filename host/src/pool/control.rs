@@ -14,6 +14,7 @@ use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Control, Driver, Failure, FailureKind, Session};
 
@@ -31,6 +32,8 @@ pub(super) struct ControlPath {
     limit: Duration,
     /// Whether it failed when it was last looked after, so that only changes are logged.
     pub(super) down: AtomicBool,
+    /// For good.
+    closed: CancellationToken,
     /// One caller at a time; each is bounded, the wait for its turn included.
     sessions: Mutex<Sessions>,
 }
@@ -64,7 +67,7 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: AtomicBool::new(false), sessions: Mutex::default() }
+        Self { driver, limit, down: AtomicBool::new(false), closed: CancellationToken::new(), sessions: Mutex::default() }
     }
 
     /// Asks the server to end what the session runs.
@@ -87,8 +90,10 @@ impl ControlPath {
         self.ask(Request::Ping, bound).await.map(drop)
     }
 
-    /// Closes the path, and tells which sessions it had; the next call would open it anew.
+    /// Closes the path for good, and tells which sessions it had.
     pub(super) async fn close(&self, bound: Duration) -> Vec<Session> {
+        // Whoever still asks, for a slot that nobody waits for any more, lets go of the sessions, and opens none anew.
+        self.closed.cancel();
         let Ok(mut sessions) = timeout(bound, self.sessions.lock()).await else { return Vec::new() };
         let Sessions { ready, asked, .. } = std::mem::take(&mut *sessions);
         let mut closed: Vec<Session> = asked.into_iter().filter_map(|asked| asked.session).collect();
@@ -112,7 +117,11 @@ impl ControlPath {
             sessions.asked.push(Asked { since: Instant::now(), session, answer });
             poll_fn(|context| sessions.poll_last(context)).await
         };
-        timeout(bound, asking).await.unwrap_or_else(|_| Err(failure("the control path did not answer in time")))
+        match timeout(bound, self.closed.run_until_cancelled(asking)).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(failure("the control path is closed")),
+            Err(_) => Err(failure("the control path did not answer in time")),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     state::Phase,
     tenancy::Tenancy,
 };
-use crate::driver::{Answer, Connection, Failure, FailureKind, Operation, TransactionOptions};
+use crate::driver::{Answer, Begin, Connection, Failure, FailureKind, Operation, TransactionOptions};
 
 /// Cursors that one transaction may have open at once.
 const MAX_CURSORS: usize = 32;
@@ -206,7 +206,7 @@ impl Owner {
         }
         self.database.counters.add(Counter::Operations);
         let effect = Effect::of(via, &operation);
-        lease.tenancy.stands(operation.name(), operation.sql());
+        lease.tenancy.stands(operation.name(), operation.text());
         match self.perform(lease, via, operation, until, answer).await {
             Performed::Finished(result, answer) => {
                 let lost = result.as_ref().is_err_and(|failure| failure.lost);
@@ -274,7 +274,7 @@ impl Owner {
         let committing = AtomicBool::new(matches!(operation, Operation::Commit));
         let Self { database, slot, inbox, connection, alarm, .. } = self;
         let session = connection.session().clone();
-        let mut running = pin!(execute(connection.as_mut(), via, operation, &committing));
+        let mut running = pin!(execute(connection.as_mut(), via, operation, until.at, &committing));
         let why = tokio::select! {
             biased;
             result = &mut running => return Performed::Finished(result, answer),
@@ -312,21 +312,25 @@ enum Performed {
 
 /// A list of parameters sent through a bare connection runs all or nothing, in a transaction of its own.
 ///
-/// `committing` tells, once the future is interrupted, whether the outcome is unknown.
+/// `committing` tells, once the future is interrupted, whether the outcome is unknown. Time runs out for all of it at `until`, which the
+/// caller looks after.
 async fn execute(
     connection: &mut dyn Connection,
     via: Via,
     operation: Operation,
+    until: Instant,
     committing: &AtomicBool,
 ) -> Result<Answer, Failure> {
+    let left = || until.saturating_duration_since(Instant::now());
     if via != Via::Connection || !matches!(operation, Operation::ExecuteMany(..)) {
-        return connection.run(operation).await;
+        return connection.run_within(operation, left()).await;
     }
-    connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await?;
-    let failure = match connection.run(operation).await {
+    let begin = Begin::Sql(TransactionOptions { isolation: None, read_only: false });
+    connection.run_within(Operation::Begin(begin), left()).await?;
+    let failure = match connection.run_within(operation, left()).await {
         Ok(answer) => {
             committing.store(true, Ordering::Relaxed);
-            match connection.run(Operation::Commit).await {
+            match connection.run_within(Operation::Commit, left()).await {
                 Ok(_) => return Ok(answer),
                 Err(failure) => failure,
             }

@@ -31,8 +31,8 @@ pub(super) struct Tenancy {
 pub(super) struct Doing {
     /// `ready`, `idle in transaction`, or the operation that runs.
     pub(super) state: &'static str,
-    /// The guest's last statement.
-    pub(super) sql: Option<Arc<str>>,
+    /// What the guest's last statement was, or the collection that its last request was about.
+    pub(super) text: Option<Arc<str>>,
 }
 
 impl Tenancy {
@@ -44,17 +44,17 @@ impl Tenancy {
             since: Instant::now(),
             max_transaction_time,
             warned: AtomicBool::new(false),
-            doing: Mutex::new(Doing { state: "ready", sql: None }),
+            doing: Mutex::new(Doing { state: "ready", text: None }),
             ended: OnceLock::new(),
         }
     }
 
     /// Tells where the lease stands from now on; without a statement the last one stays.
-    pub(super) fn stands(&self, state: &'static str, sql: Option<&Arc<str>>) {
+    pub(super) fn stands(&self, state: &'static str, text: Option<&Arc<str>>) {
         let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         doing.state = state;
-        if let Some(sql) = sql {
-            doing.sql = Some(Arc::clone(sql));
+        if let Some(text) = text {
+            doing.text = Some(Arc::clone(text));
         }
     }
 

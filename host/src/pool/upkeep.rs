@@ -57,8 +57,8 @@ impl Inner {
             self.counters.add(Counter::LeakWarnings);
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let Doing { state, sql } = tenancy.doing();
-            let statement = sql.map(|sql| redact(&sql, self.pools[0].driver.engine())).unwrap_or_default();
+            let Doing { state, text } = tenancy.doing();
+            let statement = text.map(|text| redact(&text, self.pools[0].driver.engine())).unwrap_or_default();
             let database = &self.name;
             tracing::warn!(
                 %database, %plugin, %request_id, age_ms, state, statement, "a lease is held for longer than `leak_warning`"

@@ -33,6 +33,9 @@ pub mod asynchronous {
         pub_export_macro: true,
         export_macro_name: "export_handler_async",
         default_bindings_module: "wharf_sdk::raw_asynchronous",
-        with: { "wharf:sql/types@0.1.0": crate::bindings::sync::wharf::sql::types },
+        with: {
+            "wharf:sql/types@0.1.0": crate::bindings::sync::wharf::sql::types,
+            "wharf:documents/types@0.1.0": crate::bindings::sync::wharf::documents::types,
+        },
     });
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "documents")]
+use crate::documents::DocumentsError;
 use crate::problem::Problem;
 use crate::wire;
 
@@ -16,6 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The database or the host refused or failed.
     Sql(SqlError),
+    /// A document database, or the host on the way to it, refused or failed.
+    #[cfg(feature = "documents")]
+    Documents(DocumentsError),
     /// A row does not hold what the handler expects of it: a mistake in the handler or its SQL.
     Row(RowError),
     /// The client gets this answer; nothing is wrong with the handler.
@@ -78,12 +83,54 @@ impl Error {
     pub fn constraint(&self) -> Option<&str> {
         self.sql().and_then(SqlError::constraint)
     }
+
+    /// The name of the kind as the WIT spells it, of whichever interface.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Sql(error) => Some(name_of(error.kind())),
+            #[cfg(feature = "documents")]
+            Self::Documents(error) => Some(error.name()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "documents")]
+impl Error {
+    /// The document database's or the host's error, if it is one.
+    #[must_use]
+    pub fn documents(&self) -> Option<&DocumentsError> {
+        match self {
+            Self::Documents(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Shorthand for [`DocumentsError::is_duplicate_key`].
+    #[must_use]
+    pub fn is_duplicate_key(&self) -> bool {
+        self.documents().is_some_and(DocumentsError::is_duplicate_key)
+    }
+
+    /// Shorthand for [`DocumentsError::key_pattern`].
+    #[must_use]
+    pub fn key_pattern(&self) -> Option<bson::Document> {
+        self.documents().and_then(DocumentsError::key_pattern)
+    }
+
+    /// Shorthand for [`DocumentsError::is_transient`].
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.documents().is_some_and(DocumentsError::is_transient)
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sql(error) => error.fmt(f),
+            #[cfg(feature = "documents")]
+            Self::Documents(error) => error.fmt(f),
             Self::Row(error) => error.fmt(f),
             Self::Rejected(problem) => problem.fmt(f),
             Self::Disconnected => f.write_str("the client went away"),
@@ -96,6 +143,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sql(error) => Some(error),
+            #[cfg(feature = "documents")]
+            Self::Documents(error) => Some(error),
             Self::Row(error) => Some(error),
             Self::Other(error) => Some(&**error),
             Self::Rejected(_) | Self::Disconnected => None,

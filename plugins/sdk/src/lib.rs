@@ -1,4 +1,4 @@
-//! Write handlers for Wharf: typed rows, transactions, cursors, HTTP with routing and JSON.
+//! Write handlers for Wharf: typed rows and documents, transactions, cursors, HTTP with routing and JSON.
 //!
 //! A handler is a WebAssembly component for the target `wasm32-wasip2` (crate type `cdylib`). It answers HTTP requests and reaches the
 //! databases that the host grants it by name.
@@ -52,11 +52,16 @@
 //! it); [`Error::not_found`] and its like, or a [`Problem`], say what the client should know. Constraint violations are told by
 //! [`SqlError::is_unique_violation`] and its like, from the database's code and not its text.
 //!
+//! # Document databases
+//! [`documents`] has collections of Rust types, with the same names where the same is meant.
+//!
 //! # WASI 0.3
 //! [`asynchronous`] has the same names for handlers that export `wasi:http/handler@0.3`.
 
 pub mod asynchronous;
 mod bindings;
+#[cfg(feature = "documents")]
+pub mod documents;
 mod error;
 pub mod http;
 mod problem;

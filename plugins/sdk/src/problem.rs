@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::http::Response;
 
 /// How long a client is asked to wait before it tries a full pool again.
@@ -84,21 +84,28 @@ impl Problem {
     /// | rejected by the handler | its own | its own |
     /// | `pool-exhausted` | 503, `Retry-After: 1` | `pool-exhausted` |
     /// | `shutting-down` | 503, `Retry-After: 1` | `shutting-down` |
+    /// | `not-primary` | 503, `Retry-After: 1` | `not-primary` |
+    /// | `disconnected` of a database | 503, `Retry-After: 1` | `disconnected` |
+    /// | `write-conflict` | 503, `Retry-After: 1` | `write-conflict` |
+    /// | `commit-unknown` | 503 | `commit-unknown` |
     /// | `deadline-exceeded` | 504 | `deadline-exceeded` |
     /// | request body broken off | 400 | `body-incomplete` |
     /// | anything else | 500 | `internal-error` |
     ///
-    /// A constraint violation is the handler's to explain; left alone it is a 500.
+    /// A constraint violation or a duplicate key is the handler's to explain; left alone it is a 500. Nobody is asked to try again what may
+    /// be done already.
     #[must_use]
     pub fn from_error(error: &Error) -> Self {
         if let Error::Rejected(problem) = error {
             return (**problem).clone();
         }
         let unavailable = |code| Self::new(503, code).header("retry-after", RETRY_AFTER_SECONDS.to_string());
-        match (error.kind(), error) {
-            (Some(ErrorKind::PoolExhausted), _) => unavailable("pool-exhausted"),
-            (Some(ErrorKind::ShuttingDown), _) => unavailable("shutting-down"),
-            (Some(ErrorKind::DeadlineExceeded), _) => Self::new(504, "deadline-exceeded"),
+        match (error.name(), error) {
+            (Some(code @ ("pool-exhausted" | "shutting-down" | "not-primary" | "disconnected" | "write-conflict")), _) => {
+                unavailable(code)
+            }
+            (Some(code @ "commit-unknown"), _) => Self::new(503, code),
+            (Some(code @ "deadline-exceeded"), _) => Self::new(504, code),
             (None, Error::Disconnected) => Self::new(400, "body-incomplete"),
             _ => Self::new(500, "internal-error"),
         }
@@ -156,6 +163,7 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::error::tests::sql;
 
     fn answer(error: &Error) -> (u16, String, String) {
@@ -181,8 +189,38 @@ mod tests {
         let expected = |code| (503, "1".to_owned(), body("Service Unavailable", 503, code));
         assert_eq!(answer(&sql(ErrorKind::PoolExhausted, None, &[])), expected("pool-exhausted"));
         assert_eq!(answer(&sql(ErrorKind::ShuttingDown, None, &[])), expected("shutting-down"));
+        // Nothing was written, and the database may be back soon.
+        assert_eq!(answer(&sql(ErrorKind::Disconnected, None, &[])), expected("disconnected"));
         let late = (504, String::new(), body("Gateway Timeout", 504, "deadline-exceeded"));
         assert_eq!(answer(&sql(ErrorKind::DeadlineExceeded, None, &[])), late);
+        // It may be done.
+        let unknown = (503, String::new(), body("Service Unavailable", 503, "commit-unknown"));
+        assert_eq!(answer(&sql(ErrorKind::CommitUnknown, None, &[])), unknown);
+    }
+
+    #[cfg(feature = "documents")]
+    #[test]
+    fn errors_of_documents_are_answered_as_those_of_sql() {
+        use crate::documents::ErrorKind;
+        let of_kind = |kind| answer(&crate::documents::tests::of_kind(kind));
+        let passing = [
+            ErrorKind::PoolExhausted,
+            ErrorKind::ShuttingDown,
+            ErrorKind::NotPrimary,
+            ErrorKind::Disconnected,
+            ErrorKind::WriteConflict,
+        ];
+        for kind in passing {
+            let (status, retry, body) = of_kind(kind);
+            assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "1", false), "{kind:?}");
+        }
+        let (status, retry, body) = of_kind(ErrorKind::CommitUnknown);
+        assert_eq!((status, retry.as_str(), body.contains("secret")), (503, "", false));
+        assert_eq!(of_kind(ErrorKind::DeadlineExceeded).0, 504);
+        let internal = answer(&Error::other("secret"));
+        for kind in [ErrorKind::DuplicateKey, ErrorKind::Denied] {
+            assert_eq!(of_kind(kind), internal, "{kind:?}");
+        }
     }
 
     #[test]

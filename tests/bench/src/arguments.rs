@@ -6,10 +6,12 @@ use crate::case::Case;
 
 const EXAMPLES: &str = "\
 Each case is measured in pairs: Wharf, the reference, Wharf, the reference, and so on, on this machine, in this run. A pair gives
-a ratio; what counts is their median. References are a native server (axum and sqlx with a pool of the same size, or plain hyper)
-and `wasmtime serve` of the version that Wharf is built with. The database is a PostgreSQL with a configuration of its own, or an
-SQLite file; the load is made by wrk. Overload, reclaim, cold starts and growth are measured of Wharf alone, by a client that tells
-latencies by the status of the answer. Figures depend on the machine, and on what else runs there: let it be quiet.
+a ratio; what counts is their median. References are a native server (axum with a pool of the same size, of sqlx or of MongoDB's
+driver, or plain hyper) and `wasmtime serve` of the version that Wharf is built with. The database is a PostgreSQL with a
+configuration of its own, or an SQLite file; documents are asked of a stand-in for MongoDB that answers canned bytes, and rows of
+`documents-alone` say what that and SecantusDB give to the driver alone. The load is made by wrk. Overload, reclaim, cold starts and
+growth are measured of Wharf alone, by a client that tells latencies by the status of the answer. Figures depend on the machine, and
+on what else runs there: let it be quiet.
 
 The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it, and what --case leaves out stays there as it
 was. What --quick measures is in target/bench/quick.json. WHARF_BIN names another host than the one that is built; the result says so.

@@ -70,6 +70,8 @@ pub(crate) enum Values {
     Pairs(Vec<Pair>),
     /// Wharf's alone; there is nothing to compare it with.
     Alone(f64),
+    /// What others do without Wharf, so that figures can be judged that depend on it.
+    Others(f64),
 }
 
 /// Both sides, measured one directly after the other.
@@ -170,6 +172,11 @@ impl Measured {
     /// Wharf alone.
     pub(crate) fn alone(value: f64) -> Self {
         Self { values: Values::Alone(value), latencies: None, note: String::new() }
+    }
+
+    /// Others alone.
+    pub(crate) fn others(value: f64) -> Self {
+        Self { values: Values::Others(value), latencies: None, note: String::new() }
     }
 
     /// Adds latencies.

@@ -36,6 +36,8 @@ enum Answer {
     Same,
     /// The same but for the digits in it.
     ButForDigits,
+    /// The same but for the hexadecimal digits in it, of which it has as many.
+    ButForIds,
     /// The same, and so long that few are complete before a load ends.
     Streaming,
 }
@@ -67,6 +69,11 @@ impl Question {
     /// The same, but there is a number in each answer that no other has.
     pub(crate) const fn but_for_digits(self) -> Self {
         Self { answer: Answer::ButForDigits, ..self }
+    }
+
+    /// The same, but there is an `ObjectId` in each answer that no other has.
+    pub(crate) const fn but_for_ids(self) -> Self {
+        Self { answer: Answer::ButForIds, ..self }
     }
 }
 
@@ -101,7 +108,7 @@ pub(crate) async fn hold(bed: &Bed, question: Question, wharf: &mut Server, refe
         let (ours, theirs) = (contest.wharf[pair - 1].load, contest.reference[pair - 1].load);
         let (what, value): (&str, fn(&Load) -> f64) = match question.answer {
             Answer::Streaming => ("MiB/s", |load| load.bytes_per_second / f64::from(1 << 20)),
-            Answer::Same | Answer::ButForDigits => ("requests/s", |load| load.requests_per_second),
+            Answer::Same | Answer::ButForDigits | Answer::ButForIds => ("requests/s", |load| load.requests_per_second),
         };
         let (ours, theirs) = (value(&ours), value(&theirs));
         bed.tell_pair(pair, &format!("{ours:.0} and {theirs:.0} {what}, {:.2}", ours / theirs));
@@ -119,6 +126,9 @@ async fn agree(question: Question, wharf: &Server, reference: &Server) -> Result
     let same = match question.answer {
         Answer::Same | Answer::Streaming => ours.body == theirs.body,
         Answer::ButForDigits => without_digits(ours.text()) == without_digits(theirs.text()),
+        Answer::ButForIds => {
+            ours.body.len() == theirs.body.len() && without_hex_digits(ours.text()) == without_hex_digits(theirs.text())
+        }
     };
     ensure!(
         same,
@@ -134,6 +144,10 @@ async fn agree(question: Question, wharf: &Server, reference: &Server) -> Result
 
 fn without_digits(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+fn without_hex_digits(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_hexdigit()).collect()
 }
 
 fn shown(text: &str) -> String {

@@ -4,6 +4,7 @@ mod arguments;
 mod bed;
 mod case;
 mod cases;
+mod collections;
 mod contest;
 mod copies;
 mod crowd;

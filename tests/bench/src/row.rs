@@ -13,7 +13,8 @@ use crate::{
 pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) unit: &'static str,
-    /// Medians over the pairs; both are missing when the measurement failed, the reference also when there is none.
+    /// Medians over the pairs; both are missing when the measurement failed, the reference also when there is none, and Wharf's where others
+    /// were measured alone.
     pub(crate) wharf: Option<f64>,
     pub(crate) reference: Option<f64>,
     /// Wharf by reference, of each pair.
@@ -42,6 +43,7 @@ impl Row {
         let note = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
         let row = match &measured.values {
             Values::Alone(value) => Self { wharf: Some(*value), ..empty },
+            Values::Others(value) => Self { reference: Some(*value), ..empty },
             Values::Pairs(pairs) => {
                 let each = |value: fn(&Pair) -> f64| pairs.iter().map(value).collect::<Vec<_>>();
                 let ratios = each(|pair| pair.ratio());
@@ -133,6 +135,13 @@ mod tests {
         assert_eq!((row.case.as_str(), row.wharf, row.reference, row.ratio_median), ("row/1/p99", Some(6.0), None, None));
         assert_eq!((row.met, row.comparable), (Some(false), true));
         assert_eq!(Row::new(&case(figure), &figure, &Measured::alone(6.0), &Machine::default(), false).met, None);
+    }
+
+    #[test]
+    fn what_others_do_is_no_figure_of_wharfs() {
+        let figure = Figure::named("find-one", "operations/s", None);
+        let row = Row::new(&case(figure), &figure, &Measured::others(6.0), &Machine::default(), true);
+        assert_eq!((row.wharf, row.reference, row.ratio_median, row.met), (None, Some(6.0), None, None));
     }
 
     #[test]

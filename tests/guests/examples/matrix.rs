@@ -3,11 +3,12 @@
 //! The query has the state to reach and the SQL of the engine. A question to the database `signal` tells the test that the guest is
 //! there; the end of the request's body tells the guest to leave.
 
-use std::mem::forget;
-
-use guests::plain::{
-    Connection, Cursor, Database, Error, ErrorCode, ErrorKind, Guest, IncomingRequest, Request, ResponseOutparam, Transaction,
-    TransactionOptions, Writer, monotonic_clock,
+use guests::{
+    exits::{self, Left},
+    plain::{
+        Connection, Cursor, Database, Error, ErrorCode, ErrorKind, Guest, IncomingRequest, Request, ResponseOutparam,
+        Transaction, TransactionOptions, Writer, monotonic_clock,
+    },
 };
 
 struct Matrix;
@@ -84,28 +85,10 @@ fn begin(connection: &Connection, state: &str) -> Result<Transaction, Error> {
 }
 
 fn leave(request: &Request, outparam: ResponseOutparam, held: Held) {
-    match request.parameter("exit").unwrap_or_default().as_str() {
-        "return" => {
-            forget(held);
-            Writer::start(outparam, 200, "text/plain").finish();
-        }
-        "guest-error" => {
-            forget(held);
-            ResponseOutparam::set(outparam, Err(ErrorCode::InternalError(None)));
-        }
-        "trap" => std::process::abort(),
-        "out-of-fuel" => loop {
-            std::hint::black_box(&held);
-        },
-        "out-of-memory" => {
-            let mut kept = Vec::new();
-            loop {
-                kept.push(vec![1_u8; 1 << 20]);
-                std::hint::black_box((&kept, &held));
-            }
-        }
-        // What ends this call comes from outside.
-        _ => {
+    match exits::leave(&request.parameter("exit").unwrap_or_default(), held) {
+        Left::Answer => Writer::start(outparam, 200, "text/plain").finish(),
+        Left::Fail => ResponseOutparam::set(outparam, Err(ErrorCode::InternalError(None))),
+        Left::Wait(held) => {
             monotonic_clock::subscribe_duration(600_000_000_000).block();
             drop(held);
         }

@@ -1,12 +1,11 @@
 //! The twin of `matrix` for WASI 0.3: it can leave while a call of its own is in flight.
 
-use std::mem::forget;
-
 use futures::future::{self, Either};
 use guests::{
     concurrent::{
         self, Connection, Cursor, Database, ErrorCode, Guest, IncomingRequest, Request, Response, Transaction, monotonic_clock,
     },
+    exits::{self, Left},
     plain::{Error, ErrorKind, TransactionOptions},
 };
 
@@ -122,28 +121,10 @@ async fn begin(connection: &Connection, state: &str) -> Result<Transaction, Erro
 }
 
 async fn leave<T>(exit: &str, held: T) -> Result<Response, ErrorCode> {
-    match exit {
-        "return" => {
-            forget(held);
-            Ok(concurrent::text(200, "left"))
-        }
-        "guest-error" => {
-            forget(held);
-            Err(ErrorCode::InternalError(None))
-        }
-        "trap" => std::process::abort(),
-        "out-of-fuel" => loop {
-            std::hint::black_box(&held);
-        },
-        "out-of-memory" => {
-            let mut kept = Vec::new();
-            loop {
-                kept.push(vec![1_u8; 1 << 20]);
-                std::hint::black_box((&kept, &held));
-            }
-        }
-        // What ends this call comes from outside.
-        _ => {
+    match exits::leave(exit, held) {
+        Left::Answer => Ok(concurrent::text(200, "left")),
+        Left::Fail => Err(ErrorCode::InternalError(None)),
+        Left::Wait(held) => {
             monotonic_clock::wait_for(600_000_000_000).await;
             drop(held);
             Ok(concurrent::text(200, "nothing came"))

@@ -6,7 +6,10 @@ mod bindings {
         path: "../../wit/worlds",
         world: "handler-async",
         generate_all,
-        with: { "wharf:sql/types@0.1.0": crate::plain::generated::wharf::sql::types },
+        with: {
+            "wharf:sql/types@0.1.0": crate::plain::generated::wharf::sql::types,
+            "wharf:documents/types@0.1.0": crate::plain::generated::wharf::documents::types,
+        },
         pub_export_macro: true,
         export_macro_name: "export_concurrent_handler",
         default_bindings_module: "guests::concurrent::generated",

@@ -2,6 +2,8 @@
 
 pub mod compute;
 pub mod concurrent;
+pub mod documents;
+pub mod exits;
 pub mod json;
 pub mod plain;
 pub mod target;

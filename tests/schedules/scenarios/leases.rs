@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::Instant;
-use wharf::driver::{ResultLimit, Statement, TransactionOptions};
+use wharf::driver::{ResultLimit, Statement, TransactionOptions, settings::Access};
 
 use crate::{
     bed::{Bed, PATIENCE, Server, draw, left_nothing, turns},
@@ -67,6 +67,7 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
             let grant = Grant {
                 database: bed.database.clone(),
                 id: bed.grants[0],
+                access: Access::ReadWrite,
                 max_connections: 2,
                 max_result: ResultLimit { rows: 100, bytes: 100_000 },
                 max_statements: 100,

@@ -24,6 +24,11 @@ impl CancellationToken {
         self.0.cancelled()
     }
 
+    /// What the future came to, unless it has fired first.
+    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.0.run_until_cancelled(future).await
+    }
+
     /// Whether it has fired.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

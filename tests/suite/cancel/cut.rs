@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
@@ -119,6 +120,10 @@ impl Driver for Metered {
         let opened = self.meter.count(self.driver.control());
         async move { Ok(Box::new(MeteredControl(opened.await?, Arc::clone(&self.meter))) as Box<dyn Control>) }.boxed()
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.driver.close()
+    }
 }
 
 struct MeteredConnection(Box<dyn Connection>, Arc<Meter>);
@@ -130,6 +135,10 @@ impl Connection for MeteredConnection {
 
     fn run(&mut self, operation: Operation) -> BoxFuture<'_, Result<Answer, Failure>> {
         self.1.count(self.0.run(operation)).boxed()
+    }
+
+    fn run_within(&mut self, operation: Operation, left: Duration) -> BoxFuture<'_, Result<Answer, Failure>> {
+        self.1.count(self.0.run_within(operation, left)).boxed()
     }
 
     fn needs_reset(&self) -> bool {

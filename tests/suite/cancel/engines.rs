@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
+use mongodb::bson::doc;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, sqlite::SqliteConnectOptions};
 use support::{
     mariadb::MariadbDatabase,
     postgres::PostgresDatabase,
     scripted::{Behaviour, Event, Script, Step},
+    wire::Wire,
 };
 use tokio::task::AbortHandle;
-use wharf::driver::{Driver, mysql::Mysql, postgres::Postgres, settings::Settings, sqlite::Sqlite};
+use wharf::driver::{Driver, Engine, mongodb::Mongodb, mysql::Mysql, postgres::Postgres, settings::Settings, sqlite::Sqlite};
 
 /// The rows that cursors read, and the table that traces are seen in.
 const TABLES: &str = "CREATE TABLE numbers (n BIGINT NOT NULL); CREATE TABLE marks (n BIGINT NOT NULL);
@@ -20,19 +22,33 @@ const TABLES: &str = "CREATE TABLE numbers (n BIGINT NOT NULL); CREATE TABLE mar
 type Make = fn() -> BoxFuture<'static, Box<dyn Bed>>;
 
 /// All of them. A new engine needs a line here and a [`Bed`].
-pub(crate) const ENGINES: [(&str, Make); 4] = [
-    ("scripted", || async { Box::new(Scripted::new()) as Box<dyn Bed> }.boxed()),
+pub(crate) const ENGINES: [(&str, Make); 6] = [
+    ("scripted", || async { Box::new(Scripted::new(Language::Sql)) as Box<dyn Bed> }.boxed()),
+    ("scripted documents", || async { Box::new(Scripted::new(Language::Documents)) as Box<dyn Bed> }.boxed()),
+    ("stand-in", || async { Box::new(StandIn::new()) as Box<dyn Bed> }.boxed()),
     ("sqlite", || async { Box::new(File::create().await) as Box<dyn Bed> }.boxed()),
     ("postgres", || async { Box::new(PostgresDatabase::create_with_tables().await) as Box<dyn Bed> }.boxed()),
     ("mariadb", || async { Box::new(MariadbDatabase::create_with_tables().await) as Box<dyn Bed> }.boxed()),
 ];
+
+/// What a database is asked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Sql,
+    Documents,
+}
 
 /// A database that pools are opened on, one after the other.
 pub(crate) trait Bed: Send + Sync {
     /// Opens sessions of it.
     fn driver(&self) -> Arc<dyn Driver>;
 
-    /// A query of one number, which is 0 in a session without a trace of an earlier borrower.
+    /// What it is asked in.
+    fn language(&self) -> Language {
+        Language::Sql
+    }
+
+    /// A query of one number, which is 0 in a session without a trace of an earlier borrower. Documents have no such question.
     fn residue(&self) -> &'static str;
 
     /// Whether the rows of `marks` can be told: a script has none.
@@ -50,12 +66,16 @@ pub(crate) trait Bed: Send + Sync {
 /// Every step waits until it is let go, so that every future of the driver is pending once.
 struct Scripted {
     script: Script,
+    language: Language,
     releaser: AbortHandle,
 }
 
 impl Scripted {
-    fn new() -> Self {
+    fn new(language: Language) -> Self {
         let script = Script::new();
+        if language == Language::Documents {
+            script.speak(Engine::Mongodb);
+        }
         for step in Step::all() {
             script.always(step, Behaviour::Slow);
         }
@@ -72,7 +92,7 @@ impl Scripted {
                 }
             }
         });
-        Self { script, releaser: releaser.abort_handle() }
+        Self { script, language, releaser: releaser.abort_handle() }
     }
 }
 
@@ -85,6 +105,10 @@ impl Drop for Scripted {
 impl Bed for Scripted {
     fn driver(&self) -> Arc<dyn Driver> {
         Arc::new(self.script.clone())
+    }
+
+    fn language(&self) -> Language {
+        self.language
     }
 
     fn residue(&self) -> &'static str {
@@ -105,6 +129,52 @@ impl Bed for Scripted {
                 }
             })
             .await;
+        }
+        .boxed()
+    }
+}
+
+/// The stand-in for MongoDB, which ends what runs, and what a session has, as MongoDB does. It keeps no documents.
+struct StandIn(Wire);
+
+impl StandIn {
+    fn new() -> Self {
+        let wire = Wire::start_forgetful();
+        // What is found is more than is read at once.
+        let batches = [1_i32, 3, 5].map(|first| vec![doc! { "_id": first }, doc! { "_id": first + 1 }]);
+        wire.answer_batches("find", "app.notes", &batches);
+        Self(wire)
+    }
+}
+
+impl Bed for StandIn {
+    fn driver(&self) -> Arc<dyn Driver> {
+        Arc::new(Mongodb::new(&self.0.url("app"), Settings::default()).unwrap())
+    }
+
+    fn language(&self) -> Language {
+        Language::Documents
+    }
+
+    fn residue(&self) -> &'static str {
+        ""
+    }
+
+    fn has_rows(&self) -> bool {
+        false
+    }
+
+    fn quiet(&self, most: usize, bound: Duration) -> BoxFuture<'_, ()> {
+        async move {
+            let is_quiet = |wire: &Wire| {
+                let sockets = wire.sockets();
+                // Those of a session go by one name, which is not that of the control path.
+                let sessions =
+                    sockets.iter().filter(|(name, sockets)| name.starts_with("wharf app ") && sockets.open > 0).count();
+                let nothing_open = wire.waiting().is_empty() && wire.transactions() == 0 && wire.cursors() == 0;
+                (sessions <= most && nothing_open).then_some(())
+            };
+            self.0.until(&format!("at most {most} sessions, and nothing open"), bound, is_quiet).await;
         }
         .boxed()
     }

@@ -3,6 +3,7 @@
 //! again within the bounds of reclaim, the next borrower finds nothing of the one before, and the server says the same.
 
 mod cut;
+mod documents;
 mod engines;
 mod points;
 
@@ -11,14 +12,14 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 use wharf::{
-    driver::ResultLimit,
+    driver::{ResultLimit, settings::Access},
     lease::{CallInfo, Grant, Grants, Scope},
     pool::{Bounds, Counts, Database, GrantId, HostCapacity, PoolSpec, Quota, Settings},
 };
 
 use self::{
     cut::{Cut, Meter, Metered, When},
-    engines::{Bed, ENGINES},
+    engines::{Bed, ENGINES, Language},
     points::{POINTS, Point, Pool, Rig},
 };
 
@@ -76,7 +77,8 @@ impl<'a> Open<'a> {
     async fn attempt(&self, point: &Point, when: When, call_ends: bool) -> Result<bool, String> {
         let max_result = ResultLimit { rows: 100, bytes: 10_000 };
         let database = self.database.clone();
-        let grant = Grant { database, id: self.grant, max_connections: MAX, max_result, max_statements: 100 };
+        let access = Access::ReadWrite;
+        let grant = Grant { database, id: self.grant, access, max_connections: MAX, max_result, max_statements: 100 };
         let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + points::CALL };
         let rig = Rig {
             database: self.database.clone(),
@@ -107,6 +109,10 @@ impl<'a> Open<'a> {
             return Err(self.told("with everything lent"));
         }
         for hold in &held {
+            if self.bed.language() == Language::Documents {
+                documents::write_and_roll_back(hold).await?;
+                continue;
+            }
             points::begin_and_roll_back(hold).await?;
             if !self.bed.has_rows() {
                 continue;
@@ -117,7 +123,9 @@ impl<'a> Open<'a> {
                 return Err(format!("residue {residue}, {marks} rows of at most {rows}"));
             }
         }
-        points::clear(&held[0]).await?;
+        if self.bed.language() == Language::Sql {
+            points::clear(&held[0]).await?;
+        }
         drop(held);
         self.settled().await
     }
@@ -186,7 +194,11 @@ async fn whoever_goes_away_at_any_point_leaves_nothing_behind() {
     let (mut table, mut failed) = (String::new(), Vec::new());
     for (engine, make) in ENGINES {
         let bed = make().await;
-        let rows = POINTS
+        let points: &[Point] = match bed.language() {
+            Language::Sql => &POINTS,
+            Language::Documents => &documents::POINTS,
+        };
+        let rows = points
             .iter()
             .flat_map(|point| [(point, false), (point, true)])
             .filter(|(point, call_ends)| point.of_call || !call_ends);
@@ -197,7 +209,7 @@ async fn whoever_goes_away_at_any_point_leaves_nothing_behind() {
             match AssertUnwindSafe(enumerate(&*bed, point, call_ends)).catch_unwind().await {
                 Ok(Ok(dropped)) => {
                     table += &format!(
-                        "{engine:10} {:30} {how:10} {dropped:4} times {:6} ms\n",
+                        "{engine:18} {:30} {how:10} {dropped:4} times {:6} ms\n",
                         point.name,
                         start.elapsed().as_millis()
                     );

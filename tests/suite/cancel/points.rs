@@ -1,4 +1,4 @@
-//! Everything that can be awaited of a pool or a lease, each with what has to be done before.
+//! Everything that can be awaited of a pool or a lease, each with what has to be done before; of documents see `documents`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,11 +46,11 @@ pub(crate) struct Point {
     pub(crate) run: fn(Rig) -> BoxFuture<'static, bool>,
 }
 
-const fn point(name: &'static str, run: fn(Rig) -> BoxFuture<'static, bool>) -> Point {
+pub(crate) const fn point(name: &'static str, run: fn(Rig) -> BoxFuture<'static, bool>) -> Point {
     Point { name, pool: Pool::Warm, may_commit: false, of_call: true, run }
 }
 
-const fn commits(name: &'static str, run: fn(Rig) -> BoxFuture<'static, bool>) -> Point {
+pub(crate) const fn commits(name: &'static str, run: fn(Rig) -> BoxFuture<'static, bool>) -> Point {
     Point { may_commit: true, ..point(name, run) }
 }
 
@@ -59,8 +59,8 @@ pub(crate) const POINTS: [Point; 28] = [
     point("start", |rig| async move { rig.cut(rig.database.start(true)).await }.boxed()).of_pool(Pool::Cold),
     point("acquire, nothing open", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Cold),
     point("acquire, one idle", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Warm),
-    point("acquire, all lent", |rig| async move { acquire_behind(rig, false).await }.boxed()).of_pool(Pool::Warm),
-    point("acquire, all being reclaimed", |rig| async move { acquire_behind(rig, true).await }.boxed()).of_pool(Pool::Warm),
+    point("acquire, all lent", |rig| async move { acquire_behind(rig, Vec::new()).await }.boxed()).of_pool(Pool::Warm),
+    point("acquire, all being reclaimed", |rig| async move { acquire_behind(rig, write()).await }.boxed()).of_pool(Pool::Warm),
     commits("run", |rig| async move { run(rig).await }.boxed()).of_pool(Pool::Warm),
     commits("close, a transaction open", |rig| async move { close(rig).await }.boxed()).of_pool(Pool::Closed),
     point("query", |rig| async move { rig.cut(rig.open().query(numbers())).await }.boxed()),
@@ -88,7 +88,7 @@ pub(crate) const POINTS: [Point; 28] = [
 
 impl Point {
     /// Of the pool, and no call's.
-    const fn of_pool(self, pool: Pool) -> Self {
+    pub(crate) const fn of_pool(self, pool: Pool) -> Self {
         Self { pool, of_call: false, ..self }
     }
 }
@@ -114,7 +114,7 @@ pub(crate) async fn acquire(database: &Database, grant: GrantId) -> Result<Hold,
 
 impl Rig {
     /// Drops the future where it is to be dropped, and what it came to with it; whether it came to its end, which has to be a good one.
-    async fn cut<T, E: std::fmt::Debug>(&self, future: impl Future<Output = Result<T, E>>) -> bool {
+    pub(crate) async fn cut<T, E: std::fmt::Debug>(&self, future: impl Future<Output = Result<T, E>>) -> bool {
         let end = || {
             if self.call_ends {
                 self.scope.end(End::ClientGone);
@@ -127,11 +127,11 @@ impl Rig {
         }
     }
 
-    async fn acquire(&self) -> Result<Hold, AcquireError> {
+    pub(crate) async fn acquire(&self) -> Result<Hold, AcquireError> {
         acquire(&self.database, self.grant).await
     }
 
-    fn open(&self) -> lease::Database {
+    pub(crate) fn open(&self) -> lease::Database {
         self.scope.open("db").unwrap()
     }
 
@@ -147,16 +147,19 @@ impl Rig {
     }
 }
 
-/// All are lent, and given back once the one that is cut has asked.
-async fn acquire_behind(rig: Rig, dirty: bool) -> bool {
+/// Opens a transaction that has written something.
+fn write() -> Vec<Operation> {
+    vec![Operation::Begin(WRITE.into()), Operation::Execute(mark())]
+}
+
+/// All are lent, and given back once the one that is cut has asked; in a transaction on one of them something was done.
+pub(crate) async fn acquire_behind(rig: Rig, done: Vec<Operation>) -> bool {
     let mut held = Vec::new();
     for _ in 0..MAX {
         held.push(rig.acquire().await.unwrap());
     }
-    if dirty {
-        let transaction = Via::Transaction(1);
-        held[0].run(transaction, Operation::Begin(WRITE), until()).await.unwrap();
-        held[0].run(transaction, Operation::Execute(mark()), until()).await.unwrap();
+    for operation in done {
+        held[0].run(Via::Transaction(1), operation, until()).await.unwrap();
     }
     let giving_back = tokio::spawn(async move {
         tokio::task::yield_now().await;
@@ -230,7 +233,7 @@ pub(crate) async fn number(hold: &Hold, sql: &str) -> Result<i64, String> {
 /// Where the next borrower would trip over a transaction of an earlier one.
 pub(crate) async fn begin_and_roll_back(hold: &Hold) -> Result<(), String> {
     let transaction = Via::Transaction(1);
-    for operation in [Operation::Begin(WRITE), Operation::Rollback] {
+    for operation in [Operation::Begin(WRITE.into()), Operation::Rollback] {
         hold.run(transaction, operation.clone(), until()).await.map_err(|error| format!("{operation:?}: {error:?}"))?;
     }
     Ok(())

@@ -25,8 +25,10 @@ mod uses_closed;
 mod waits;
 
 use counts as counts_async;
+// Those of documents are tested in a module of their own.
+use crate::{documents as documents_probe, documents as documents_probe_async, documents as two_worlds};
 // Their test is the matrix of faults.
-use crate::{matrix, matrix as matrix_async};
+use crate::{matrix, matrix as documents_matrix, matrix as documents_matrix_async, matrix as matrix_async};
 
 /// Runs each test on SQLite, on PostgreSQL and on MariaDB, and on the first two with instances that serve several calls as well.
 macro_rules! on_every_engine {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::ground::Scheme;
+use super::ground::{Language, Scheme};
 
 macro_rules! axis {
     ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $text:literal,)* }) => {
@@ -45,8 +45,12 @@ axis! {
         /// A connection in hand that was used; nothing runs.
         Ready = "ready",
         StatementRunning = "statement-running",
+        /// A find that the server has done, and whose answer has not come.
+        FindBeforeReply = "find-before-reply",
         /// Said, and not answered; on a server the transaction is open.
         BeginInFlight = "begin-in-flight",
+        /// Where the server hears of a transaction only by what is done in it: the first of that runs.
+        FirstOperation = "first-operation",
         InTransaction = "in-transaction",
         CommitInFlight = "commit-in-flight",
         CursorHalfRead = "cursor-half-read",
@@ -63,18 +67,32 @@ axis! {
         Silent = "silent",
         /// Nor does the control connection, and no new one can be opened.
         SilentToo = "silent with control",
-        /// The server ends the pool's sessions.
+        /// The server ends the pool's sessions, or their connections break.
         Killed = "killed",
     }
 }
 
 axis! {
-    /// What lies under the pool. The texts of each are in `ground`.
+    /// What lies under the pool.
     Engine {
         Sqlite = "sqlite",
         Postgres = "postgres",
         Mariadb = "mariadb",
+        Mongodb = "mongodb",
     }
+}
+
+/// What a cell is played on. What is said to each is in `ground`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    /// None: a file.
+    Sqlite,
+    Postgres,
+    Mariadb,
+    /// SecantusDB, or what `WHARF_TEST_MONGODB_URL` names.
+    Mongodb,
+    /// The stand-in for it.
+    StandIn,
 }
 
 /// The time limits.
@@ -137,7 +155,20 @@ impl Exit {
 impl State {
     /// Whether a call of the guest's is under way.
     pub(super) fn is_in_flight(self) -> bool {
-        matches!(self, Self::Acquiring | Self::StatementRunning | Self::BeginInFlight | Self::CommitInFlight)
+        match self {
+            Self::Acquiring
+            | Self::StatementRunning
+            | Self::FindBeforeReply
+            | Self::BeginInFlight
+            | Self::FirstOperation
+            | Self::CommitInFlight => true,
+            Self::Ready | Self::InTransaction | Self::CursorHalfRead => false,
+        }
+    }
+
+    /// Whether a proxy that holds an answer back is what keeps the call in it, where there is a server.
+    pub(super) fn is_held(self) -> bool {
+        matches!(self, Self::FindBeforeReply | Self::BeginInFlight)
     }
 
     /// Whether leaving interrupts what a connection runs.
@@ -148,7 +179,9 @@ impl State {
     /// Operations that have begun when the one that is to be in flight has, those that leave a residue not among them.
     pub(super) fn operations(self) -> u64 {
         match self {
-            Self::StatementRunning | Self::BeginInFlight => 1,
+            Self::StatementRunning | Self::FindBeforeReply | Self::BeginInFlight => 1,
+            // The one before it is not said to the server.
+            Self::FirstOperation => 2,
             Self::CommitInFlight => 3,
             Self::Acquiring | Self::Ready | Self::InTransaction | Self::CursorHalfRead => 0,
         }
@@ -170,11 +203,40 @@ impl Engine {
 }
 
 /// Why a cell cannot be; its number is its place here.
-pub(super) const REASONS: [&str; 3] = [
+pub(super) const REASONS: [&str; 5] = [
     "SQLite is in the process: there is no peer that could go silent, and no server that could end a session.",
     "On SQLite the call itself is the writer in this state: no other can have the file and slow it down.",
     "COMMIT on SQLite waits for nobody: BEGIN IMMEDIATE has the file already, and write-ahead logging waits for no reader. It is over \
      before anything could come in between.",
+    "On SQL a transaction begins with BEGIN and a find is a statement: this is `begin-in-flight`, or `statement-running`.",
+    "MongoDB hears of a transaction with the first operation in it. Beginning says nothing, and is over before anything could come in \
+     between.",
+];
+
+/// What the cells of an engine do not show, or show otherwise than the engine would.
+pub(super) const DIFFERENCES: [(Engine, &str); 5] = [
+    (
+        Engine::Mongodb,
+        "cells with ° are played on the stand-in, which ends operations, cursors and transactions by `killSessions` as MongoDB does but \
+         keeps no documents. All others are played on SecantusDB, which keeps documents, but whose operations run to their end and whose \
+         cursors stay under `killSessions`: a find that was cancelled would leave a cursor there for ten minutes.",
+    ),
+    (
+        Engine::Mongodb,
+        "silent: SecantusDB closes a socket by `killOp`. MongoDB does not, nor does the stand-in: what ran is ended at once, but the \
+         place stays taken, with an alarm, until the server learns that the client has gone.",
+    ),
+    (Engine::Mongodb, "killed: the connections of the pool are broken off. MongoDB ends what clients do, not their connections."),
+    (
+        Engine::Mongodb,
+        "silent with control, shutdown: nobody can say that a transaction or a cursor is over, and MongoDB keeps both when a connection \
+         is lost, until its own limits (a minute, ten minutes). The cell has the stand-in run into them.",
+    ),
+    (
+        Engine::Mongodb,
+        "acquiring, ready: a connection is in hand for as long as a transaction is open or a cursor; here it is a transaction that has \
+         read.",
+    ),
 ];
 
 impl Cell {
@@ -194,14 +256,45 @@ impl Cell {
 
     /// The number of the reason why there is no such cell.
     pub(super) fn cannot_be(self) -> Option<usize> {
-        if self.engine.is_a_server() {
-            return None;
+        match (self.engine, self.peer, self.state) {
+            (Engine::Mongodb, _, State::BeginInFlight) => Some(4),
+            (Engine::Mongodb, ..) => None,
+            (_, _, State::FindBeforeReply | State::FirstOperation) => Some(3),
+            (Engine::Postgres | Engine::Mariadb, ..) => None,
+            (Engine::Sqlite, Peer::Silent | Peer::SilentToo | Peer::Killed, _) => Some(0),
+            (Engine::Sqlite, _, State::CommitInFlight) => Some(2),
+            (Engine::Sqlite, Peer::Slow, State::InTransaction) => Some(1),
+            (Engine::Sqlite, Peer::Healthy | Peer::Slow, _) => None,
         }
-        match (self.peer, self.state) {
-            (Peer::Silent | Peer::SilentToo | Peer::Killed, _) => Some(0),
-            (_, State::CommitInFlight) => Some(2),
-            (Peer::Slow, State::InTransaction) => Some(1),
-            (Peer::Healthy | Peer::Slow, _) => None,
+    }
+
+    /// What it is played on. Of MongoDB's, what needs a server that ends what runs, or what a session has, by the stand-in.
+    pub(super) fn server(self) -> Server {
+        match self.engine {
+            Engine::Sqlite => Server::Sqlite,
+            Engine::Postgres => Server::Postgres,
+            Engine::Mariadb => Server::Mariadb,
+            Engine::Mongodb => match (self.state, self.peer, self.exit) {
+                (State::Acquiring | State::Ready, ..) => Server::Mongodb,
+                // Nobody could end it, and the document would be locked for the next cell.
+                (State::InTransaction, Peer::SilentToo, Exit::Shutdown) => Server::StandIn,
+                (State::InTransaction, ..) | (State::CursorHalfRead, Peer::Healthy | Peer::Slow, _) => Server::Mongodb,
+                _ => Server::StandIn,
+            },
+        }
+    }
+
+    /// Whether the server can tell that a session is gone whose connection is silent.
+    pub(super) fn is_confirmed(self) -> bool {
+        match self.peer {
+            Peer::Healthy | Peer::Slow | Peer::Killed => true,
+            Peer::SilentToo => false,
+            // See `DIFFERENCES`.
+            Peer::Silent => match self.server() {
+                Server::StandIn => false,
+                Server::Mongodb => std::env::var_os("WHARF_TEST_MONGODB_URL").is_none(),
+                Server::Sqlite | Server::Postgres | Server::Mariadb => true,
+            },
         }
     }
 
@@ -222,8 +315,13 @@ impl Cell {
         Duration::from_secs(if is_backstop { 20 } else { 60 })
     }
 
-    /// The texts of the engine.
+    /// What its guests are told.
     pub(super) fn scheme(self) -> &'static Scheme {
-        self.engine.scheme()
+        self.server().scheme()
+    }
+
+    /// What its guests speak.
+    pub(super) fn language(self) -> Language {
+        self.scheme().language
     }
 }

@@ -28,7 +28,7 @@ use wharf::{
 
 use super::{
     axes::{Cell, Exit, Guest, Scale},
-    ground::{Ground, only_cell},
+    ground::{Ground, Language, only_cell},
 };
 
 /// Connections of the pool.
@@ -168,6 +168,21 @@ impl Bed {
 
     /// Has all connections at once and looks whether each is as new; the refusal, when they cannot be had.
     pub(super) async fn try_all(&self) -> Result<Option<String>, String> {
+        match self.cell.language() {
+            Language::Sql => self.try_all_by_steps().await,
+            Language::Documents => {
+                let reply = self.client.get(&format!("/next/look?connections={MAX}")).await;
+                self.counts()?;
+                match reply.status.as_u16() {
+                    200 => Ok(None),
+                    503 => Ok(Some(reply.text().to_owned())),
+                    _ => Err(format!("the next borrower was answered {reply:?}")),
+                }
+            }
+        }
+    }
+
+    async fn try_all_by_steps(&self) -> Result<Option<String>, String> {
         let names: Vec<String> = (0..MAX).map(|number| format!("c{number}")).collect();
         let mut steps: Vec<Json> = names.iter().map(|name| json!({ "do": "connect", "as": name })).collect();
         let looks = names.iter().map(|name| json!({ "do": "query", "on": name, "sql": self.cell.scheme().left_in_session }));
@@ -259,7 +274,13 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     );
     let (url, control) = ground.urls(proxy);
     // Writing to a String cannot fail.
-    let _ = write!(toml, "\n[databases.main]\nurl = {url:?}\nmax_connections = {MAX}\n");
+    let language = cell.language();
+    // The pool of documents is set by its driver's names.
+    let (most, own) = match language {
+        Language::Sql => ("max_connections", "busy_timeout = \"200ms\""),
+        Language::Documents => ("max_pool_size", "server_selection_timeout = \"2s\""),
+    };
+    let _ = write!(toml, "\n[databases.main]\nurl = {url:?}\n{most} = {MAX}\n");
     if let Some(control) = control {
         let _ = writeln!(toml, "control_url = {control:?}");
     }
@@ -269,7 +290,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         let bounds: Vec<String> = bounds.iter().map(|name| format!("{name} = {:?}", ms(STEP))).collect();
         let _ = writeln!(
             toml,
-            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\nbusy_timeout = \"200ms\"\nstatement_timeout = {statement:?}\n\
+            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\n{own}\nstatement_timeout = {statement:?}\n\
              idle_in_transaction_timeout = \"60s\"\nbounds = {{ {} }}",
             ms(STEP * 7 + GRACE),
             bounds.join(", ")
@@ -284,10 +305,10 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     let limits = format!("limits = {{ fuel = {fuel}, deadline = {:?}, memory = \"32MiB\" }}", ms(deadline));
     let others = "limits = { deadline = \"60s\" }".to_owned();
     for (plugin, guest, limits) in [
-        ("plain", "matrix", &limits),
-        ("concurrent", "matrix_async", &limits),
-        ("hoarder", "matrix", &others),
-        ("next", "probe", &others),
+        ("plain", language.component(Guest::Plain), &limits),
+        ("concurrent", language.component(Guest::Concurrent), &limits),
+        ("hoarder", language.component(Guest::Plain), &others),
+        ("next", language.next(), &others),
     ] {
         if (plugin == "plain" && cell.guest() != Guest::Plain) || (plugin == "concurrent" && cell.guest() != Guest::Concurrent) {
             continue;

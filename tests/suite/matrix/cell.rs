@@ -58,9 +58,10 @@ impl Stage<'_> {
             self.hoard = Some(self.bed.hoard());
             self.until("the hoarder has all", has_arrived).await?;
         }
-        if state == State::BeginInFlight {
+        self.ground.prepare(state);
+        if state.is_held() {
             match self.proxy {
-                Some(proxy) => proxy.hold_answer_to(self.cell.scheme().begin),
+                Some(proxy) => proxy.hold_answer_to(self.cell.scheme().held),
                 None => self.lock().await,
             }
         }
@@ -77,7 +78,7 @@ impl Stage<'_> {
                 let waits = |bed: &Bed| if bed.database.waiters() == 1 { Ok(()) } else { Err(format!("{:?}", bed.counts()?)) };
                 self.until("a waiter", waits).await?;
             }
-            State::BeginInFlight if engine.is_a_server() => {
+            state if state.is_held() && engine.is_a_server() => {
                 if let Some(proxy) = self.proxy {
                     proxy.held(SOON).await;
                 }
@@ -101,7 +102,7 @@ impl Stage<'_> {
             (Peer::Slow, None) => self.lock().await,
             (Peer::Silent, Some(proxy)) => proxy.silence_slots(),
             (Peer::SilentToo, Some(proxy)) => proxy.silence_all(),
-            (Peer::Killed, _) => self.ground.kill().await,
+            (Peer::Killed, proxy) => self.ground.kill(proxy).await,
             (Peer::Silent | Peer::SilentToo, None) => panic!("there is no such cell"),
         }
     }
@@ -170,7 +171,7 @@ impl Stage<'_> {
         let mut free_after = Duration::ZERO;
         if exit != Exit::Shutdown {
             let (mut since, mut within) = (started, self.bed.patience());
-            if peer == Peer::SilentToo {
+            if !self.cell.is_confirmed() {
                 self.is_alarmed().await?;
                 (since, within) = (Instant::now(), within + ATTEMPTS);
             } else {
@@ -184,7 +185,7 @@ impl Stage<'_> {
             free_after = self.bed.free(since, within).await?;
             // Whoever was asked to go may still be on its way.
             self.until_confirmed(true, may_have_committed).await?;
-            if peer != Peer::SilentToo && self.bed.counted(Counter::Unconfirmed) > 0 {
+            if self.cell.is_confirmed() && self.bed.counted(Counter::Unconfirmed) > 0 {
                 return Err("an alarm, although the server could be asked".to_owned());
             }
         }
@@ -193,14 +194,21 @@ impl Stage<'_> {
             free_after = started.elapsed();
         }
         let left: u32 = stopped.closed.iter().map(|closed| closed.left.sessions).sum();
-        let silent = exit == Exit::Shutdown && peer == Peer::SilentToo;
+        let silent = exit == Exit::Shutdown && !self.cell.is_confirmed();
         match (left, silent) {
             (0, false) => {}
             (1.., true) if !stopped.is_clean() => {}
             _ => return Err(format!("at the end the host said {stopped:?}")),
         }
         if let (Some(proxy), true) = (self.proxy, silent) {
+            if peer == Peer::Silent {
+                self.until_idle().await?;
+            }
             proxy.speak();
+            // With control silent as well, nobody could say that it is over.
+            if peer == Peer::SilentToo {
+                self.ground.expire();
+            }
         } else if let (true, Some(sessions)) = (engine.is_a_server(), self.ground.sessions().await)
             && sessions.pooled > 0
         {
@@ -231,8 +239,21 @@ impl Stage<'_> {
         if started.elapsed() > self.bed.patience() {
             return Err(format!("the alarm came after {:?} only", started.elapsed()));
         }
+        // Only the connection cannot be seen to be gone.
+        if self.cell.peer == Peer::Silent {
+            self.until_idle().await?;
+        }
         if let Some(proxy) = self.proxy {
             proxy.speak();
+        }
+        Ok(())
+    }
+
+    /// What ran, and what was open, is ended although the connection is silent.
+    async fn until_idle(&self) -> Result<(), String> {
+        let started = Instant::now();
+        while let Err(busy) = self.ground.is_idle().await {
+            self.pulse(started, "nothing goes on in a silent session", &busy).await?;
         }
         Ok(())
     }

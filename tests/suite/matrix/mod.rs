@@ -1,8 +1,8 @@
 //! The matrix of faults: every way out of a call × every state it may be in × every way its database may behave, on every engine.
 //!
-//! `axes` names what is tried and what cannot be; `cell` is one cell, the same for all; `ground` is a database with the texts of its
-//! engine and what it says of us on a connection of the test's own; `bed` is the host under test, in this process, so that its counts
-//! can be read; `table` prints what came of it.
+//! `axes` names what is tried and what cannot be; `cell` is one cell, the same for all; `ground` is a database with what guests are told in
+//! its language, and what it says of us on a connection of the test's own; `bed` is the host under test, in this process, so that its
+//! counts can be read; `table` prints what came of it.
 //!
 //! `WHARF_MATRIX="postgres ready"` picks the cells with all these words; `WHARF_MATRIX_LOG=debug` shows what their hosts log.
 //!
@@ -21,7 +21,7 @@ use wharf::telemetry::logs;
 
 use self::{
     axes::{Cell, Engine, Exit, Guest, Peer, Scale, State},
-    ground::Ground,
+    ground::{Ground, Language},
     table::{Entry, Table},
 };
 
@@ -55,8 +55,8 @@ async fn every_way_out_of_a_call_gives_the_connection_back() {
     let started = std::time::Instant::now();
     // One host of each kind at first, so that its guests are compiled once.
     let mut results = Vec::new();
-    for guest in [Guest::Plain, Guest::Concurrent] {
-        if let Some(place) = cells.iter().position(|cell| cell.guest() == guest && cell.cannot_be().is_none()) {
+    for kind in Language::ALL.into_iter().flat_map(|language| [Guest::Plain, Guest::Concurrent].map(|guest| (language, guest))) {
+        if let Some(place) = cells.iter().position(|cell| (cell.language(), cell.guest()) == kind && cell.cannot_be().is_none()) {
             results.push(try_cell(cells.remove(place), &grounds).await);
         }
     }
@@ -75,11 +75,11 @@ async fn try_cell(cell: Cell, grounds: &Mutex<Vec<Ground>>) -> (Cell, Entry) {
     }
     let free = {
         let mut grounds = grounds.lock().unwrap();
-        grounds.iter().position(|ground| ground.engine() == cell.engine).map(|place| grounds.swap_remove(place))
+        grounds.iter().position(|ground| ground.server() == cell.server()).map(|place| grounds.swap_remove(place))
     };
     let ground = match free {
         Some(ground) => ground,
-        None => Ground::new(cell.engine).await,
+        None => Ground::new(cell.server()).await,
     };
     // A task of its own, so that a panic is told as the failure of this cell.
     let running = tokio::spawn(async move {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::axes::{Cell, Engine, Exit, Guest, Peer, REASONS, Scale, State};
+use super::axes::{Cell, DIFFERENCES, Engine, Exit, Guest, Peer, REASONS, Scale, Server, State};
 
 /// What came of a cell.
 pub(super) enum Entry {
@@ -46,7 +46,8 @@ impl Table {
     fn text(&self) -> String {
         let mut text = "\nThe matrix of faults: milliseconds until all capacity was free, or n/a and the number of the reason.\n\
                         * taken by the guest of WASI 0.3, which leaves while its own call is in flight; all others by that of 0.2.\n\
-                        ** the same: it answers, and its call goes on in the background until the deadline.\n"
+                        ** the same: it answers, and its call goes on in the background until the deadline.\n\
+                        ° on the stand-in for MongoDB.\n"
             .to_owned();
         let mut reasons = BTreeSet::new();
         let kinds = Engine::ALL.iter().flat_map(|engine| {
@@ -58,6 +59,11 @@ impl Table {
         }
         for reason in reasons {
             let _ = writeln!(text, "n/a {}: {}", reason + 1, REASONS[reason]);
+        }
+        for (engine, difference) in DIFFERENCES {
+            if self.results.iter().any(|(cell, _)| cell.engine == engine) {
+                let _ = writeln!(text, "{}: {difference}", engine.name());
+            }
         }
         let fine = self.results.iter().filter(|(_, entry)| matches!(entry, Entry::Fine(_))).count();
         let failed = self.failed();
@@ -102,7 +108,8 @@ impl Table {
                             Guest::Concurrent => "*",
                             Guest::Plain => "",
                         };
-                        format!("ok{mark} {:>5}", after.as_millis())
+                        let stand_in = if cell.server() == Server::StandIn { "°" } else { "" };
+                        format!("ok{mark}{stand_in} {:>5}", after.as_millis())
                     }
                     Some((_, Entry::Failed(_))) => "FAILED".to_owned(),
                 };

@@ -1,6 +1,7 @@
 //! What a commit came to, and what its holder is told: done, failed, or unknown where nobody can tell. The server is asked afterwards.
 
 mod alone;
+mod documents;
 mod ended;
 mod failed;
 mod ground;
@@ -52,7 +53,7 @@ async fn run(hold: &Hold, via: Via, operation: Operation) -> Result<Answer, Oper
 }
 
 fn begin() -> Operation {
-    Operation::Begin(TransactionOptions { isolation: None, read_only: false })
+    Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())
 }
 
 fn statement(sql: &str) -> Statement {

@@ -5,6 +5,7 @@
 
 mod control;
 mod mariadb;
+mod mongodb;
 mod postgres;
 mod sqlite;
 
@@ -138,7 +139,7 @@ fn statement(sql: &str) -> Statement {
 }
 
 fn begin() -> Operation {
-    Operation::Begin(TransactionOptions { isolation: None, read_only: false })
+    Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())
 }
 
 async fn run(hold: &Hold, via: Via, operation: Operation) -> Result<Answer, OperationError> {

@@ -79,7 +79,7 @@ async fn a_transaction_or_cursor_that_was_left_open_is_gone_with_its_locks() {
         run(&hold, TRANSACTION, begin()).await.unwrap();
         query(&hold, TRANSACTION, sql).await.unwrap();
         let cursor = Via::Cursor { transaction: 1, cursor: 1 };
-        run(&hold, cursor, super::Operation::OpenCursor(1, super::statement("SELECT 1 UNION SELECT 2"))).await.unwrap();
+        run(&hold, cursor, super::Operation::OpenCursor(1, super::statement("SELECT 1 UNION SELECT 2").into())).await.unwrap();
         run(&hold, cursor, super::Operation::Fetch(1, super::ResultLimit { rows: 1, bytes: 100 })).await.unwrap();
         drop(hold);
         assert_eq!((bed.seen(probe).await, bed.opened()), (fresh.clone(), opened), "{sql}");

@@ -2,4 +2,6 @@
 
 mod certificates;
 mod mariadb;
+mod mongodb;
 mod postgres;
+mod tap;

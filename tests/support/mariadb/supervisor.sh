@@ -37,13 +37,15 @@ mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip
 # Only the performance schema tells of every transaction and of every lock. The disk is not waited for, as in PostgreSQL's tests: a server
 # whose log is full would answer nobody for seconds meanwhile.
 start() {
+    # The child empties its log too late for who looks into it at once: the last server was ready, too.
+    : >server.log
     mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/pid" --tmpdir="$folder/tmp" "$@" \
         --bind-address=127.0.0.1 --port="$port" --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
         --max-allowed-packet=512M --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 \
         --innodb-flush-method=nosync --skip-innodb-doublewrite \
         --performance-schema=ON --performance-schema-instrument=transaction=ON \
         --performance-schema-instrument=wait/lock/metadata/sql/mdl=ON \
-        --performance-schema-consumer-events-transactions-current=ON >server.log 2>&1 </dev/null &
+        --performance-schema-consumer-events-transactions-current=ON >>server.log 2>&1 </dev/null &
     server=$!
     tries=0
     until grep -qs 'ready for connections' server.log; do

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use futures::future::{self, BoxFuture, FutureExt};
 use wharf::driver::{
     Answer, Batch, ColumnInfo, Connection, Control, Driver, Engine, Execution, Failure, FailureKind, Operation, Rows, Session,
-    columns,
+    Source, columns,
+    documents::{self, Reply, Request, WriteOutcome},
     types::{Cells, Column, ColumnData},
 };
 
@@ -72,7 +73,7 @@ impl Script {
 
 impl Driver for Script {
     fn engine(&self) -> Engine {
-        Engine::Postgres
+        self.state().engine
     }
 
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, Failure>> {
@@ -128,26 +129,58 @@ impl Scripted {
                 self.script.state().in_transaction.remove(&id);
                 self.cursors.clear();
             }
-            Operation::OpenCursor(cursor, _) => {
+            Operation::OpenCursor(cursor, source) => {
                 let batches = self.script.state().batches;
                 self.cursors.insert(*cursor, batches);
-                return Ok(Answer::Columns(one_column()));
+                return Ok(match source {
+                    Source::Statement(_) => Answer::Columns(one_column()),
+                    Source::Documents(_) => Answer::Done,
+                });
             }
             Operation::Fetch(cursor, _) => {
                 let Some(left) = self.cursors.get_mut(cursor) else {
                     return Err(Failure::new(FailureKind::Invalid, "no such cursor"));
                 };
-                let batch = (*left > 0).then(one_row);
+                let is_left = *left > 0;
                 *left = left.saturating_sub(1);
-                return Ok(Answer::Batch(batch));
+                let engine = self.script.state().engine;
+                return Ok(match engine {
+                    Engine::Mongodb => Answer::Documents(Reply::Next(is_left.then(one_document))),
+                    _ => Answer::Batch(is_left.then(one_row)),
+                });
             }
             Operation::CloseCursor(cursor) => {
                 self.cursors.remove(cursor);
             }
+            Operation::Documents(request, _) => return Ok(Answer::Documents(reply(request))),
             Operation::Savepoint(_) | Operation::RollbackTo(_) | Operation::Release(_) => {}
         }
         Ok(Answer::Done)
     }
+}
+
+/// One of everything, as if one document were there.
+fn reply(request: &Request) -> Reply {
+    let done = WriteOutcome { inserted: 0, matched: 0, modified: 0, deleted: 0, upserted: Vec::new() };
+    match request {
+        Request::ListCollections(_) | Request::Find(..) | Request::Aggregate(..) | Request::ListIndexes(_) => {
+            Reply::Batch(one_document())
+        }
+        Request::FindOne(..) | Request::Distinct(..) | Request::FindAndModify(..) => {
+            Reply::Document(Some(one_document().documents))
+        }
+        Request::Count(..) | Request::EstimatedCount(_) => Reply::Count(1),
+        Request::Insert(..) | Request::BulkWrite(..) => Reply::Written(WriteOutcome { inserted: 1, ..done }),
+        Request::Update(..) | Request::Replace(..) => Reply::Written(WriteOutcome { matched: 1, modified: 1, ..done }),
+        Request::Delete(..) => Reply::Written(WriteOutcome { deleted: 1, ..done }),
+        Request::CreateIndexes(_, indexes) => Reply::Names(indexes.iter().map(|index| index.name.clone()).collect()),
+        Request::DropIndex(..) => Reply::Done,
+    }
+}
+
+/// Without a field.
+fn one_document() -> documents::Batch {
+    documents::Batch { count: 1, documents: vec![5, 0, 0, 0, 0] }
 }
 
 fn one_column() -> Vec<ColumnInfo> {
@@ -360,9 +393,9 @@ mod tests {
     async fn transactions_and_cursors_have_an_end() {
         let script = Script::new();
         let mut connection = script.connect().await.unwrap();
-        connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false })).await.unwrap();
+        connection.run(Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())).await.unwrap();
         assert_eq!(script.in_transaction(), 1);
-        connection.run(Operation::OpenCursor(7, Statement::default())).await.unwrap();
+        connection.run(Operation::OpenCursor(7, Statement::default().into())).await.unwrap();
         let fetch = || Operation::Fetch(7, wharf::driver::ResultLimit { rows: 1, bytes: 1 });
         for some in [true, true, false, false] {
             assert!(matches!(connection.run(fetch()).await, Ok(Answer::Batch(batch)) if batch.is_some() == some));

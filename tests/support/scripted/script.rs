@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, watch};
-use wharf::driver::{FailureKind, Operation};
+use wharf::driver::{Engine, FailureKind, Operation};
 
 /// A step that a driver is asked to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +62,7 @@ pub enum Kind {
     Query,
     Execute,
     ExecuteMany,
+    Documents,
     Begin,
     Commit,
     Rollback,
@@ -75,10 +76,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Query,
         Self::Execute,
         Self::ExecuteMany,
+        Self::Documents,
         Self::Begin,
         Self::Commit,
         Self::Rollback,
@@ -97,6 +99,7 @@ impl Kind {
             Operation::Query(..) => Self::Query,
             Operation::Execute(_) => Self::Execute,
             Operation::ExecuteMany(..) => Self::ExecuteMany,
+            Operation::Documents(..) => Self::Documents,
             Operation::Begin(_) => Self::Begin,
             Operation::Commit => Self::Commit,
             Operation::Rollback => Self::Rollback,
@@ -185,6 +188,7 @@ pub(super) struct State {
     refusing: bool,
     calm: bool,
     pub(super) batches: u32,
+    pub(super) engine: Engine,
 }
 
 impl Default for State {
@@ -205,6 +209,7 @@ impl Default for State {
             refusing: false,
             calm: false,
             batches: 2,
+            engine: Engine::Postgres,
         }
     }
 }
@@ -250,6 +255,11 @@ impl Script {
     /// Batches that each cursor has, of one row. Default 2.
     pub fn batches(&self, batches: u32) {
         self.state().batches = batches;
+    }
+
+    /// What the database speaks. Default PostgreSQL's SQL.
+    pub fn speak(&self, engine: Engine) {
+        self.state().engine = engine;
     }
 
     /// All that happened so far.

@@ -64,7 +64,7 @@ url = "http://host/clinic"
 [databases.c]
 url = "mysql://app:pw@host/clinic?ssl-mode=full"
 [databases.d]
-url = "mongodb+srv://host/clinic"
+url = "mongodb:host/clinic"
 [databases.e]
 url = "${EMPTY}"
 "##
@@ -76,7 +76,7 @@ error: `url` is not the URL of a database
 3 | url = "*********"
   |       ^^^^^^^^^^^
   |
-  = help: begin with `sqlite://`, `postgres://` or `mysql://`
+  = help: begin with `sqlite://`, `postgres://`, `mysql://` or `mongodb://`
 
 error: `url` is not the URL of a database
  --> wharf.toml:5:7
@@ -84,7 +84,7 @@ error: `url` is not the URL of a database
 5 | url = "http://host/clinic"
   |       ^^^^^^^^^^^^^^^^^^^^
   |
-  = help: begin with `sqlite://`, `postgres://` or `mysql://`
+  = help: begin with `sqlite://`, `postgres://`, `mysql://` or `mongodb://`
 
 error: `url` asks for an unknown `ssl-mode`
  --> wharf.toml:7:7
@@ -94,13 +94,13 @@ error: `url` asks for an unknown `ssl-mode`
   |
   = help: allowed: `DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`, `VERIFY_IDENTITY`
 
-error: `url` names an engine that is not yet supported in this version: mongodb+srv
+error: `url` is not the URL of a database
  --> wharf.toml:9:7
   |
-9 | url = "mongodb+srv://host/clinic"
-  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+9 | url = "*******************"
+  |       ^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: begin with `sqlite://`, `postgres://` or `mysql://`
+  = help: begin with `sqlite://`, `postgres://`, `mysql://` or `mongodb://`
 
 error: `url` is empty
   --> wharf.toml:11:7

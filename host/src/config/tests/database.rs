@@ -338,7 +338,7 @@ error: `only-sqlite` has no folder `postgres`
 4 | migrations = "only-sqlite"
   |              ^^^^^^^^^^^^^
   |
-  = help: `migrations` holds one folder an engine: `sqlite`, `postgres`, `mysql`
+  = help: `migrations` holds one folder an engine: `sqlite`, `postgres`, `mysql`, `mongodb`
 
 wharf.toml: 1 error
 "#);

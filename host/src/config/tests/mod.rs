@@ -3,6 +3,7 @@
 mod accepted;
 mod address;
 mod database;
+mod mongodb;
 mod plugin;
 mod secrets;
 mod server;
@@ -21,7 +22,7 @@ const PLUGIN: &str = "\n[plugins.p]\ncomponent = \"p.wasm\"\nroutes = [\"/p\"]\n
 /// A folder with everything that a configuration may point to.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for path in ["migrations/sqlite", "migrations/postgres", "only-sqlite/sqlite", "crate", "empty"] {
+    for path in ["migrations/sqlite", "migrations/postgres", "migrations/mongodb", "only-sqlite/sqlite", "crate", "empty"] {
         fs::create_dir_all(folder.path().join(path)).unwrap();
     }
     fs::write(folder.path().join("crate/Cargo.toml"), "").unwrap();
@@ -32,6 +33,7 @@ fn folder() -> TempDir {
         ("client.pem", "CERTIFICATE"),
         ("client.key", "PRIVATE KEY"),
         ("locked.key", "ENCRYPTED PRIVATE KEY"),
+        ("both.pem", "CERTIFICATE-----\n-----BEGIN PRIVATE KEY"),
     ] {
         fs::write(folder.path().join(name), format!("-----BEGIN {holds}-----\n")).unwrap();
     }
@@ -42,6 +44,7 @@ fn environment(name: &str) -> Option<String> {
     let value = match name {
         "PG_URL" => "postgres://app:hunter2@db.example/clinic",
         "READER_URL" => "postgres://reader:hunter2@db.example/clinic",
+        "MONGODB_URL" => "mongodb://app:hunter2@db.example/accounts",
         "SECRET" => "hunter2",
         "EMPTY" => "",
         _ => return None,

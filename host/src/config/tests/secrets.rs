@@ -96,7 +96,7 @@ error: `control_url` is not the URL of a database
 2 | databases.a = { url = ["*******"], control_url = "*******", max_connections = 0 }
   |                                                  ^^^^^^^^^
   |
-  = help: begin with `sqlite://`, `postgres://` or `mysql://`
+  = help: begin with `sqlite://`, `postgres://`, `mysql://` or `mongodb://`
 
 error: `max_connections` is out of range
  --> wharf.toml:2:79

@@ -14,7 +14,7 @@ use super::{
     residue::{Residue, Verdict},
     transaction::{State, Transaction},
 };
-use crate::driver::{Answer, Batch, Connection, Failure, FailureKind, Operation, ResultLimit, Session};
+use crate::driver::{Answer, Batch, Begin, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Source};
 
 /// Sets the last key to 0, ROW_COUNT() and FOUND_ROWS() to what is nobody's, and clears warnings, which only a statement with a table does.
 pub(super) const FORGET: &str = "SELECT LAST_INSERT_ID(0) FROM (SELECT 1) AS anything";
@@ -117,13 +117,15 @@ impl MysqlConnection {
             Operation::Query(statement, limit) => self.query(statement, limit).await.map(Answer::Rows),
             Operation::Execute(statement) => self.execute(statement).await.map(Answer::Executed),
             Operation::ExecuteMany(sql, lists) => self.execute_many(sql, lists).await.map(Answer::Executed),
-            Operation::Begin(options) => self.begin(options).await,
+            Operation::Begin(Begin::Sql(options)) => self.begin(options).await,
             Operation::Commit => self.commit().await,
             Operation::Rollback => self.rollback().await,
             Operation::Savepoint(name) => self.savepoint(name).await,
             Operation::RollbackTo(name) => self.rollback_to(&name).await,
             Operation::Release(name) => self.release(&name).await,
-            Operation::OpenCursor(number, statement) => self.open_cursor(number, statement).await.map(Answer::Columns),
+            Operation::OpenCursor(number, Source::Statement(statement)) => {
+                self.open_cursor(number, statement).await.map(Answer::Columns)
+            }
             Operation::Fetch(number, limit) => self.fetch(number, limit).await.map(Answer::Batch),
             Operation::CloseCursor(number) => {
                 if matches!(&self.line, Line::Cursor(cursor) if cursor.number() == number) {
@@ -132,6 +134,7 @@ impl MysqlConnection {
                 }
                 Ok(Answer::Done)
             }
+            Operation::Documents(..) | Operation::Begin(_) | Operation::OpenCursor(..) => Err(Failure::foreign()),
         }
     }
 

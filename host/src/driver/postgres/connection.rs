@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{Shared, cursor::Cursor, error, reset::Baseline, residue::Residue, simple};
 use crate::driver::{
-    Answer, Connection, Failure, FailureKind, IsolationLevel, Operation, Session, TransactionOptions, settings::Access,
+    Answer, Begin, Connection, Failure, FailureKind, IsolationLevel, Operation, Session, Source, TransactionOptions,
+    settings::Access,
 };
 
 /// The transaction, as the server sees it.
@@ -66,15 +67,18 @@ impl PostgresConnection {
             Operation::Query(statement, limit) => self.query(statement, limit).await.map(Answer::Rows),
             Operation::Execute(statement) => self.execute(statement).await.map(Answer::Executed),
             Operation::ExecuteMany(sql, lists) => self.execute_many(sql, lists).await.map(Answer::Executed),
-            Operation::Begin(options) => self.begin(options).await,
+            Operation::Begin(Begin::Sql(options)) => self.begin(options).await,
             Operation::Commit => self.commit().await,
             Operation::Rollback => self.rollback().await,
             Operation::Savepoint(name) => self.in_transaction(format!("SAVEPOINT \"{name}\"")).await,
             Operation::RollbackTo(name) => self.rollback_to(&name).await,
             Operation::Release(name) => self.in_transaction(format!("RELEASE SAVEPOINT \"{name}\"")).await,
-            Operation::OpenCursor(number, statement) => self.open_cursor(number, statement).await.map(Answer::Columns),
+            Operation::OpenCursor(number, Source::Statement(statement)) => {
+                self.open_cursor(number, statement).await.map(Answer::Columns)
+            }
             Operation::Fetch(number, limit) => self.fetch(number, limit).await.map(Answer::Batch),
             Operation::CloseCursor(number) => self.close_cursor(number).await.map(|()| Answer::Done),
+            Operation::Documents(..) | Operation::Begin(_) | Operation::OpenCursor(..) => Err(Failure::foreign()),
         }
     }
 

@@ -11,9 +11,13 @@ const LONGEST_VERB: usize = 16;
 /// The statement with every literal replaced by `?`, without comments, in one line, cut after 240 bytes.
 ///
 /// In doubt more is replaced. What cannot be cut into tokens, or only by a setting of the session, ends in `…`. The tokens are
-/// PostgreSQL's: of a text that another engine may cut elsewhere no more than the first word is shown there.
+/// PostgreSQL's: of a text that another engine may cut elsewhere no more than the first word is shown there. Of documents the text is the
+/// collection's name, which stays.
 #[must_use]
 pub fn redact(sql: &str, engine: Engine) -> String {
+    if engine == Engine::Mongodb {
+        return sql[..sql.floor_char_boundary(MAX)].to_owned();
+    }
     let foreign = engine != Engine::Postgres;
     if foreign && is_cut_otherwise(sql) {
         let verb = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).take(LONGEST_VERB);
@@ -105,5 +109,11 @@ mod tests {
             }
             assert_eq!(told("/* /* */ SELECT ' */ secret '"), "…");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_collection_stays() {
+        assert_eq!(redact("it's 12 o'clock", Engine::Mongodb), "it's 12 o'clock");
+        assert_eq!(redact(&"é".repeat(MAX), Engine::Mongodb).len(), MAX);
     }
 }

@@ -23,7 +23,7 @@ use super::{
     transaction::{Transaction, rolled_back},
 };
 use crate::driver::{
-    Answer, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Statement, Value,
+    Answer, Begin, Connection, Failure, FailureKind, Operation, ResultLimit, Session, Source, Statement, Value,
     settings::{Access, Settings},
     types::{self, Execution},
 };
@@ -85,13 +85,13 @@ impl SqliteSession {
             Operation::Query(statement, limit) => self.query(statement, limit).await.map(Answer::Rows),
             Operation::Execute(statement) => self.execute(statement).await.map(Answer::Executed),
             Operation::ExecuteMany(sql, lists) => self.execute_many(sql, lists).await.map(Answer::Executed),
-            Operation::Begin(options) => self.begin(options).await.map(|()| Answer::Done),
+            Operation::Begin(Begin::Sql(options)) => self.begin(options).await.map(|()| Answer::Done),
             Operation::Commit => self.commit().await.map(|()| Answer::Done),
             Operation::Rollback => self.roll_back().await.map(|()| Answer::Done),
             Operation::Savepoint(name) => self.savepoint("SAVEPOINT", &name).await,
             Operation::RollbackTo(name) => self.savepoint("ROLLBACK TO", &name).await,
             Operation::Release(name) => self.savepoint("RELEASE", &name).await,
-            Operation::OpenCursor(number, statement) => self.open_cursor(number, statement).await,
+            Operation::OpenCursor(number, Source::Statement(statement)) => self.open_cursor(number, statement).await,
             Operation::Fetch(number, limit) => self.fetch(number, limit).await,
             Operation::CloseCursor(number) => {
                 if matches!(&self.line, Line::Cursor(cursor) if cursor.number() == number) {
@@ -99,6 +99,7 @@ impl SqliteSession {
                 }
                 Ok(Answer::Done)
             }
+            Operation::Documents(..) | Operation::Begin(_) | Operation::OpenCursor(..) => Err(Failure::foreign()),
         }
     }
 

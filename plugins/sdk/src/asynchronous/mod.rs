@@ -25,6 +25,8 @@
 mod body;
 mod cursor;
 mod database;
+#[cfg(feature = "documents")]
+pub mod documents;
 mod request;
 mod router;
 mod serve;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::ensure;
 use tokio::{task::yield_now, time::Instant};
 use wharf::{
-    driver::{ResultLimit, Statement},
+    driver::{ResultLimit, Statement, settings::Access},
     lease::{CallInfo, Connection, Grant, Grants, Scope},
     pool::{Borrower, Counter, Counts, Database, GrantId, Hold, HostCapacity, PoolSpec, Quota, Settings},
 };
@@ -54,6 +54,7 @@ impl Pool {
         let grant = Grant {
             database: database.clone(),
             id: grants[0],
+            access: Access::ReadWrite,
             max_connections: connections,
             max_result,
             max_statements: u32::MAX,

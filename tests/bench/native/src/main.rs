@@ -1,6 +1,7 @@
 //! What Wharf is compared with: the handlers of the benchmarks, compiled into the server. Listens on a free port and says which.
 
 mod compute;
+mod documents;
 mod handlers;
 mod hello;
 mod item;
@@ -30,9 +31,9 @@ enum What {
     Hello,
     /// Computes, on axum
     Compute,
-    /// Asks a database, on axum and sqlx
+    /// Asks a database, on axum and sqlx, or on axum and the driver of MongoDB
     Database {
-        /// `postgres://…` or `sqlite://FILE`
+        /// `postgres://…`, `sqlite://FILE` or `mongodb://…`
         url: String,
         /// Connections of the pool; all are opened before it listens
         #[arg(long, default_value_t = 32)]
@@ -80,7 +81,8 @@ async fn database(url: &str, pool: u32, at_once: bool) -> Result<axum::Router> {
             let pool = pool.connect_with(options).await.context("SQLite")?;
             Ok(handlers::sqlite::router(forever(pool), at_once))
         }
-        _ => bail!("neither PostgreSQL nor SQLite: {url}"),
+        Some(("mongodb", _)) => documents::router(url, pool).await.context("MongoDB"),
+        _ => bail!("neither PostgreSQL nor SQLite nor MongoDB: {url}"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod cold;
 mod compute;
+mod documents;
+mod documents_alone;
 mod growth;
 mod hello;
 mod many;
@@ -18,8 +20,9 @@ use crate::case::Case;
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
     let side_by_side = [hello::cases(), compute::cases(), row::cases(), many::cases(), stream::cases(), writes::cases()];
+    let documents = [documents::cases(), documents_alone::cases()];
     let alone = [pool::cases(), overload::cases(), reclaim::cases(), cold::cases(), growth::cases()];
-    side_by_side.into_iter().chain(alone).flatten().collect()
+    side_by_side.into_iter().chain(documents).chain(alone).flatten().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is measured: servers as child processes, which end with whoever started them.
 
 pub(crate) mod native;
+pub(crate) mod stand_in;
 pub(crate) mod wasmtime;
 pub(crate) mod wharf;
 

@@ -6,7 +6,7 @@
 //! else's does. `BACKUP STAGE BLOCK_COMMIT` would stop every COMMIT of the server, and a proxy that holds the answer back would only
 //! show a COMMIT that is over.
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, ready};
 use sqlx::{AssertSqlSafe, MySqlConnection, mysql::MySqlDatabaseError};
 use support::{
     mariadb::{MariadbDatabase, server},
@@ -14,15 +14,17 @@ use support::{
 };
 use tokio::sync::Mutex;
 
-use super::{Scheme, Sessions, Side, State};
+use super::{Asked, Language, Scheme, Sessions, Side, State, told};
+
+const SCHEMA: &str = "CREATE TABLE notes (note TEXT NOT NULL);
+    CREATE TABLE slow_notes (note TEXT NOT NULL,
+        made BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, gone BIGINT UNSIGNED GENERATED ALWAYS AS ROW END,
+        PERIOD FOR SYSTEM_TIME (made, gone)) WITH SYSTEM VERSIONING;
+    CREATE TABLE counted (n BIGINT AUTO_INCREMENT PRIMARY KEY);
+    CREATE TABLE residue (i INT); INSERT INTO residue VALUES (1)";
 
 pub(super) const SCHEME: Scheme = Scheme {
-    schema: "CREATE TABLE notes (note TEXT NOT NULL);
-             CREATE TABLE slow_notes (note TEXT NOT NULL,
-                 made BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, gone BIGINT UNSIGNED GENERATED ALWAYS AS ROW END,
-                 PERIOD FOR SYSTEM_TIME (made, gone)) WITH SYSTEM VERSIONING;
-             CREATE TABLE counted (n BIGINT AUTO_INCREMENT PRIMARY KEY);
-             CREATE TABLE residue (i INT); INSERT INTO residue VALUES (1)",
+    language: Language::Sql,
     // The temporary table hides the other.
     residue: "CREATE TEMPORARY TABLE residue (i INT)
 SELECT GET_LOCK(CONCAT('residue ', CONNECTION_ID()), 0)
@@ -42,12 +44,13 @@ SET @residue = 7, sql_mode = '', lock_wait_timeout = 7",
         IF(LAST_INSERT_ID(), 'a key', NULL),
         IF(IS_USED_LOCK(CONCAT('residue ', CONNECTION_ID())) IS NULL, NULL, 'a lock'),
         (SELECT IF(COUNT(*) = 1, NULL, 'a temporary table') FROM residue))",
-    begin: "START TRANSACTION",
-    notes: "SELECT (SELECT COUNT(*) FROM notes) + (SELECT COUNT(*) FROM slow_notes)",
-    // Nothing gets into the other.
-    sweep: "DELETE FROM notes",
-    pulse: "SELECT SLEEP(0.005)",
+    held: "START TRANSACTION",
 };
+
+const NOTES: &str = "SELECT (SELECT COUNT(*) FROM notes) + (SELECT COUNT(*) FROM slow_notes)";
+
+/// Takes a few milliseconds.
+const PULSE: &str = "SELECT SLEEP(0.005)";
 
 /// Sessions that the server lists as the host's. See the sessions of `support` for why `INNODB_TRX` is not asked.
 const SESSIONS: &str = "SELECT COUNT(IF(p.USER LIKE '%\\\\_owner', 1, NULL)) AS pooled,
@@ -88,16 +91,40 @@ impl Mariadb {
     pub(super) async fn create() -> Self {
         let database = MariadbDatabase::create().await;
         let own = Mutex::new(server().connect(&database.name).await);
-        database.execute(SCHEME.schema).await;
+        database.execute(SCHEMA).await;
         let mut blocks_commits = server().connect("mysql").await;
         sqlx::raw_sql(BLOCK_COMMITS).execute(&mut blocks_commits).await.unwrap();
         Self { database, own, _blocks_commits: blocks_commits }
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await.map(drop)
+    }
+
+    async fn say(&self, sql: &str) -> Result<(), String> {
+        self.run(sql).await.map_err(|error| told(sql, &error))
     }
 
     /// The sessions of the pool.
     async fn pooled(&self) -> Result<Vec<i64>, sqlx::Error> {
         let sql = "SELECT CAST(ID AS SIGNED) FROM information_schema.PROCESSLIST WHERE USER = ?";
         sqlx::query_scalar(sql).bind(&self.database.owner.name).fetch_all(&mut *self.own.lock().await).await
+    }
+
+    async fn kill_all(&self) -> Result<(), sqlx::Error> {
+        let killed = self.pooled().await?;
+        for id in &killed {
+            match self.run(&format!("KILL CONNECTION {id}")).await {
+                // One that has ended by itself is as good.
+                Err(error) if number(&error) == Some(NO_SUCH_THREAD) => {}
+                other => other?,
+            }
+        }
+        // It only asks them to end.
+        while self.pooled().await?.iter().any(|id| killed.contains(id)) {
+            self.run(PULSE).await?;
+        }
+        Ok(())
     }
 }
 
@@ -112,12 +139,8 @@ impl Side for Mariadb {
         (url(&self.database.owner), Some(url(&self.database.control)))
     }
 
-    fn say<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-        async move { sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await.map(drop) }.boxed()
-    }
-
-    fn number<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<i64, sqlx::Error>> {
-        async move { sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.own.lock().await).await }.boxed()
+    fn pulse(&self) -> Asked<'_, ()> {
+        self.say(PULSE).boxed()
     }
 
     fn sessions(&self) -> BoxFuture<'_, Option<Sessions>> {
@@ -128,9 +151,9 @@ impl Side for Mariadb {
         .boxed()
     }
 
-    fn shows(&self, state: State, sessions: &Sessions) -> bool {
+    fn shows<'a>(&'a self, state: State, sessions: &'a Sessions) -> BoxFuture<'a, bool> {
         let busy = &sessions.busy;
-        match state {
+        let shown = match state {
             // What the call wants, others have; what is held back by the proxy, the server has done.
             State::Acquiring | State::Ready => busy.is_empty(),
             State::StatementRunning => busy.contains("User sleep: SELECT SLEEP"),
@@ -138,30 +161,34 @@ impl Side for Mariadb {
             State::InTransaction => busy.ends_with("Sleep in a transaction READ WRITE on notes"),
             State::CommitInFlight => busy.contains("transaction_registry") && busy.contains("COMMIT"),
             State::CursorHalfRead => busy.contains("in a transaction READ ONLY") && busy.contains("Writing to net: SELECT seq"),
-        }
+            State::FirstOperation | State::FindBeforeReply => panic!("there is no such cell"),
+        };
+        ready(shown).boxed()
     }
 
-    fn left(&self) -> BoxFuture<'_, Result<String, sqlx::Error>> {
-        async move { sqlx::query_scalar(LEFT).fetch_one(&mut *self.own.lock().await).await }.boxed()
-    }
-
-    fn kill(&self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    fn left(&self) -> Asked<'_, String> {
         async move {
-            let killed = self.pooled().await?;
-            for id in &killed {
-                match self.say(&format!("KILL CONNECTION {id}")).await {
-                    // One that has ended by itself is as good.
-                    Err(error) if number(&error) == Some(NO_SUCH_THREAD) => {}
-                    other => other?,
-                }
-            }
-            // It only asks them to end.
-            while self.pooled().await?.iter().any(|id| killed.contains(id)) {
-                self.say(SCHEME.pulse).await?;
-            }
-            Ok(())
+            let left = sqlx::query_scalar(LEFT).fetch_one(&mut *self.own.lock().await).await;
+            left.map_err(|error| told(LEFT, &error))
         }
         .boxed()
+    }
+
+    fn notes(&self) -> Asked<'_, i64> {
+        async move {
+            let notes = sqlx::query_scalar(NOTES).fetch_one(&mut *self.own.lock().await).await;
+            notes.map_err(|error| told(NOTES, &error))
+        }
+        .boxed()
+    }
+
+    fn kill<'a>(&'a self, _proxy: Option<&'a Proxy>) -> Asked<'a, ()> {
+        async move { self.kill_all().await.map_err(|error| told("KILL", &error)) }.boxed()
+    }
+
+    fn sweep(&self) -> Asked<'_, ()> {
+        // Nothing gets into the other.
+        self.say("DELETE FROM notes").boxed()
     }
 }
 

@@ -1,6 +1,6 @@
 //! PostgreSQL: a database of its own, asked by a superuser.
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, ready};
 use sqlx::{AssertSqlSafe, PgConnection};
 use support::{
     postgres::{PostgresDatabase, server},
@@ -8,18 +8,20 @@ use support::{
 };
 use tokio::sync::Mutex;
 
-use super::{Scheme, Sessions, Side, State};
+use super::{Asked, Language, Scheme, Sessions, Side, State, told};
 
 const RESIDUE: &str = "CREATE TEMPORARY TABLE residue (i int)
 SELECT pg_advisory_lock_shared(7)
 SELECT set_config('search_path', 'residue', false), set_config('lock_timeout', '7s', false)";
 
+const SCHEMA: &str = "CREATE TABLE notes (note text NOT NULL);
+    CREATE FUNCTION takes_its_time() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF NEW.note = 'slow' THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION takes_its_time()";
+
 pub(super) const SCHEME: Scheme = Scheme {
-    schema: "CREATE TABLE notes (note text NOT NULL);
-             CREATE FUNCTION takes_its_time() RETURNS trigger LANGUAGE plpgsql AS
-                 $$ BEGIN IF NEW.note = 'slow' THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION takes_its_time()",
+    language: Language::Sql,
     residue: RESIDUE,
     // All of it can be cleared.
     light_residue: RESIDUE,
@@ -33,11 +35,10 @@ pub(super) const SCHEME: Scheme = Scheme {
         CASE WHEN pg_current_xact_id_if_assigned() IS NOT NULL THEN 'a transaction' END,
         CASE WHEN to_regclass('pg_temp.residue') IS NOT NULL THEN 'a temporary table' END,
         (SELECT 'an advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() LIMIT 1))",
-    begin: "BEGIN",
-    notes: "SELECT count(*) FROM notes",
-    sweep: "DELETE FROM notes",
-    pulse: "SELECT pg_sleep(0.005)",
+    held: "BEGIN",
 };
+
+const NOTES: &str = "SELECT count(*) FROM notes";
 
 /// Sessions that the server lists as the host's.
 const SESSIONS: &str = "SELECT count(*) FILTER (WHERE usename LIKE '%\\_owner') AS pooled,
@@ -61,8 +62,13 @@ impl Postgres {
     pub(super) async fn create() -> Self {
         let database = PostgresDatabase::create().await;
         let own = Mutex::new(server().connect(&database.name).await);
-        database.execute(SCHEME.schema).await;
+        database.execute(SCHEMA).await;
         Self { database, own }
+    }
+
+    async fn say(&self, sql: &str) -> Result<(), String> {
+        let said = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await;
+        said.map(drop).map_err(|error| told(sql, &error))
     }
 }
 
@@ -77,12 +83,8 @@ impl Side for Postgres {
         (url(&self.database.owner), Some(url(&self.database.control)))
     }
 
-    fn say<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-        async move { sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await.map(drop) }.boxed()
-    }
-
-    fn number<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<i64, sqlx::Error>> {
-        async move { sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.own.lock().await).await }.boxed()
+    fn pulse(&self) -> Asked<'_, ()> {
+        self.say("SELECT pg_sleep(0.005)").boxed()
     }
 
     fn sessions(&self) -> BoxFuture<'_, Option<Sessions>> {
@@ -93,9 +95,9 @@ impl Side for Postgres {
         .boxed()
     }
 
-    fn shows(&self, state: State, sessions: &Sessions) -> bool {
+    fn shows<'a>(&'a self, state: State, sessions: &'a Sessions) -> BoxFuture<'a, bool> {
         let busy = &sessions.busy;
-        match state {
+        let shown = match state {
             // What the call wants, others have; what is held back by the proxy, the server has done.
             State::Acquiring | State::Ready => busy.is_empty(),
             State::StatementRunning => busy.contains("active: SELECT pg_sleep"),
@@ -103,16 +105,34 @@ impl Side for Postgres {
             State::InTransaction => busy.contains("idle in transaction: INSERT"),
             State::CommitInFlight => busy.contains("active") && busy.contains("COMMIT"),
             State::CursorHalfRead => busy.contains("idle in transaction: FETCH"),
+            State::FirstOperation | State::FindBeforeReply => panic!("there is no such cell"),
+        };
+        ready(shown).boxed()
+    }
+
+    fn left(&self) -> Asked<'_, String> {
+        async move {
+            let left = sqlx::query_scalar(LEFT).fetch_one(&mut *self.own.lock().await).await;
+            left.map_err(|error| told(LEFT, &error))
         }
+        .boxed()
     }
 
-    fn left(&self) -> BoxFuture<'_, Result<String, sqlx::Error>> {
-        async move { sqlx::query_scalar(LEFT).fetch_one(&mut *self.own.lock().await).await }.boxed()
+    fn notes(&self) -> Asked<'_, i64> {
+        async move {
+            let notes = sqlx::query_scalar(NOTES).fetch_one(&mut *self.own.lock().await).await;
+            notes.map_err(|error| told(NOTES, &error))
+        }
+        .boxed()
     }
 
-    fn kill(&self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    fn kill<'a>(&'a self, _proxy: Option<&'a Proxy>) -> Asked<'a, ()> {
         let owner = &self.database.owner.name;
         let sql = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{owner}'");
         async move { self.say(&sql).await }.boxed()
+    }
+
+    fn sweep(&self) -> Asked<'_, ()> {
+        self.say("DELETE FROM notes").boxed()
     }
 }

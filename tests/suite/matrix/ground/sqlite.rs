@@ -8,12 +8,12 @@ use support::proxy::Proxy;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Scheme, Sessions, Side, State};
+use super::{Asked, Language, Scheme, Sessions, Side, State, told};
 
 const RESIDUE: &str = "CREATE TEMPORARY TABLE residue (i integer)";
 
 pub(super) const SCHEME: Scheme = Scheme {
-    schema: "PRAGMA journal_mode = WAL; CREATE TABLE notes (note text NOT NULL)",
+    language: Language::Sql,
     residue: RESIDUE,
     light_residue: RESIDUE,
     slow: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000000) SELECT count(*) FROM n",
@@ -21,11 +21,13 @@ pub(super) const SCHEME: Scheme = Scheme {
     insert_slow: "",
     rows: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT i FROM n",
     left_in_session: "SELECT coalesce(group_concat(name), '') FROM sqlite_temp_schema",
-    begin: "",
-    notes: "SELECT count(*) FROM notes",
-    sweep: "DELETE FROM notes",
-    pulse: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n",
+    held: "",
 };
+
+const NOTES: &str = "SELECT count(*) FROM notes";
+
+/// Takes a few milliseconds.
+const PULSE: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n";
 
 pub(super) struct File {
     folder: TempDir,
@@ -39,8 +41,13 @@ impl File {
         // Whether the file is free is asked, not waited for.
         let own = options.busy_timeout(Duration::ZERO).connect().await.unwrap();
         let file = Self { folder, own: Mutex::new(own) };
-        file.say(SCHEME.schema).await.unwrap();
+        file.say("PRAGMA journal_mode = WAL; CREATE TABLE notes (note text NOT NULL)").await.unwrap();
         file
+    }
+
+    async fn say(&self, sql: &str) -> Result<(), String> {
+        let said = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await;
+        said.map(drop).map_err(|error| told(sql, &error))
     }
 }
 
@@ -53,28 +60,44 @@ impl Side for File {
         (format!("sqlite://{}", self.folder.path().join("main.db").display()), None)
     }
 
-    fn say<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-        async move { sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.own.lock().await).await.map(drop) }.boxed()
-    }
-
-    fn number<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<i64, sqlx::Error>> {
-        async move { sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.own.lock().await).await }.boxed()
+    fn pulse(&self) -> Asked<'_, ()> {
+        self.say(PULSE).boxed()
     }
 
     fn sessions(&self) -> BoxFuture<'_, Option<Sessions>> {
         ready(None).boxed()
     }
 
-    fn shows(&self, _state: State, _sessions: &Sessions) -> bool {
-        true
+    fn shows<'a>(&'a self, _state: State, _sessions: &'a Sessions) -> BoxFuture<'a, bool> {
+        ready(true).boxed()
     }
 
-    fn left(&self) -> BoxFuture<'_, Result<String, sqlx::Error>> {
+    fn left(&self) -> Asked<'_, String> {
         // Succeeds only when nobody has the file.
         async move { self.say("BEGIN IMMEDIATE; ROLLBACK").await.map(|()| String::new()) }.boxed()
     }
 
-    fn kill(&self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    fn notes(&self) -> Asked<'_, i64> {
+        async move {
+            let notes = sqlx::query_scalar(NOTES).fetch_one(&mut *self.own.lock().await).await;
+            notes.map_err(|error| told(NOTES, &error))
+        }
+        .boxed()
+    }
+
+    fn kill<'a>(&'a self, _proxy: Option<&'a Proxy>) -> Asked<'a, ()> {
         panic!("there is nobody to do it")
+    }
+
+    fn sweep(&self) -> Asked<'_, ()> {
+        self.say("DELETE FROM notes").boxed()
+    }
+
+    fn lock(&self) -> Asked<'_, ()> {
+        self.say("BEGIN IMMEDIATE").boxed()
+    }
+
+    fn unlock(&self) -> Asked<'_, ()> {
+        self.say("ROLLBACK").boxed()
     }
 }

@@ -160,7 +160,7 @@ async fn a_cursor_s_function_leaves_nothing_either() {
         let opened = bed.opened();
         run(&hold, TRANSACTION, begin()).await.unwrap();
         let cursor = Via::Cursor { transaction: 1, cursor: 1 };
-        run(&hold, cursor, Operation::OpenCursor(1, statement("SELECT leave_it()"))).await.unwrap();
+        run(&hold, cursor, Operation::OpenCursor(1, statement("SELECT leave_it()").into())).await.unwrap();
         run(&hold, cursor, Operation::Fetch(1, LIMIT)).await.unwrap();
         if committed {
             run(&hold, cursor, Operation::CloseCursor(1)).await.unwrap();

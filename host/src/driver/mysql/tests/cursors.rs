@@ -5,7 +5,7 @@ use super::*;
 const NUMBERS: &str = "SELECT seq AS i, REPEAT('x', 50) AS x FROM seq_1_to_1000000 WHERE seq <= ?";
 
 async fn open(connection: &mut dyn Connection, rows: i64) {
-    let opened = connection.run(Operation::OpenCursor(1, statement(NUMBERS, vec![Value::Signed(rows)]))).await.unwrap();
+    let opened = connection.run(Operation::OpenCursor(1, statement(NUMBERS, vec![Value::Signed(rows)]).into())).await.unwrap();
     let Answer::Columns(columns) = opened else { panic!("columns") };
     assert_eq!(columns.iter().map(|column| &*column.name).collect::<Vec<_>>(), ["i", "x"]);
 }
@@ -45,7 +45,7 @@ async fn batches_come_in_order_and_within_their_limits() {
 async fn an_open_cursor_keeps_everything_else_out() {
     let fixture = Fixture::new().await;
     let mut connection = connected(&fixture).await;
-    let failure = connection.run(Operation::OpenCursor(1, statement("SELECT 1", vec![]))).await.unwrap_err();
+    let failure = connection.run(Operation::OpenCursor(1, statement("SELECT 1", vec![]).into())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
     begin(&mut *connection).await;
     open(&mut *connection, 10).await;
@@ -54,7 +54,7 @@ async fn an_open_cursor_keeps_everything_else_out() {
         Operation::Query(statement("SELECT 1", vec![]), LIMIT),
         Operation::Execute(statement("SELECT 1", vec![])),
         Operation::Savepoint("s".into()),
-        Operation::OpenCursor(2, statement("SELECT 1", vec![])),
+        Operation::OpenCursor(2, statement("SELECT 1", vec![]).into()),
     ] {
         let failure = connection.run(operation).await.unwrap_err();
         assert_eq!((failure.kind, failure.lost), (FailureKind::Busy, false));
@@ -108,7 +108,7 @@ async fn errors_in_the_middle_end_the_cursor_and_doom_the_transaction() {
         .await;
     let mut connection = connected(&fixture).await;
     begin(&mut *connection).await;
-    connection.run(Operation::OpenCursor(1, statement("SELECT a FROM z", vec![]))).await.unwrap();
+    connection.run(Operation::OpenCursor(1, statement("SELECT a FROM z", vec![]).into())).await.unwrap();
     assert!(fetch(&mut *connection, 1, 1 << 20).await.unwrap().is_some());
     let failure = fetch(&mut *connection, 1, 1 << 20).await.unwrap_err();
     assert_eq!((failure.kind, failure.lost), (FailureKind::Conversion, false));
@@ -117,7 +117,7 @@ async fn errors_in_the_middle_end_the_cursor_and_doom_the_transaction() {
     assert_eq!(one(&mut *connection, "SELECT 1", vec![]).await, Value::Signed(1));
 
     begin(&mut *connection).await;
-    connection.run(Operation::OpenCursor(1, statement("SELECT (SELECT 1 UNION SELECT 2)", vec![]))).await.unwrap();
+    connection.run(Operation::OpenCursor(1, statement("SELECT (SELECT 1 UNION SELECT 2)", vec![]).into())).await.unwrap();
     let failure = fetch(&mut *connection, 1, 1 << 20).await.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Database, Some("21000")), "{failure:?}");
     connection.run(Operation::Rollback).await.unwrap();

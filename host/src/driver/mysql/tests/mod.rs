@@ -49,7 +49,7 @@ async fn all(connection: &mut dyn Connection, statements: &[&str]) {
 
 async fn begin(connection: &mut dyn Connection) {
     let options = TransactionOptions { isolation: None, read_only: false };
-    connection.run(Operation::Begin(options)).await.unwrap();
+    connection.run(Operation::Begin(options.into())).await.unwrap();
 }
 
 /// A cell; null where the bitmap says so.

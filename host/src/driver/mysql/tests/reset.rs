@@ -198,7 +198,7 @@ async fn a_statement_that_never_reaches_the_server_shows_no_warning_either() {
         connection.lent();
         if through_cursor {
             begin(&mut *connection).await;
-            connection.run(Operation::OpenCursor(1, statement(cached, vec![Value::Signed(1)]))).await.unwrap();
+            connection.run(Operation::OpenCursor(1, statement(cached, vec![Value::Signed(1)]).into())).await.unwrap();
             connection.run(Operation::CloseCursor(1)).await.unwrap();
         } else {
             query(&mut *connection, cached, vec![]).await.unwrap_err();

@@ -40,7 +40,7 @@ async fn isolation_and_read_only_hold_for_one_transaction() {
     let mut other = connected(&fixture).await;
     for (isolation, sees) in [(IsolationLevel::ReadUncommitted, 1), (IsolationLevel::ReadCommitted, 0)] {
         let options = TransactionOptions { isolation: Some(isolation), read_only: true };
-        say(&mut *connection, Operation::Begin(options)).await.unwrap();
+        say(&mut *connection, Operation::Begin(options.into())).await.unwrap();
         begin(&mut *other).await;
         all(&mut *other, &["INSERT INTO t VALUES (1, 1)"]).await;
         assert_eq!(one(&mut *connection, "SELECT COUNT(*) FROM t", vec![]).await, Value::Signed(sees), "{isolation:?}");

@@ -3,7 +3,7 @@
 use super::*;
 
 async fn open(connection: &mut dyn Connection, number: u32, sql: &str, params: Vec<Value>) -> Result<usize, Failure> {
-    match connection.run(Operation::OpenCursor(number, statement(sql, params))).await? {
+    match connection.run(Operation::OpenCursor(number, statement(sql, params).into())).await? {
         Answer::Columns(columns) => Ok(columns.len()),
         other => panic!("{other:?}"),
     }

@@ -45,7 +45,7 @@ async fn execute(connection: &mut dyn Connection, sql: &str, params: Vec<Value>)
 
 async fn begin(connection: &mut dyn Connection) {
     let options = TransactionOptions { isolation: None, read_only: false };
-    connection.run(Operation::Begin(options)).await.unwrap();
+    connection.run(Operation::Begin(options.into())).await.unwrap();
 }
 
 /// A cell that is no array; null where the bitmap says so.

@@ -132,8 +132,8 @@ async fn transactions_tell_when_they_are_aborted() {
     fixture.run("CREATE TABLE t (id int PRIMARY KEY)").await;
     let mut connection = connected(&fixture).await;
     let options = TransactionOptions { isolation: Some(IsolationLevel::Serializable), read_only: true };
-    connection.run(Operation::Begin(options)).await.unwrap();
-    assert_eq!(connection.run(Operation::Begin(options)).await.unwrap_err().kind, FailureKind::Invalid);
+    connection.run(Operation::Begin(options.into())).await.unwrap();
+    assert_eq!(connection.run(Operation::Begin(options.into())).await.unwrap_err().kind, FailureKind::Invalid);
     assert_eq!(one(&mut *connection, "SELECT current_setting('transaction_isolation')", vec![]).await, text("serializable"));
     let failure = execute(&mut *connection, "INSERT INTO t VALUES (1)", vec![]).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied);

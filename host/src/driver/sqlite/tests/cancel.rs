@@ -128,7 +128,7 @@ async fn a_cursor_is_cancelled_too() {
     let mut session = driver.open().await.unwrap();
     let told = session.session().clone();
     session.run(begin(true)).await.unwrap();
-    session.run(Operation::OpenCursor(1, statement(ENDLESS, []))).await.unwrap();
+    session.run(Operation::OpenCursor(1, statement(ENDLESS, []).into())).await.unwrap();
     let fetch = session.run(Operation::Fetch(1, PLENTY));
     let (result, ()) = tokio::join!(fetch, async { control.cancel(&told).await.unwrap() });
     assert_eq!(result.unwrap_err().kind, FailureKind::Cancelled);

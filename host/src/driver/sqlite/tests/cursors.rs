@@ -3,7 +3,7 @@
 use super::*;
 
 async fn open(session: &mut Box<dyn Connection>, number: u32, sql: &str) -> Result<Vec<String>, Failure> {
-    match session.run(Operation::OpenCursor(number, statement(sql, []))).await? {
+    match session.run(Operation::OpenCursor(number, statement(sql, []).into())).await? {
         Answer::Columns(columns) => Ok(columns.into_iter().map(|column| column.name).collect()),
         other => panic!("columns, not {other:?}"),
     }
@@ -66,7 +66,7 @@ async fn an_open_cursor_owns_the_connection() {
         Operation::Savepoint("s".into()),
         Operation::RollbackTo("s".into()),
         Operation::Release("s".into()),
-        Operation::OpenCursor(2, statement("SELECT 1", [])),
+        Operation::OpenCursor(2, statement("SELECT 1", []).into()),
     ] {
         let failure = session.run(operation.clone()).await.unwrap_err();
         assert_eq!((failure.kind, failure.lost), (FailureKind::Busy, false), "{operation:?}");

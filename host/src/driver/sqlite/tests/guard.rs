@@ -7,7 +7,7 @@ async fn refused(session: &mut Box<dyn Connection>, sql: &str) -> [Failure; 3] {
     let as_query = query(session, sql, []).await.map(|_| ()).unwrap_err();
     let as_execution = execute(session, sql, []).await.map(|_| ()).unwrap_err();
     session.run(begin(true)).await.unwrap();
-    let opened = session.run(Operation::OpenCursor(1, statement(sql, []))).await;
+    let opened = session.run(Operation::OpenCursor(1, statement(sql, []).into())).await;
     let as_cursor = match opened {
         Ok(_) => session.run(Operation::Fetch(1, PLENTY)).await.unwrap_err(),
         Err(failure) => failure,

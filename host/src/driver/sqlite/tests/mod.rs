@@ -104,7 +104,7 @@ fn text(text: &str) -> Value {
 }
 
 fn begin(read_only: bool) -> Operation {
-    Operation::Begin(TransactionOptions { isolation: None, read_only })
+    Operation::Begin(TransactionOptions { isolation: None, read_only }.into())
 }
 
 /// Fills `patients` with so many rows.

@@ -3,21 +3,24 @@
 use wasmtime::component::Resource;
 
 use super::{
-    Answer, Connection, Cursor, Database, SqlView, Transaction, answer,
+    Answer, Connection, Cursor, Database, Transaction,
     bindings::plain::wharf::sql::database::{Host, HostConnection, HostCursor, HostDatabase, HostTransaction},
-    statement,
+    dialect, open, statement,
 };
-use crate::driver::{Batch, ColumnInfo, Engine, Execution, Rows, TransactionOptions, Value};
+use crate::{
+    driver::{Batch, ColumnInfo, Execution, Rows, TransactionOptions, Value, types::Engine},
+    interface::{View, answer},
+};
 
-impl Host for SqlView<'_> {}
+impl Host for View<'_> {}
 
-impl HostDatabase for SqlView<'_> {
+impl HostDatabase for View<'_> {
     fn open(&mut self, name: String) -> Answer<Resource<Database>> {
-        Self::open(self, &name)
+        open(self, &name)
     }
 
     fn engine(&mut self, this: Resource<Database>) -> wasmtime::Result<Engine> {
-        Ok(self.table.get(&this)?.engine())
+        dialect(self.table.get(&this)?)
     }
 
     async fn query(&mut self, this: Resource<Database>, sql: String, params: Vec<Value>) -> Answer<Rows> {
@@ -53,7 +56,7 @@ impl HostDatabase for SqlView<'_> {
     }
 }
 
-impl HostConnection for SqlView<'_> {
+impl HostConnection for View<'_> {
     async fn query(&mut self, this: Resource<Connection>, sql: String, params: Vec<Value>) -> Answer<Rows> {
         answer(self.table.get(&this)?.query(statement(sql, params)).await)
     }
@@ -81,7 +84,7 @@ impl HostConnection for SqlView<'_> {
     }
 }
 
-impl HostTransaction for SqlView<'_> {
+impl HostTransaction for View<'_> {
     async fn query(&mut self, this: Resource<Transaction>, sql: String, params: Vec<Value>) -> Answer<Rows> {
         answer(self.table.get(&this)?.query(statement(sql, params)).await)
     }
@@ -125,7 +128,7 @@ impl HostTransaction for SqlView<'_> {
     }
 }
 
-impl HostCursor for SqlView<'_> {
+impl HostCursor for View<'_> {
     fn columns(&mut self, this: Resource<Cursor>) -> wasmtime::Result<Vec<ColumnInfo>> {
         Ok(self.table.get(&this)?.columns().to_vec())
     }

@@ -14,10 +14,10 @@ pub(super) mod plain {
         },
         with: {
             "wharf:sql/types": crate::driver::types,
-            "wharf:sql/database.database": crate::interface::Database,
-            "wharf:sql/database.connection": crate::interface::Connection,
-            "wharf:sql/database.transaction": crate::interface::Transaction,
-            "wharf:sql/database.cursor": crate::interface::Cursor,
+            "wharf:sql/database.database": crate::interface::sql::Database,
+            "wharf:sql/database.connection": crate::interface::sql::Connection,
+            "wharf:sql/database.transaction": crate::interface::sql::Transaction,
+            "wharf:sql/database.cursor": crate::interface::sql::Cursor,
         },
         require_store_data_send: true,
     });
@@ -37,10 +37,10 @@ pub(super) mod concurrent {
         },
         with: {
             "wharf:sql/types": crate::driver::types,
-            "wharf:sql-async/database.database": crate::interface::Database,
-            "wharf:sql-async/database.connection": crate::interface::Connection,
-            "wharf:sql-async/database.transaction": crate::interface::Transaction,
-            "wharf:sql-async/database.cursor": crate::interface::Cursor,
+            "wharf:sql-async/database.database": crate::interface::sql::Database,
+            "wharf:sql-async/database.connection": crate::interface::sql::Connection,
+            "wharf:sql-async/database.transaction": crate::interface::sql::Transaction,
+            "wharf:sql-async/database.cursor": crate::interface::sql::Cursor,
         },
         require_store_data_send: true,
     });

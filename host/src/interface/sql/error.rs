@@ -1,4 +1,4 @@
-//! The one table from host errors to the guest's.
+//! The one table from host errors to the guest's, in the words of `wharf:sql`.
 
 use std::time::Duration;
 
@@ -84,7 +84,11 @@ fn from_failure(failure: Failure) -> Error {
         FailureKind::ConstraintViolation => ErrorKind::ConstraintViolation,
         FailureKind::Conversion => ErrorKind::Conversion,
         FailureKind::Invalid => ErrorKind::Invalid,
-        FailureKind::Database => ErrorKind::Database,
+        // Those that follow are of documents, which nobody reaches through SQL.
+        FailureKind::DuplicateKey | FailureKind::Validation => ErrorKind::ConstraintViolation,
+        FailureKind::WriteConflict => ErrorKind::TransactionAborted,
+        FailureKind::NotPrimary => ErrorKind::Disconnected,
+        FailureKind::WriteConcern | FailureKind::Database => ErrorKind::Database,
     };
     let details = failure.details.into_iter().map(|(key, value)| Detail { key: key.to_owned(), value }).collect();
     Error { kind, code: failure.code, message: failure.message, details }
