@@ -1,8 +1,11 @@
 //! What only a server does that cancels, falls silent, and remembers what it was asked.
 
+use std::sync::Arc;
+
 use wire::{Mode, Recorded, Wire, error};
 
 use super::*;
+use crate::driver::mongodb::connect::Openings;
 
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -295,6 +298,29 @@ async fn openings_that_nobody_answers_are_so_many_at_most() {
         }
     };
     tokio::time::timeout(BOUND, room).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_is_found_although_it_never_answers_the_openings_of_before() {
+    let wire = Wire::start();
+    let url = wire.url("app").replacen("mongodb://", "mongodb://user:secret@", 1);
+    let mut driver = Mongodb::new(&url, Settings { max_connections: 2, ..Settings::default() }).unwrap();
+    // The newest has always been there for long enough.
+    Arc::get_mut(&mut driver.shared).unwrap().openings = Arc::new(Openings::new(2, Duration::ZERO));
+    wire.block("saslStart");
+    for pending in 1..=3 {
+        tokio::select! {
+            _ = driver.connect() => panic!("nobody has answered"),
+            () = wire.until("a log-in", BOUND, |wire| (wire.waiting().len() == pending).then_some(())) => {}
+        }
+    }
+    wire.unblock("saslStart");
+    for _ in 0..3 {
+        // The stand-in lets nobody log in, and says so.
+        let failed = driver.connect().await.err().unwrap();
+        assert!(!failed.message.contains("still being opened"), "{failed:?}");
+    }
+    assert_eq!(wire.waiting().len(), 3);
 }
 
 #[tokio::test]
