@@ -59,7 +59,7 @@ struct Shared {
     openings: Arc<Openings>,
     /// Sockets of control paths that are being opened.
     control_openings: Arc<Openings>,
-    /// Where replies are parsed that may be long.
+    /// For replies that may be long, while they are parsed.
     room: Room,
     /// What dropped links left, until it is closed.
     remains: TaskTracker,

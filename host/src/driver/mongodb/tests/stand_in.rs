@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use wire::{Mode, Recorded, Wire, error};
 
 use super::*;
-use crate::driver::mongodb::connect::Openings;
+use crate::driver::{
+    documents::{
+        Distinct, FindAndModify,
+        types::{DistinctOptions, FindAndModifyOptions, Modification},
+    },
+    mongodb::connect::Openings,
+};
 
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -270,6 +277,50 @@ async fn a_server_that_is_down_is_told_at_once() {
     wire.be(Mode::Answering);
     assert!(failure(all(&mut *connection).await).lost);
     assert_eq!(wire.sockets()[&name(&*connection)].most_operating, 1);
+}
+
+#[tokio::test]
+async fn operations_that_are_slow_in_the_server_hold_up_no_others() {
+    let wire = Wire::start();
+    wire.answer("distinct", &doc! { "ok": 1, "values": [1, 2] });
+    wire.answer("findAndModify", &doc! { "ok": 1, "value": { "_id": 1 } });
+    wire.block("findAndModify");
+    let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
+    let options = || FindAndModifyOptions {
+        return_new: false,
+        upsert: false,
+        projection: None,
+        sort: None,
+        array_filters: Vec::new(),
+        hint: None,
+        collation: None,
+        variables: None,
+        write_concern: None,
+    };
+    let modify = || {
+        let modify = FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, options(), Access::ReadWrite).unwrap();
+        Request::FindAndModify(people(), Box::new(modify))
+    };
+    let distinct = || {
+        let options = DistinctOptions { collation: None, read_concern: None };
+        Request::Distinct(people(), Distinct::new("n".to_owned(), bytes(&[doc! {}]), options, Access::ReadOnly).unwrap())
+    };
+    let mut slow = JoinSet::new();
+    for _ in 0..6 {
+        let (mut connection, modify) = (driver.connect().await.unwrap(), modify());
+        slow.spawn(async move { ask(&mut *connection, modify).await });
+    }
+    wire.until("all of them", BOUND, |wire| (wire.waiting().len() == 6).then_some(())).await;
+    let mut connection = driver.connect().await.unwrap();
+    for _ in 0..3 {
+        ask(&mut *connection, distinct()).await.unwrap();
+        write(&mut *connection, insert(&[doc! {}])).await.unwrap();
+    }
+    wire.release();
+    while let Some(done) = slow.join_next().await {
+        let Reply::Document(Some(found)) = done.unwrap().unwrap() else { panic!() };
+        assert_eq!(documents(&found), [doc! { "_id": 1 }]);
+    }
 }
 
 #[tokio::test]
