@@ -22,9 +22,9 @@ pub(super) enum Stakes {
     Commit,
 }
 
-/// The server's numbers for what ends with it or with its being the primary, in the middle of an operation too: of a write by itself nobody
-/// knows after them.
-const BROKEN_OFF: [i32; 4] = [91, 189, 11600, 11602];
+/// The server's numbers for what ends with it, with its being the primary, or with the network between servers, in the middle of an operation too: of
+/// a write by itself nobody knows after them. Where others did not confirm it in time it is done as a rule.
+const BROKEN_OFF: [i32; 9] = [6, 7, 64, 89, 91, 189, 9001, 11600, 11602];
 
 /// What the crate answers to what a server said that nobody expects.
 pub(super) fn unexpected() -> Failure {
@@ -323,6 +323,11 @@ mod tests {
     #[test]
     fn a_write_that_a_server_breaks_off_may_be_done() {
         for (code, labels, unknown) in [
+            (6, vec![], true),
+            (7, vec![], true),
+            (64, vec![], true),
+            (89, vec![], true),
+            (9001, vec![], true),
             (91, vec![], true),
             (189, vec![], true),
             (11600, vec![], true),
