@@ -149,6 +149,11 @@ impl Wire {
         self.shared.with(|state| state.blocked.insert(command.to_owned()));
     }
 
+    /// Has no further command of this name wait. Those that do are never answered, as by a server that has lost them.
+    pub fn unblock(&self, command: &str) {
+        self.shared.with(|state| state.blocked.remove(command));
+    }
+
     /// Has no command wait any more, and answers those that do.
     pub fn release(&self) {
         self.shared.with(State::release);

@@ -1,15 +1,16 @@
 //! Commands: what each carries besides what it is about, and how it is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bson::{
     Document,
     raw::{BindRawBsonRef, CStr, RawDocumentBuf, cstr},
     rawdoc,
 };
+use futures::{pending, poll};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 
 use super::{
@@ -166,17 +167,18 @@ impl MongodbConnection {
         database.run_raw_command(body).session(session).await.map_err(|error| error::failure(&error, stakes))
     }
 
-    /// As [`MongodbConnection::send`], for one whose reply may be as long as a document and is parsed, by which it grows: see [`Room`].
+    /// As [`MongodbConnection::send`], for one whose reply may be as long as a document and is parsed, by which it grows: see [`Room`], which
+    /// is kept until the reply is read.
     ///
     /// # Errors
-    /// As for `send`; `Cancelled` when there was no room in time, with nothing sent.
-    pub(super) async fn send_for_much(
-        &mut self,
-        body: Body,
-        stakes: Stakes,
-    ) -> Result<(Document, OwnedSemaphorePermit), Failure> {
-        let room = self.shared.room.enter(self.transaction.is_open(), self.until).await?;
-        Ok((self.send(body, stakes).await?, room))
+    /// As for `send`.
+    pub(super) async fn send_for_much(&mut self, body: Body, stakes: Stakes) -> Result<(Document, Held), Failure> {
+        let body = self.finished(body)?;
+        let stakes = self.stakes(stakes);
+        let Link { database, session, .. } = self.kept.get()?;
+        let asking = database.run_raw_command(body).session(session).into_future();
+        let (reply, held) = self.shared.room.parse(asking).await;
+        Ok((reply.map_err(|error| error::failure(&error, stakes))?, held))
     }
 
     /// In a transaction nothing is done before its commit.
@@ -188,31 +190,36 @@ impl MongodbConnection {
 /// Room for replies that are parsed by the crate, which hands them out in no other way. One has 16 MiB at most, and of many small values some eight
 /// times as much once it is parsed.
 ///
-/// Transactions have room of their own: what waits in the server for a transaction to end never keeps that from going on.
-pub(super) struct Room {
-    outside: Arc<Semaphore>,
-    inside: Arc<Semaphore>,
-}
+/// The crate reads a reply to its end and parses it in one turn of whoever asks. So room is needed for that turn and until the reply is read, and not
+/// while the server takes its time: what is slow there holds up nobody here, and nothing waits here for what is slow there.
+pub(super) struct Room(Arc<Semaphore>);
+
+/// Room that is taken, until it is dropped. Whoever has it waits for nothing else.
+pub(super) type Held = Option<OwnedSemaphorePermit>;
 
 impl Room {
-    /// Replies at a time, of either kind.
+    /// Replies at a time.
     const REPLIES: usize = 4;
 
     pub(super) fn new() -> Self {
-        let room = || Arc::new(Semaphore::new(Self::REPLIES));
-        Self { outside: room(), inside: room() }
+        Self(Arc::new(Semaphore::new(Self::REPLIES)))
     }
 
-    /// Waits for room, which is given up when what it returns is dropped.
-    pub(super) async fn enter(&self, in_transaction: bool, until: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        let room = if in_transaction { &self.inside } else { &self.outside };
-        match timeout_at(until, Arc::clone(room).acquire_owned()).await {
-            Ok(Ok(room)) => Ok(room),
+    /// Asks, and has the reply parsed when there is room, which is given up when what it returns is dropped.
+    ///
+    /// # Cancellation
+    /// As of what is asked.
+    pub(super) async fn parse<F: Future>(&self, asking: F) -> (F::Output, Held) {
+        let mut asking = pin!(asking);
+        loop {
             // It is never closed.
-            Ok(Err(_)) | Err(_) => {
-                let message = "too many replies of this database that may be long were waited for; nothing was sent";
-                Err(Failure::new(FailureKind::Cancelled, message))
+            let held = Arc::clone(&self.0).acquire_owned().await.ok();
+            if let Poll::Ready(reply) = poll!(asking.as_mut()) {
+                return (reply, held);
             }
+            drop(held);
+            // Until what it waits for wakes this task.
+            pending!();
         }
     }
 }
@@ -223,21 +230,36 @@ fn of_the_transaction() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[tokio::test]
-    async fn room_is_for_so_many_and_transactions_have_their_own() {
-        let (room, now) = (Room::new(), Instant::now());
-        for in_transaction in [false, true] {
-            let mut held = Vec::new();
-            for _ in 0..Room::REPLIES {
-                held.push(room.enter(in_transaction, now).await.unwrap());
-            }
-            let failure = room.enter(in_transaction, now).await.unwrap_err();
-            assert_eq!((failure.kind, failure.lost), (FailureKind::Cancelled, false));
-            drop(room.enter(!in_transaction, now).await.unwrap());
-            held.pop();
-            held.push(room.enter(in_transaction, now).await.unwrap());
+    async fn what_waits_for_its_reply_needs_no_room_and_what_is_parsed_keeps_it() {
+        let room = Room::new();
+        let (replies, asked): (Vec<_>, Vec<_>) = (0..2 * Room::REPLIES).map(|_| oneshot::channel::<usize>()).unzip();
+        let mut parsing: Vec<_> = asked.into_iter().map(|asked| Box::pin(room.parse(asked))).collect();
+        for one in &mut parsing {
+            assert!(poll!(one.as_mut()).is_pending());
         }
+        assert_eq!(room.0.available_permits(), Room::REPLIES);
+        for (number, reply) in replies.into_iter().enumerate() {
+            reply.send(number).unwrap();
+        }
+        let mut later = parsing.split_off(Room::REPLIES);
+        let mut held = Vec::new();
+        for (number, one) in parsing.into_iter().enumerate() {
+            let (reply, room) = one.await;
+            assert_eq!(reply, Ok(number));
+            held.push(room);
+        }
+        for one in &mut later {
+            assert!(poll!(one.as_mut()).is_pending());
+        }
+        held.clear();
+        for (number, one) in later.into_iter().enumerate() {
+            assert_eq!(one.await.0, Ok(Room::REPLIES + number));
+        }
+        assert_eq!(room.0.available_permits(), Room::REPLIES);
     }
 }

@@ -4,9 +4,10 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bson::{Bson, Document, Uuid, rawdoc};
@@ -20,7 +21,7 @@ use mongodb::{
     },
     options::{ClientOptions, ServerAddress, ServerMonitoringMode},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Shared,
@@ -49,17 +50,17 @@ pub(super) struct Opened {
 /// Opens a client whose sockets go by a name of their own, and asks the server who it is.
 ///
 /// # Errors
-/// [`FailureKind::Disconnected`] as soon as every host was tried once, and at once while too many openings go on;
+/// [`FailureKind::Disconnected`] as soon as every host was tried once, and at once while too many openings go on (see [`Openings`]);
 /// [`FailureKind::Denied`] for a credential that is refused.
 /// # Cancellation
 /// A socket that has come as far as its handshake stays until the server has answered or closed it: the crate sets no limit to that. Until then
 /// it counts among the openings.
 pub(super) async fn link(shared: &Shared, location: &Location, openings: &Arc<Openings>, what: &str) -> Result<Opened, Failure> {
-    openings.must_not_be_too_many()?;
+    let sockets = Arc::new(openings.enter(Instant::now())?);
     let name = format!("{what} {} {:032x}", location.database, rand::random::<u128>());
     let parsed = ClientOptions::parse(location.connection.clone()).await.map_err(|error| error::connect(&error))?;
     let mut options = settled(parsed, &name, shared)?;
-    let (hosts, sockets) = (options.hosts.len(), Arc::new(Sockets::new(Arc::clone(openings))));
+    let hosts = options.hosts.len();
     let (failing, mut failed) = watch::channel(Failed { untried: options.hosts.clone(), last: None });
     let noted = Arc::clone(&sockets);
     options.cmap_event_handler = Some(EventHandler::callback(move |event| noted.note(&event)));
@@ -138,26 +139,48 @@ pub(super) fn known_by(session: &Session) -> Result<(&str, Uuid), Failure> {
     parts.ok_or_else(|| Failure::new(FailureKind::Invalid, "not a session of MongoDB"))
 }
 
+/// How long one opening that is not answered keeps out the next one that is too many.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Sockets for operations that are being opened, be anybody there to wait for them or not.
+///
+/// While there are too many, one more is let through as soon as the newest is older than the patience, or has come to an end where it was too
+/// many itself: a server that was silent and is back never answers what it has lost, and nobody would find out that it is back. So of those that
+/// are never answered there are by one more in that time at most.
 #[derive(Debug)]
 pub(super) struct Openings {
     count: AtomicUsize,
     most: usize,
+    patience: Duration,
+    /// When the newest was let through; nothing once one that was too many has come to an end.
+    newest: Mutex<Option<Instant>>,
 }
 
 impl Openings {
-    pub(super) fn new(most: u32) -> Self {
-        Self { count: AtomicUsize::new(0), most: usize::try_from(most).unwrap_or(usize::MAX) }
+    pub(super) fn new(most: u32, patience: Duration) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self { count: AtomicUsize::new(0), most, patience, newest: Mutex::new(None) }
     }
 
-    /// Those that begin at the same time all see what was before them: there are fewer than twice as many as there may be.
-    fn must_not_be_too_many(&self) -> Result<(), Failure> {
+    /// Lets the sockets of one client through. Those that begin at the same time all see what was before them: without those that were let
+    /// through later there are fewer than twice as many as there may be.
+    ///
+    /// # Errors
+    /// [`FailureKind::Disconnected`] while there are too many.
+    fn enter(self: &Arc<Self>, now: Instant) -> Result<Sockets, Failure> {
         let count = self.count.load(Ordering::Acquire);
-        if count < self.most {
-            return Ok(());
+        let is_too_many = count >= self.most;
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_too_many && newest.is_some_and(|newest| now.saturating_duration_since(newest) < self.patience) {
+            let message = format!("{count} connections are still being opened, and the server does not answer them");
+            return Err(Failure::new(FailureKind::Disconnected, message).lost());
         }
-        let message = format!("{count} connections are still being opened, and the server does not answer them");
-        Err(Failure::new(FailureKind::Disconnected, message).lost())
+        *newest = Some(now);
+        Ok(Sockets::new(Arc::clone(self), is_too_many))
+    }
+
+    fn let_the_next_through(&self) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -169,18 +192,22 @@ pub(super) struct Sockets {
     openings: Arc<Openings>,
     /// How many of them are this client's.
     pending: AtomicUsize,
+    /// It was let through although there were too many, and keeps the next one out.
+    keeps_out: AtomicBool,
 }
 
 impl Drop for Sockets {
     /// The client's last task has ended, and none of its sockets is left.
     fn drop(&mut self) {
         self.openings.count.fetch_sub(*self.pending.get_mut(), Ordering::AcqRel);
+        self.make_way();
     }
 }
 
 impl Sockets {
-    fn new(openings: Arc<Openings>) -> Self {
-        Self { first: OnceLock::new(), changed: AtomicBool::new(false), openings, pending: AtomicUsize::new(0) }
+    fn new(openings: Arc<Openings>, keeps_out: bool) -> Self {
+        let (changed, keeps_out) = (AtomicBool::new(false), AtomicBool::new(keeps_out));
+        Self { first: OnceLock::new(), changed, openings, pending: AtomicUsize::new(0), keeps_out }
     }
 
     /// Whether the socket is not the one any more that the session was opened with.
@@ -190,10 +217,7 @@ impl Sockets {
 
     fn note(&self, event: &CmapEvent) {
         match event {
-            CmapEvent::ConnectionCreated(_) => {
-                self.openings.count.fetch_add(1, Ordering::AcqRel);
-                self.pending.fetch_add(1, Ordering::AcqRel);
-            }
+            CmapEvent::ConnectionCreated(_) => self.begun(),
             CmapEvent::ConnectionReady(_) | CmapEvent::ConnectionClosed(_) => self.opened(),
             _ => {}
         }
@@ -209,11 +233,25 @@ impl Sockets {
         }
     }
 
+    /// One is being opened.
+    fn begun(&self) {
+        self.openings.count.fetch_add(1, Ordering::AcqRel);
+        self.pending.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// One is open, or has failed; one that was open and is closed counts no more.
     fn opened(&self) {
         let fewer = |pending: usize| pending.checked_sub(1);
         if self.pending.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok() {
             self.openings.count.fetch_sub(1, Ordering::AcqRel);
+            self.make_way();
+        }
+    }
+
+    /// What was too many has come to an end.
+    fn make_way(&self) {
+        if self.keeps_out.swap(false, Ordering::AcqRel) {
+            self.openings.let_the_next_through();
         }
     }
 }
@@ -251,5 +289,32 @@ mod tests {
         balanced.load_balanced = Some(true);
         let failure = settled(balanced, "name", &driver.shared).unwrap_err();
         assert!(failure.kind == FailureKind::Invalid && failure.message.contains("`loadBalanced`"), "{failure:?}");
+    }
+
+    #[test]
+    fn those_that_nobody_answers_are_by_one_more_in_so_long() {
+        let (openings, began) = (Arc::new(Openings::new(2, PATIENCE)), Instant::now());
+        let open = |now| openings.enter(now).inspect(Sockets::begun);
+        let mut hung = vec![open(began).unwrap(), open(began).unwrap()];
+        assert_eq!(open(began + PATIENCE / 2).unwrap_err().kind, FailureKind::Disconnected);
+        for more in 1..=3 {
+            let now = began + PATIENCE * more;
+            hung.push(open(now).unwrap());
+            assert!(open(now).is_err() && open(now + PATIENCE / 2).is_err());
+        }
+        // The server is back: what it answers makes way for the next one at once, and so does what comes to nothing before.
+        let now = began + PATIENCE * 4;
+        let answered = open(now).unwrap();
+        assert!(open(now).is_err());
+        answered.opened();
+        drop(openings.enter(now).unwrap());
+        hung.push(open(now).unwrap());
+        assert!(open(now).is_err());
+        // One that is only closed says nothing of the server.
+        drop(answered);
+        assert!(open(now).is_err());
+        hung.clear();
+        assert_eq!(openings.count.load(Ordering::Acquire), 0);
+        assert!(open(now).is_ok());
     }
 }

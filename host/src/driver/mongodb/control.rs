@@ -44,8 +44,10 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     let location = shared.control.as_ref().unwrap_or(&shared.location);
     let connect::Opened { kept, session, .. } =
         connect::link(shared, location, &shared.control_openings, "wharf control").await?;
-    let is_other = shared.control.is_some() && !location.is_same_user(&shared.location);
-    let owner = if is_other { owner(&shared.location).await? } else { None };
+    let (is_other, owner) = match &shared.control {
+        Some(control) => other_owner(&shared.location, control).await?,
+        None => (false, None),
+    };
     let may_cancel = shared.settings.server_cancel;
     let mut control = ControlPath { kept, session, owner, look: Look::Stage, may_cancel };
     let looks = [Look::Stage, Look::Command, Look::Own];
@@ -57,6 +59,13 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<ControlPath, Failure> {
     }
     let message = "the server does not show its sessions; give `control_url` a user with `clusterMonitor` and `killAnySession`";
     Err(Failure::new(FailureKind::Denied, message).lost())
+}
+
+/// Whether sessions are another user's than the control path's, and what the server calls their owner then.
+async fn other_owner(sessions: &Location, control: &Location) -> Result<(bool, Option<[u8; 32]>), Failure> {
+    let (theirs, own) = (owner(sessions).await?, owner(control).await?);
+    let is_other = theirs != own || sessions.is_anonymous() != control.is_anonymous();
+    Ok((is_other, theirs.filter(|_| is_other)))
 }
 
 /// What the server calls the owner of a session, for those who end another's. Where the user is kept may be said by the network's books alone, so the
@@ -217,5 +226,22 @@ mod tests {
             assert_eq!(owner(&location).await.unwrap(), Some(digest("app", source)), "{url}");
         }
         assert_eq!(owner(&url::parse("mongodb://host/accounts").unwrap()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn users_are_told_apart_by_what_the_crate_makes_of_them() {
+        let app = "mongodb://app:pw@host/accounts";
+        for (sessions, control, is_other) in [
+            (app, "mongodb://app:pw@host/accounts?authSource=accounts", false),
+            (app, "mongodb://app:pw@host/accounts?authSource=admin", true),
+            (app, "mongodb://watcher:pw@host/accounts", true),
+            (app, "mongodb://host/accounts?authMechanism=MONGODB-X509", true),
+            ("mongodb://host/accounts", "mongodb://host/accounts", false),
+            ("mongodb://host/accounts", "mongodb://host/accounts?authMechanism=MONGODB-X509", true),
+        ] {
+            let (sessions, control) = (url::parse(sessions).unwrap(), url::parse(control).unwrap());
+            let expected = owner(&sessions).await.unwrap().filter(|_| is_other);
+            assert_eq!(other_owner(&sessions, &control).await.unwrap(), (is_other, expected));
+        }
     }
 }

@@ -228,12 +228,13 @@ impl MongodbConnection {
             cursor.id = 0;
             return Ok(());
         }
-        // The reply is parsed.
-        let _room = self.shared.room.enter(true, self.until).await?;
         let body = Body::of(cstr!("getMore"), cursor.id).with(cstr!("collection"), cursor.collection.as_str());
         let body = self.transaction.fields(body.with(cstr!("batchSize"), i64::from(cursor.size)));
-        let reply = database.run_raw_command(body.into_raw()).session(&mut *session).await.map_err(failed)?;
-        cursor.take_parsed(&reply)?;
+        {
+            let asking = database.run_raw_command(body.into_raw()).session(&mut *session).into_future();
+            let (reply, _held) = self.shared.room.parse(asking).await;
+            cursor.take_parsed(&reply.map_err(failed)?)?;
+        }
         // The crate's cursor has heard nothing of it.
         if cursor.is_read() { spend(&mut cursor.driver, session).await } else { Ok(()) }
     }

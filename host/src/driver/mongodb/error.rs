@@ -11,6 +11,9 @@ use crate::driver::{Failure, FailureKind, documents::Details, tls};
 /// A message of the server is cut after this many bytes: it may repeat what the guest has sent.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
+/// No address of a server is longer: a name of 253 bytes, a port, and what is around them.
+const MAX_ADDRESS_BYTES: usize = 300;
+
 /// What is at stake when the connection is lost over a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stakes {
@@ -22,9 +25,9 @@ pub(super) enum Stakes {
     Commit,
 }
 
-/// The server's numbers for what ends with it or with its being the primary, in the middle of an operation too: of a write by itself nobody
-/// knows after them.
-const BROKEN_OFF: [i32; 4] = [91, 189, 11600, 11602];
+/// The server's numbers for what ends with it, with its being the primary, or with the network between servers, in the middle of an operation too: of
+/// a write by itself nobody knows after them. Where others did not confirm it in time it is done as a rule.
+const BROKEN_OFF: [i32; 9] = [6, 7, 64, 89, 91, 189, 9001, 11600, 11602];
 
 /// What the crate answers to what a server said that nobody expects.
 pub(super) fn unexpected() -> Failure {
@@ -217,8 +220,17 @@ fn message(code: i32, told: &str) -> String {
         6 | 7 | 89 | 9001 => "a server of the cluster cannot be reached".to_owned(),
         _ if kind(code) == FailureKind::NotPrimary => "the server is not the primary any more, or is going away".to_owned(),
         _ if told.is_empty() => format!("the server refuses it with the code {code}"),
-        _ => without_addresses(cut(told)),
+        _ => shortened(told),
     }
+}
+
+/// Cut to its length, without addresses. They are left out first: half of one would be taken for none.
+fn shortened(told: &str) -> String {
+    let looked_at = cut_to(told, MAX_MESSAGE_BYTES + MAX_ADDRESS_BYTES);
+    // What it ends with may be half of one.
+    let whole = looked_at.trim_end_matches(|part: char| part.is_ascii_alphanumeric() || ".-_:[]".contains(part));
+    let ends_with_half = looked_at.len() < told.len() && looked_at.len() - whole.len() <= MAX_ADDRESS_BYTES;
+    cut(&without_addresses(if ends_with_half { whole } else { looked_at })).to_owned()
 }
 
 /// Leaves out what looks like the address of a server: a host with a port.
@@ -248,7 +260,11 @@ fn without_addresses(told: &str) -> String {
 }
 
 pub(super) fn cut(message: &str) -> &str {
-    &message[..message.floor_char_boundary(MAX_MESSAGE_BYTES)]
+    cut_to(message, MAX_MESSAGE_BYTES)
+}
+
+fn cut_to(message: &str, most: usize) -> &str {
+    &message[..message.floor_char_boundary(most)]
 }
 
 /// The index that a message of a duplicate key names: `… index: email_1 dup key: { … }`. The key is data and may say anything.
@@ -323,6 +339,11 @@ mod tests {
     #[test]
     fn a_write_that_a_server_breaks_off_may_be_done() {
         for (code, labels, unknown) in [
+            (6, vec![], true),
+            (7, vec![], true),
+            (64, vec![], true),
+            (89, vec![], true),
+            (9001, vec![], true),
             (91, vec![], true),
             (189, vec![], true),
             (11600, vec![], true),
@@ -362,8 +383,20 @@ mod tests {
         for told in ["at 12:30:45", "{ a: 17, b: [1:2] }", "x :: y: 2020-01-01T12:30:45.000Z", "é:27017", "a:0", "a:1", ":"] {
             assert_eq!(said(&doc! { "code": 2, "errmsg": told }).message, told);
         }
-        let long = said(&doc! { "code": 2, "errmsg": "é".repeat(5000) });
-        assert_eq!(long.message.len(), MAX_MESSAGE_BYTES);
+        for long in ["é", "x", "x "] {
+            let long = said(&doc! { "code": 2, "errmsg": long.repeat(5000) });
+            assert_eq!(long.message.len(), MAX_MESSAGE_BYTES);
+        }
+        // Wherever it is cut: in the middle of one, or of the last of many that were left out before it.
+        let (address, many) = ("secret-1.example:27017", "of secret-1.example:27017 ".repeat(200));
+        for before in 0..=MAX_MESSAGE_BYTES + MAX_ADDRESS_BYTES {
+            let failure = said(&doc! { "code": 2, "errmsg": format!("{} {address} and more", "é".repeat(before / 2)) });
+            assert!(!failure.message.contains("secret"), "{before}: {}", failure.message);
+        }
+        for before in 0..many.len() / 200 {
+            let failure = said(&doc! { "code": 2, "errmsg": format!("{}{many}", " ".repeat(before)) });
+            assert!(!failure.message.contains("secret"), "{before}: {}", failure.message);
+        }
         assert_eq!(said(&doc! { "code": 77 }).message, "the server refuses it with the code 77");
         // Nothing of all of it: still a failure.
         assert_eq!(said(&doc! {}).kind, FailureKind::Database);

@@ -34,7 +34,11 @@ use std::{
 use futures::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
-use self::{command::Room, connect::Openings, url::Location};
+use self::{
+    command::Room,
+    connect::{Openings, PATIENCE},
+    url::Location,
+};
 use crate::driver::{Connection, Control, Driver, Engine, Failure, FailureKind, settings::Settings};
 
 /// Sockets of control paths that may be in the middle of being opened.
@@ -55,7 +59,7 @@ struct Shared {
     openings: Arc<Openings>,
     /// Sockets of control paths that are being opened.
     control_openings: Arc<Openings>,
-    /// Where replies are parsed that may be long.
+    /// For replies that may be long, while they are parsed.
     room: Room,
     /// What dropped links left, until it is closed.
     remains: TaskTracker,
@@ -65,8 +69,8 @@ struct Shared {
 
 impl Shared {
     fn new(location: Location, control: Option<Location>, settings: Settings) -> Self {
-        let openings = Arc::new(Openings::new(settings.max_connections));
-        let control_openings = Arc::new(Openings::new(CONTROL_OPENINGS));
+        let openings = Arc::new(Openings::new(settings.max_connections, PATIENCE));
+        let control_openings = Arc::new(Openings::new(CONTROL_OPENINGS, PATIENCE));
         let (remains, warned) = (TaskTracker::new(), AtomicBool::new(false));
         Self { location, control, settings, openings, control_openings, room: Room::new(), remains, warned }
     }

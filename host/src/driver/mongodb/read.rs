@@ -185,7 +185,7 @@ impl MongodbConnection {
             .with(cstr!("query"), distinct.filter.raw())
             .document(cstr!("collation"), distinct.collation.as_ref());
         let body = self.reading(body, distinct.read_concern)?;
-        let (mut reply, _room) = self.send_for_much(body, Stakes::Nothing).await?;
+        let (mut reply, _held) = self.send_for_much(body, Stakes::Nothing).await?;
         let Some(Value::Array(values)) = reply.remove("values") else { return Err(error::unexpected()) };
         if values.len() > limit.rows as usize {
             return Err(too_many(limit, true));

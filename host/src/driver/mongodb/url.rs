@@ -152,7 +152,8 @@ impl Location {
         self.credential().is_none()
     }
 
-    /// Whether both name one user, as far as URLs tell: what a certificate says is not looked at.
+    /// Whether both name one user, as far as URLs tell: neither what a certificate says is looked at, nor what the network's books say of a name
+    /// that stands for hosts.
     #[must_use]
     pub fn is_same_user(&self, other: &Self) -> bool {
         let user = |location: &Self| {

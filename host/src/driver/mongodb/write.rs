@@ -6,7 +6,7 @@ use bson::{
 };
 
 use super::{
-    command::Body,
+    command::{Body, Held},
     connection::MongodbConnection,
     error::{self, Stakes},
     read::too_many,
@@ -198,7 +198,7 @@ impl MongodbConnection {
             .with(cstr!("documents"), insert.documents.raw())
             .with(cstr!("ordered"), insert.ordered);
         let body = self.writing(body, insert.write_concern.as_ref())?;
-        let reply = self.send(body, Stakes::Write).await?;
+        let (reply, _held) = self.send_for_much(body, Stakes::Write).await?;
         let mut outcome = Outcome::new();
         outcome.add(Kind::Insert, &reply, 0)?;
         self.after(outcome, insert.documents.count())
@@ -211,7 +211,7 @@ impl MongodbConnection {
         for run in writes.list.chunk_by(|one, other| Kind::of(one) == Kind::of(other)) {
             let kind = Kind::of(&run[0]);
             match self.run_of(collection, kind, run, writes).await {
-                Ok(reply) => outcome.add(kind, &reply, offset)?,
+                Ok((reply, _held)) => outcome.add(kind, &reply, offset)?,
                 Err(failure) => return Err(if offset == 0 { failure } else { outcome.broken_off(failure) }),
             }
             // A transaction is over with the first that fails, in whatever order.
@@ -223,13 +223,20 @@ impl MongodbConnection {
         self.after(outcome, writes.list.len())
     }
 
-    async fn run_of(&mut self, collection: &Collection, kind: Kind, run: &[Write], writes: &Writes) -> Result<Document, Failure> {
+    /// The reply may tell of many documents: their identities, where they were inserted for want of others, and what was wrong with them.
+    async fn run_of(
+        &mut self,
+        collection: &Collection,
+        kind: Kind,
+        run: &[Write],
+        writes: &Writes,
+    ) -> Result<(Document, Held), Failure> {
         let mut body = kind.command(collection, &array(run)).with(cstr!("ordered"), writes.ordered);
         if kind != Kind::Insert {
             body = body.document(cstr!("let"), writes.variables.as_ref());
         }
         let body = self.writing(body, writes.write_concern.as_ref())?;
-        self.send(body, Stakes::Write).await
+        self.send_for_much(body, Stakes::Write).await
     }
 
     /// A write that fails ends its transaction on the server, although the command succeeds.
@@ -268,7 +275,7 @@ impl MongodbConnection {
             .document(cstr!("collation"), modify.collation.as_ref())
             .document(cstr!("let"), modify.variables.as_ref());
         let body = self.writing(body, modify.write_concern.as_ref())?;
-        let (reply, _room) = self.send_for_much(body, Stakes::Write).await?;
+        let (reply, _held) = self.send_for_much(body, Stakes::Write).await?;
         if let Ok(concern) = reply.get_document("writeConcernError") {
             return Err(unconfirmed(concern, Some(modified(&reply, modify)?)));
         }

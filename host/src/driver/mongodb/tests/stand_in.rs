@@ -1,8 +1,18 @@
 //! What only a server does that cancels, falls silent, and remembers what it was asked.
 
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 use wire::{Mode, Recorded, Wire, error};
 
 use super::*;
+use crate::driver::{
+    documents::{
+        Distinct, FindAndModify,
+        types::{DistinctOptions, FindAndModifyOptions, Modification},
+    },
+    mongodb::connect::Openings,
+};
 
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -270,6 +280,50 @@ async fn a_server_that_is_down_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn operations_that_are_slow_in_the_server_hold_up_no_others() {
+    let wire = Wire::start();
+    wire.answer("distinct", &doc! { "ok": 1, "values": [1, 2] });
+    wire.answer("findAndModify", &doc! { "ok": 1, "value": { "_id": 1 } });
+    wire.block("findAndModify");
+    let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
+    let options = || FindAndModifyOptions {
+        return_new: false,
+        upsert: false,
+        projection: None,
+        sort: None,
+        array_filters: Vec::new(),
+        hint: None,
+        collation: None,
+        variables: None,
+        write_concern: None,
+    };
+    let modify = || {
+        let modify = FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, options(), Access::ReadWrite).unwrap();
+        Request::FindAndModify(people(), Box::new(modify))
+    };
+    let distinct = || {
+        let options = DistinctOptions { collation: None, read_concern: None };
+        Request::Distinct(people(), Distinct::new("n".to_owned(), bytes(&[doc! {}]), options, Access::ReadOnly).unwrap())
+    };
+    let mut slow = JoinSet::new();
+    for _ in 0..6 {
+        let (mut connection, modify) = (driver.connect().await.unwrap(), modify());
+        slow.spawn(async move { ask(&mut *connection, modify).await });
+    }
+    wire.until("all of them", BOUND, |wire| (wire.waiting().len() == 6).then_some(())).await;
+    let mut connection = driver.connect().await.unwrap();
+    for _ in 0..3 {
+        ask(&mut *connection, distinct()).await.unwrap();
+        write(&mut *connection, insert(&[doc! {}])).await.unwrap();
+    }
+    wire.release();
+    while let Some(done) = slow.join_next().await {
+        let Reply::Document(Some(found)) = done.unwrap().unwrap() else { panic!() };
+        assert_eq!(documents(&found), [doc! { "_id": 1 }]);
+    }
+}
+
+#[tokio::test]
 async fn openings_that_nobody_answers_are_so_many_at_most() {
     let wire = Wire::start();
     let url = wire.url("app").replacen("mongodb://", "mongodb://user:secret@", 1);
@@ -295,6 +349,29 @@ async fn openings_that_nobody_answers_are_so_many_at_most() {
         }
     };
     tokio::time::timeout(BOUND, room).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_is_found_although_it_never_answers_the_openings_of_before() {
+    let wire = Wire::start();
+    let url = wire.url("app").replacen("mongodb://", "mongodb://user:secret@", 1);
+    let mut driver = Mongodb::new(&url, Settings { max_connections: 2, ..Settings::default() }).unwrap();
+    // The newest has always been there for long enough.
+    Arc::get_mut(&mut driver.shared).unwrap().openings = Arc::new(Openings::new(2, Duration::ZERO));
+    wire.block("saslStart");
+    for pending in 1..=3 {
+        tokio::select! {
+            _ = driver.connect() => panic!("nobody has answered"),
+            () = wire.until("a log-in", BOUND, |wire| (wire.waiting().len() == pending).then_some(())) => {}
+        }
+    }
+    wire.unblock("saslStart");
+    for _ in 0..3 {
+        // The stand-in lets nobody log in, and says so.
+        let failed = driver.connect().await.err().unwrap();
+        assert!(!failed.message.contains("still being opened"), "{failed:?}");
+    }
+    assert_eq!(wire.waiting().len(), 3);
 }
 
 #[tokio::test]
