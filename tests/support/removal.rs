@@ -11,8 +11,9 @@ use std::{
 /// are logging in too, and the one who logs in may be another task of the very thread that is waiting here.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Removes what `name` names, in a thread of its own, because the runtime of the test is busy dropping it. Waits for it: a server that was
-/// given by URL must not keep what a failed test left.
+/// Removes what `name` names, in a thread of its own, because the runtime of the test is busy dropping it. Blocks until it is removed, for 5 s
+/// at most: a server that was given by URL should not keep what a failed test left. It does when the process ends before a removal that takes
+/// longer. What fails is told on stderr, and fails no test.
 pub fn remove<F>(name: &str, removal: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = anyhow::Result<()>>,
