@@ -13,13 +13,14 @@ use crate::{
     plugin::Plugin,
     pool::Database,
     router::{Route, Router},
-    server::{self, Drained, Server},
+    server::{self, Drained, Listener, Server},
     shards::Shards,
 };
 
 /// Databases open, plugins loaded, address taken.
 pub struct Host {
     server: Server,
+    address: SocketAddr,
     dispatcher: Arc<Dispatcher>,
     databases: Vec<Database>,
     plugins: Vec<Arc<Plugin>>,
@@ -65,15 +66,16 @@ impl Host {
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
             let plugins = loading.await.unwrap_or_else(panicked)?;
             let router = router(config, &plugins)?;
-            let server = Server::bind(server_settings(config)).await?;
-            Ok((plugins, router, server))
+            let (listener, address) = Listener::tcp(config.server.listen).await?;
+            let server = Server::new(listener, server_settings(config))?;
+            Ok((plugins, router, server, address))
         };
         let rest = tokio::select! {
             biased;
             rest = rest => rest,
             () = stop.requested() => Err(StartError::Stopped(Vec::new())),
         };
-        let (plugins, router, server) = match rest {
+        let (plugins, router, server, address) = match rest {
             Ok(rest) => rest,
             Err(error) => return Err(databases::undo(&open, config, stop, error).await),
         };
@@ -82,13 +84,13 @@ impl Host {
         let caller = Caller::new(admission, cut.clone());
         let dispatcher = Arc::new(Dispatcher { router, caller });
         let reclaim_timeout = config.server.reclaim_timeout;
-        Ok(Self { server, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards: shards.clone(), engines })
+        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards: shards.clone(), engines })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.server.local_addr()
+        self.address
     }
 
     /// The databases, in the order of the configuration.
@@ -153,7 +155,6 @@ fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>
 fn server_settings(config: &Config) -> server::Settings {
     let server = &config.server;
     server::Settings {
-        listen: server.listen,
         max_connections: server.max_connections as usize,
         max_header_bytes: server.max_header_bytes,
         max_headers: server.max_headers,

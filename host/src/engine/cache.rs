@@ -1,4 +1,5 @@
-//! The folder of compiled components: machine code that will be run, so only the owner may write there.
+//! The folder of compiled components: machine code that will be run, so only the owner may write there. The folder of the server's
+//! sockets is held to the same.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a folder is not used for compiled components.
+/// Why a folder is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheFolderError {
     /// It cannot be made, read or written.
@@ -44,7 +45,7 @@ pub enum CacheFolderError {
 /// Makes the folder with mode 0700, or checks one that exists; returns its absolute path.
 ///
 /// Only the folder itself is checked; whoever may rename its parents is trusted.
-pub(super) fn private_folder(folder: &Path) -> Result<PathBuf, CacheFolderError> {
+pub(crate) fn private_folder(folder: &Path) -> Result<PathBuf, CacheFolderError> {
     let fail = |source| CacheFolderError::Io { folder: folder.to_owned(), source };
     make(folder).map_err(fail)?;
     check(folder)?;

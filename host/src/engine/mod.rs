@@ -15,6 +15,7 @@ mod state;
 mod ticker;
 
 pub use cache::CacheFolderError;
+pub(crate) use cache::private_folder;
 pub use config::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 pub use engines::{Allocation, EngineError, Engines};
 pub use gate::{Gate, GateError, GatePermit};

@@ -1,6 +1,6 @@
 //! One connection: hyper speaks on it, and a supervisor ends it when it should end.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use hyper::{rt::Executor, service::service_fn};
@@ -10,17 +10,17 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::TcpStream,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Dispatch, Problem, RequestId, Settings,
+    Dispatch, Peer, Problem, RequestId, Settings,
     activity::{Activity, Waiting},
     exchange,
     service::{self, Shared},
     socket::Socket,
+    stream::Wire,
 };
 use crate::shards::Shards;
 
@@ -76,13 +76,7 @@ enum Verdict {
 }
 
 /// Serves one connection to its end. `cut` ends it at once, with all its calls.
-pub(super) async fn run<D: Dispatch>(
-    shared: Arc<Shared<D>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    tasks: Tasks,
-    cut: CancellationToken,
-) {
+pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer: Peer, tasks: Tasks, cut: CancellationToken) {
     let activity = Arc::new(Activity::new(Instant::now()));
     let stream = Arc::new(stream);
     let last_words = converse(&shared, &activity, &stream, peer, tasks, cut).await;
@@ -104,8 +98,8 @@ pub(super) async fn run<D: Dispatch>(
 async fn converse<D: Dispatch>(
     shared: &Arc<Shared<D>>,
     activity: &Arc<Activity>,
-    stream: &Arc<TcpStream>,
-    peer: SocketAddr,
+    stream: &Arc<Wire>,
+    peer: Peer,
     tasks: Tasks,
     cut: CancellationToken,
 ) -> Option<Problem> {
@@ -164,7 +158,7 @@ async fn converse<D: Dispatch>(
     }
 }
 
-fn inspect(activity: &Activity, stream: &TcpStream, settings: &Settings, now: Instant) -> Verdict {
+fn inspect(activity: &Activity, stream: &Wire, settings: &Settings, now: Instant) -> Verdict {
     if activity.calls() > 0 {
         // hyper reads on while a call runs only if it has no bytes of the next request, and none of the body that nobody asked for.
         let is_closed = |ready: std::io::Result<tokio::io::Ready>| ready.is_ok_and(|ready| ready.is_read_closed());
@@ -208,7 +202,7 @@ fn builder(settings: &Settings, streams: Streams) -> auto::Builder<Streams> {
 }
 
 /// Says that nothing more comes, and throws away what does.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut Wire) {
     if stream.shutdown().await.is_err() {
         return;
     }

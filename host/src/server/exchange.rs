@@ -1,18 +1,15 @@
 //! One request and what became of it: its id, its outcome, its access line.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
 };
 
 use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::{Code, Problem, RequestId, activity::Activity};
+use super::{Code, Peer, Problem, RequestId, activity::Activity};
 use crate::telemetry::counters::Counters;
 
 /// What one request came to.
@@ -92,7 +89,7 @@ pub struct Exchange {
     id: RequestId,
     method: Method,
     uri: Uri,
-    peer: SocketAddr,
+    peer: Peer,
     started: Instant,
     plugin: OnceLock<Arc<str>>,
     status: AtomicU16,
@@ -102,7 +99,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: SocketAddr) -> Self {
+    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: Peer) -> Self {
         Self {
             id,
             method,
@@ -123,9 +120,9 @@ impl Exchange {
         &self.id
     }
 
-    /// The other end of the connection; a proxy, where there is one.
+    /// The other end of the connection.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,16 +12,16 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Dispatch, OUTCOMES, Settings,
+    Dispatch, Listener, OUTCOMES, Peer, Settings,
     connection::{self, Tasks},
     service::Shared,
+    stream::Wire,
 };
 use crate::{shards::Shards, telemetry::counters::Counters};
 
@@ -33,13 +34,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listener: Listener,
     settings: Settings,
     counters: Arc<Counters>,
 }
 
-/// Why a server cannot listen.
+/// Why a server cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The setting of this name is out of its bounds.
@@ -48,6 +48,9 @@ pub enum BindError {
     /// The address cannot be taken.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The path cannot be taken.
+    #[error("cannot listen on {}", .0.display())]
+    Socket(PathBuf, #[source] io::Error),
 }
 
 /// How a drain went.
@@ -62,25 +65,15 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Takes the address. Connections wait in the backlog until [`Server::serve`].
+    /// A server of what comes to a listener.
     ///
     /// # Errors
-    /// [`BindError::Setting`] and [`BindError::Listen`].
-    pub async fn bind(settings: Settings) -> Result<Self, BindError> {
-        if let Some(name) = settings.out_of_bounds() {
-            return Err(BindError::Setting(name));
+    /// [`BindError::Setting`].
+    pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
+        match settings.out_of_bounds() {
+            Some(name) => Err(BindError::Setting(name)),
+            None => Ok(Self { listener, settings, counters: Arc::new(Counters::new(OUTCOMES.to_vec())) }),
         }
-        let failed = |error| BindError::Listen(settings.listen, error);
-        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
-        let counters = Arc::new(Counters::new(OUTCOMES.to_vec()));
-        Ok(Self { listener, local_addr, settings, counters })
-    }
-
-    /// Where it really listens.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
     }
 
     /// Requests by outcome, under the names of [`OUTCOMES`].
@@ -97,7 +90,7 @@ impl Server {
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
     pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
-        let Self { listener, settings, counters, .. } = self;
+        let Self { listener, settings, counters } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let running = Arc::new(AtomicUsize::new(0));
@@ -108,8 +101,7 @@ impl Server {
             let tasks = Tasks { tracker: tracker.clone(), shards: shards.clone() };
             let (shared, cut) = (Arc::clone(&shared), cut.child_token());
             shards.seat().spawn(&tracker, async move {
-                // From the driver of the runtime that accepts to that of the one that serves.
-                match stream.into_std().and_then(TcpStream::from_std) {
+                match stream.moved() {
                     Ok(stream) => connection::run(shared, stream, peer, tasks, cut).await,
                     Err(error) => tracing::warn!(%error, "cannot serve a connection"),
                 }
@@ -133,20 +125,16 @@ impl Server {
 
 /// The next connection, once there is a place for it; `None` at shutdown.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     places: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+) -> Option<(OwnedSemaphorePermit, Wire, Peer)> {
     let wait = async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         let mut pause = FIRST_PAUSE;
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    // An answer should not wait for more of it. A socket that refuses this is about to fail anyway.
-                    let _set = stream.set_nodelay(true);
-                    return Some((place, stream, peer));
-                }
+                Ok((stream, peer)) => return Some((place, stream, peer)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "cannot accept connections");

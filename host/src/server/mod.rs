@@ -1,13 +1,15 @@
 //! The HTTP server: accepts connections, admits requests, hands them to a [`Dispatch`] and writes what comes back.
 //!
-//! In the order data flows: `listener` accepts and drains; `connection` supervises one socket (time-outs, client gone) with what
-//! `socket` and `activity` tell it; `service` takes one request to its answer, which `exchange` records; `request_body` and
-//! `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
+//! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
+//! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `service` takes one request to
+//! its answer, which `exchange` records; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors
+//! to answers.
 
 mod activity;
 mod connection;
 mod exchange;
 mod listener;
+mod place;
 pub mod problem;
 mod request_body;
 mod request_id;
@@ -15,6 +17,7 @@ mod response_body;
 mod service;
 mod settings;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +33,7 @@ pub use self::{
     request_body::{RequestBody, RequestBodyError},
     request_id::RequestId,
     settings::{Http2, Settings},
+    stream::{Listener, Peer},
 };
 
 /// What a response's body may fail with. A [`Problem`] inside names the outcome of the call; the client only sees an aborted answer.

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Dispatch, Exchange, Outcome, Problem, RequestBody, RequestId, Settings, activity::Activity, exchange::Running, request_id,
-    response_body::ResponseBody,
+    Dispatch, Exchange, Outcome, Peer, Problem, RequestBody, RequestId, Settings, activity::Activity, exchange::Running,
+    request_id, response_body::ResponseBody,
 };
 use crate::telemetry::counters::Counters;
 
@@ -32,7 +32,7 @@ pub(super) struct Shared<D> {
 pub(super) async fn answer<D: Dispatch>(
     shared: Arc<Shared<D>>,
     activity: Arc<Activity>,
-    peer: std::net::SocketAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Response<ResponseBody<D::Body>> {
     let (mut parts, incoming) = request.into_parts();

@@ -1,12 +1,10 @@
 //! The limits of the server, each finite.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-/// Where the server listens, and how much of everything it takes.
+/// How much of everything the server takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Port 0 takes a free one. Default `127.0.0.1:3000`.
-    pub listen: SocketAddr,
     /// Connections at once; further ones wait in the operating system's backlog. At least 1, default 1,024.
     pub max_connections: usize,
     /// Request line and headers together, also what a connection buffers in each direction. 8 KiB to 16 MiB, default 64 KiB.
@@ -67,7 +65,6 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             max_connections: 1024,
             max_header_bytes: 64 * 1024,
             max_headers: 100,

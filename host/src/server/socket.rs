@@ -7,19 +7,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::{Problem, RequestId, activity::Activity, exchange};
+use super::{Problem, RequestId, activity::Activity, exchange, stream::Wire};
 use crate::telemetry::counters::Counters;
 
 const HTTP2_PREFACE_START: &[u8] = b"PRI * ";
 
 /// The stream is shared with the connection's supervisor, which watches it and has the last word on it.
 pub(super) struct Socket {
-    stream: Arc<TcpStream>,
+    stream: Arc<Wire>,
     activity: Arc<Activity>,
     counters: Arc<Counters>,
     max_uri: usize,
@@ -28,7 +25,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Arc<TcpStream>, activity: Arc<Activity>, counters: Arc<Counters>, max_uri: usize) -> Self {
+    pub(super) fn new(stream: Arc<Wire>, activity: Arc<Activity>, counters: Arc<Counters>, max_uri: usize) -> Self {
         Self { stream, activity, counters, max_uri, is_new: true, is_refused: false }
     }
 

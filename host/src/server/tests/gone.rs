@@ -2,10 +2,22 @@
 
 use super::*;
 
+over_every_listener! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    while_the_handler_computes,
+    with_the_next_request_already_sent,
+    with_a_body_that_nobody_reads,
+    with_half_a_body_that_nobody_reads,
+    by_closing_its_half_only,
+    in_the_middle_of_an_answer_that_flows,
+    in_the_middle_of_an_answer_that_waits,
+    in_the_middle_of_its_body,
+}
+
 const NOTICED: Duration = Duration::from_secs(2);
 
-async fn goes_away_during(request: &str) {
-    let host = Host::start(|_| {}).await;
+async fn goes_away_during(on: On, request: &str) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     client.send(request).await;
     next(&host.script.started).await;
@@ -19,29 +31,24 @@ async fn goes_away_during(request: &str) {
     assert!(host.connect().await.get("/hello").await.ends_with("hello"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_handler_computes() {
-    goes_away_during("GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn while_the_handler_computes(on: On) {
+    goes_away_during(on, "GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_next_request_already_sent() {
-    goes_away_during("GET /never HTTP/1.1\r\nhost: x\r\n\r\nGET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn with_the_next_request_already_sent(on: On) {
+    goes_away_during(on, "GET /never HTTP/1.1\r\nhost: x\r\n\r\nGET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_body_that_nobody_reads() {
-    goes_away_during("POST /never HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n0123456789").await;
+async fn with_a_body_that_nobody_reads(on: On) {
+    goes_away_during(on, "POST /never HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n0123456789").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_half_a_body_that_nobody_reads() {
-    goes_away_during("POST /never HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234").await;
+async fn with_half_a_body_that_nobody_reads(on: On) {
+    goes_away_during(on, "POST /never HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_closing_its_half_only() {
-    let host = Host::start(|_| {}).await;
+async fn by_closing_its_half_only(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     client.send("GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
     next(&host.script.started).await;
@@ -50,18 +57,15 @@ async fn by_closing_its_half_only() {
     assert_eq!(client.rest().await, "");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_the_middle_of_an_answer_that_flows() {
-    goes_away_during("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn in_the_middle_of_an_answer_that_flows(on: On) {
+    goes_away_during(on, "GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_the_middle_of_an_answer_that_waits() {
-    goes_away_during("GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    goes_away_during("GET /stuck HTTP/1.1\r\nhost: x\r\n\r\nGET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn in_the_middle_of_an_answer_that_waits(on: On) {
+    goes_away_during(on, "GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    goes_away_during(on, "GET /stuck HTTP/1.1\r\nhost: x\r\n\r\nGET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_the_middle_of_its_body() {
-    goes_away_during("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234").await;
+async fn in_the_middle_of_its_body(on: On) {
+    goes_away_during(on, "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234").await;
 }

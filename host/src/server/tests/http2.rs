@@ -1,21 +1,52 @@
 //! The same server, spoken to in HTTP/2 with prior knowledge.
 
+use std::net::Shutdown;
+
 use http_body_util::{Empty, combinators::BoxBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::*;
 
+over_every_listener! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    requests_and_problems,
+    too_many_headers,
+    a_request_that_is_reset_drops_its_call_only,
+    a_client_that_goes_away_drops_all_its_calls,
+    a_stalled_stream_loses_its_answer_and_no_other,
+    an_idle_connection_is_told_and_closed,
+    a_drain_lets_calls_finish_and_cuts_the_stuck,
+}
+
 type ClientBody = BoxBody<Bytes, std::convert::Infallible>;
 
 async fn connect(host: &Host) -> (SendRequest<ClientBody>, JoinHandle<hyper::Result<()>>) {
-    handshake(within(TcpStream::connect(host.addr)).await.unwrap()).await
+    handshake(host.address.connect().await.unwrap()).await
 }
 
-async fn handshake(stream: TcpStream) -> (SendRequest<ClientBody>, JoinHandle<hyper::Result<()>>) {
+async fn handshake(stream: Wire) -> (SendRequest<ClientBody>, JoinHandle<hyper::Result<()>>) {
     let (sender, connection) =
         within(hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
     (sender, tokio::spawn(connection))
+}
+
+/// A socket, and what closes it under whoever uses it.
+fn with_another_hand(stream: Wire) -> (Wire, Box<dyn FnOnce()>) {
+    match stream {
+        Wire::Tcp(stream) => {
+            let stream = stream.into_std().unwrap();
+            let other_hand = stream.try_clone().unwrap();
+            let close: Box<dyn FnOnce()> = Box::new(move || other_hand.shutdown(Shutdown::Both).unwrap());
+            (Wire::Tcp(TcpStream::from_std(stream).unwrap()), close)
+        }
+        Wire::Unix(stream) => {
+            let stream = stream.into_std().unwrap();
+            let other_hand = stream.try_clone().unwrap();
+            let close: Box<dyn FnOnce()> = Box::new(move || other_hand.shutdown(Shutdown::Both).unwrap());
+            (Wire::Unix(UnixStream::from_std(stream).unwrap()), close)
+        }
+    }
 }
 
 fn request(method: Method, path: &str, body: ClientBody) -> Request<ClientBody> {
@@ -29,9 +60,8 @@ async fn get(sender: &mut SendRequest<ClientBody>, path: &str) -> (http::respons
     (parts, String::from_utf8(bytes.to_vec()).unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_and_problems() {
-    let host = Host::start(|settings| settings.max_body = 10).await;
+async fn requests_and_problems(on: On) {
+    let host = Host::start(on, |settings| settings.max_body = 10).await;
     let (mut sender, _connection) = connect(&host).await;
     let (parts, body) = get(&mut sender, "/hello").await;
     assert_eq!((parts.status, body.as_str()), (StatusCode::OK, "hello"));
@@ -55,9 +85,8 @@ async fn requests_and_problems() {
     assert!(get(&mut sender, "/hello").await.1 == "hello");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_headers() {
-    let host = Host::start(|settings| settings.max_headers = 5).await;
+async fn too_many_headers(on: On) {
+    let host = Host::start(on, |settings| settings.max_headers = 5).await;
     let (mut sender, _connection) = connect(&host).await;
     let mut many = request(Method::GET, "/hello", Empty::new().boxed());
     for n in 0..6 {
@@ -70,9 +99,8 @@ async fn too_many_headers() {
     assert!(!within(sender.send_request(large)).await.is_ok_and(|response| response.status().is_success()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_reset_drops_its_call_only() {
-    let host = Host::start(|_| {}).await;
+async fn a_request_that_is_reset_drops_its_call_only(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let (mut sender, _connection) = connect(&host).await;
     let call = tokio::spawn(sender.send_request(request(Method::GET, "/never", Empty::new().boxed())));
     next(&host.script.started).await;
@@ -82,27 +110,24 @@ async fn a_request_that_is_reset_drops_its_call_only() {
     assert_eq!(get(&mut sender, "/hello").await.1, "hello");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_goes_away_drops_all_its_calls() {
-    let host = Host::start(|_| {}).await;
-    let stream = within(TcpStream::connect(host.addr)).await.unwrap().into_std().unwrap();
-    let other_hand = stream.try_clone().unwrap();
-    let (mut sender, _connection) = handshake(TcpStream::from_std(stream).unwrap()).await;
+async fn a_client_that_goes_away_drops_all_its_calls(on: On) {
+    let host = Host::start(on, |_| {}).await;
+    let (stream, close) = with_another_hand(host.address.connect().await.unwrap());
+    let (mut sender, _connection) = handshake(stream).await;
     let calls: Vec<_> =
         (0..3).map(|_| tokio::spawn(sender.send_request(request(Method::GET, "/never", Empty::new().boxed())))).collect();
     for _ in 0..3 {
         next(&host.script.started).await;
     }
-    other_hand.shutdown(std::net::Shutdown::Both).unwrap();
+    close();
     timeout(Duration::from_secs(2), host.script.dropped.acquire_many(3)).await.expect("noticed").unwrap().forget();
     for call in calls {
         assert!(within(call).await.unwrap().is_err());
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stalled_stream_loses_its_answer_and_no_other() {
-    let host = Host::start(|settings| settings.body_stall_timeout = Duration::from_millis(200)).await;
+async fn a_stalled_stream_loses_its_answer_and_no_other(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = Duration::from_millis(200)).await;
     let (mut sender, _connection) = connect(&host).await;
     let stalled = within(sender.send_request(request(Method::GET, "/endless", Empty::new().boxed()))).await.unwrap();
     next(&host.script.started).await;
@@ -112,17 +137,15 @@ async fn a_stalled_stream_loses_its_answer_and_no_other() {
     host.counted("reader-stalled", 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_connection_is_told_and_closed() {
-    let host = Host::start(|settings| settings.idle_timeout = Duration::from_millis(200)).await;
+async fn an_idle_connection_is_told_and_closed(on: On) {
+    let host = Host::start(on, |settings| settings.idle_timeout = Duration::from_millis(200)).await;
     let (mut sender, connection) = connect(&host).await;
     assert_eq!(get(&mut sender, "/hello").await.1, "hello");
     within(connection).await.unwrap().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_lets_calls_finish_and_cuts_the_stuck() {
-    let host = Host::start(|settings| settings.drain_timeout = Duration::from_millis(500)).await;
+async fn a_drain_lets_calls_finish_and_cuts_the_stuck(on: On) {
+    let host = Host::start(on, |settings| settings.drain_timeout = Duration::from_millis(500)).await;
     let (mut sender, _connection) = connect(&host).await;
     let waiting = tokio::spawn(sender.send_request(request(Method::GET, "/wait", Empty::new().boxed())));
     let never = tokio::spawn(sender.send_request(request(Method::GET, "/never", Empty::new().boxed())));

@@ -2,9 +2,20 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_declared_body_over_the_limit_never_reaches_the_handler() {
-    let host = Host::start(|settings| settings.max_body = 10).await;
+over_every_listener! {
+    #[tokio::test]
+    a_declared_body_over_the_limit_never_reaches_the_handler,
+    a_client_that_sends_a_huge_body_first_still_reads_the_refusal,
+    a_body_that_waits_for_a_go_ahead_is_refused_without_one,
+    a_chunked_body_that_grows_over_the_limit_is_an_error_inside_and_413_outside,
+    a_broken_chunk_is_a_bad_request,
+    long_paths_and_many_headers_are_refused,
+    connections_over_the_limit_wait_until_one_ends,
+    an_address_in_use_is_an_error_that_names_it,
+}
+
+async fn a_declared_body_over_the_limit_never_reaches_the_handler(on: On) {
+    let host = Host::start(on, |settings| settings.max_body = 10).await;
     let answer = host.ask("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\nhello world").await;
     assert_problem(&answer, 413, "body-too-large");
     assert_eq!(header_of(&answer, "connection"), Some("close"));
@@ -13,18 +24,16 @@ async fn a_declared_body_over_the_limit_never_reaches_the_handler() {
     assert!(answer.ends_with("helloworld"), "{answer}");
 }
 
-#[tokio::test]
-async fn a_client_that_sends_a_huge_body_first_still_reads_the_refusal() {
-    let host = Host::start(|settings| settings.max_body = 10).await;
+async fn a_client_that_sends_a_huge_body_first_still_reads_the_refusal(on: On) {
+    let host = Host::start(on, |settings| settings.max_body = 10).await;
     let mut client = host.connect().await;
     client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 20000000\r\n\r\n").await;
     client.send(vec![b'x'; 20_000_000]).await;
     assert_problem(&client.rest().await, 413, "body-too-large");
 }
 
-#[tokio::test]
-async fn a_body_that_waits_for_a_go_ahead_is_refused_without_one() {
-    let host = Host::start(|settings| settings.max_body = 10).await;
+async fn a_body_that_waits_for_a_go_ahead_is_refused_without_one(on: On) {
+    let host = Host::start(on, |settings| settings.max_body = 10).await;
     let mut client = host.connect().await;
     client.send("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n").await;
     assert_problem(&client.rest().await, 413, "body-too-large");
@@ -35,9 +44,8 @@ async fn a_body_that_waits_for_a_go_ahead_is_refused_without_one() {
     assert!(client.answer().await.ends_with("hello"));
 }
 
-#[tokio::test]
-async fn a_chunked_body_that_grows_over_the_limit_is_an_error_inside_and_413_outside() {
-    let host = Host::start(|settings| settings.max_body = 10).await;
+async fn a_chunked_body_that_grows_over_the_limit_is_an_error_inside_and_413_outside(on: On) {
+    let host = Host::start(on, |settings| settings.max_body = 10).await;
     let mut client = host.connect().await;
     client.send("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello \r\n").await;
     next(&host.script.started).await;
@@ -52,16 +60,14 @@ async fn a_chunked_body_that_grows_over_the_limit_is_an_error_inside_and_413_out
     assert!(answer.ends_with("helloworld"), "{answer}");
 }
 
-#[tokio::test]
-async fn a_broken_chunk_is_a_bad_request() {
-    let host = Host::start(|_| {}).await;
+async fn a_broken_chunk_is_a_bad_request(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let answer = host.ask("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n").await;
     assert_problem(&answer, 400, "bad-request");
 }
 
-#[tokio::test]
-async fn long_paths_and_many_headers_are_refused() {
-    let host = Host::start(|settings| settings.max_headers = 5).await;
+async fn long_paths_and_many_headers_are_refused(on: On) {
+    let host = Host::start(on, |settings| settings.max_headers = 5).await;
     let mut client = host.connect().await;
     assert_problem(&client.get(&format!("/{}", "a".repeat(8 * 1024))).await, 414, "uri-too-long");
     assert!(client.get(&format!("/hello?{}", "a".repeat(8 * 1024 - 7))).await.ends_with("hello"));
@@ -70,9 +76,8 @@ async fn long_paths_and_many_headers_are_refused() {
     assert_problem(&client.rest().await, 431, "headers-too-large");
 }
 
-#[tokio::test]
-async fn connections_over_the_limit_wait_until_one_ends() {
-    let host = Host::start(|settings| settings.max_connections = 1).await;
+async fn connections_over_the_limit_wait_until_one_ends(on: On) {
+    let host = Host::start(on, |settings| settings.max_connections = 1).await;
     let mut first = host.connect().await;
     assert!(first.get("/hello").await.ends_with("hello"));
     let mut second = host.connect().await;
@@ -81,7 +86,7 @@ async fn connections_over_the_limit_wait_until_one_ends() {
     for _ in 0..10 {
         assert!(first.get("/hello").await.ends_with("hello"));
     }
-    assert_eq!(second.stream.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(second.stream.try_read_buf(&mut Vec::with_capacity(1)).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     host.counted("answered", 11).await;
     drop(first);
     assert!(second.answer().await.ends_with("hello"));
@@ -98,15 +103,18 @@ async fn settings_out_of_bounds_are_refused() {
     for (name, change) in broken {
         let mut settings = Settings::default();
         change(&mut settings);
-        assert!(matches!(Server::bind(settings).await, Err(BindError::Setting(found)) if found == name));
+        let (listener, _) = Listener::tcp(ANY).await.unwrap();
+        assert!(matches!(Server::new(listener, settings), Err(BindError::Setting(found)) if found == name));
     }
 }
 
-#[tokio::test]
-async fn an_address_in_use_is_an_error_that_names_it() {
-    let host = Host::start(|_| {}).await;
-    let error = Server::bind(Settings { listen: host.addr, ..Settings::default() }).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot listen on {}", host.addr));
+async fn an_address_in_use_is_an_error_that_names_it(on: On) {
+    let host = Host::start(on, |_| {}).await;
+    let (name, error) = match &host.address {
+        Address::Tcp(address) => (address.to_string(), Listener::tcp(*address).await.unwrap_err()),
+        Address::Unix(path) => (path.display().to_string(), Listener::unix(path).unwrap_err()),
+    };
+    assert_eq!(error.to_string(), format!("cannot listen on {name}"));
 }
 
 impl Client {

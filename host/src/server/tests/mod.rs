@@ -1,5 +1,17 @@
 //! The server through its socket: a dispatcher that does as the path says, and a client that sees every byte.
 
+/// Each test on a listener of every kind, with this attribute.
+macro_rules! over_every_listener {
+    (#[$attribute:meta] $($test:ident,)+) => {
+        mod tcp {
+            $(#[$attribute] async fn $test() { super::$test(super::On::Tcp).await; })+
+        }
+        mod unix {
+            $(#[$attribute] async fn $test() { super::$test(super::On::Unix).await; })+
+        }
+    };
+}
+
 mod drain;
 mod gone;
 mod http2;
@@ -7,26 +19,36 @@ mod limits;
 mod requests;
 mod timeouts;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{TcpStream, UnixStream},
     sync::Semaphore,
     task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::*;
+use super::{stream::Wire, *};
 use crate::{shards::Shards, telemetry::counters::Counters};
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A free port.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Many times what hyper and the system buffer.
 const LARGE: usize = 32 * 1024 * 1024;
@@ -134,9 +156,37 @@ impl Dispatch for ByPath {
     }
 }
 
+/// What a server listens on.
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Tcp,
+    Unix,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    async fn connect(&self) -> io::Result<Wire> {
+        within(async {
+            Ok(match self {
+                Self::Tcp(address) => Wire::Tcp(TcpStream::connect(address).await?),
+                Self::Unix(path) => Wire::Unix(UnixStream::connect(path).await?),
+            })
+        })
+        .await
+    }
+}
+
 /// A running server.
 struct Host {
-    addr: SocketAddr,
+    address: Address,
+    /// Where its socket is, if it has one.
+    _folder: TempDir,
     script: Arc<Script>,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
@@ -144,22 +194,33 @@ struct Host {
 }
 
 impl Host {
-    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Settings::default() };
+    async fn start(on: On, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
         change(&mut settings);
-        let server = Server::bind(settings).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (listener, address) = match on {
+            On::Tcp => {
+                let (listener, address) = Listener::tcp(ANY).await.unwrap();
+                (listener, Address::Tcp(address))
+            }
+            On::Unix => {
+                let path = folder.path().join("socket");
+                (Listener::unix(&path).unwrap(), Address::Unix(path))
+            }
+        };
+        let server = Server::new(listener, settings).unwrap();
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
-        let (addr, counters, shutdown) = (server.local_addr(), server.counters(), CancellationToken::new());
+        let (counters, shutdown) = (server.counters(), CancellationToken::new());
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
             let dispatch = Arc::new(ByPath(Arc::clone(&script)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { addr, script, counters, shutdown, served }
+        Self { address, _folder: folder, script, counters, shutdown, served }
     }
 
     async fn connect(&self) -> Client {
-        Client { stream: within(TcpStream::connect(self.addr)).await.unwrap(), read: Vec::new() }
+        Client { stream: self.address.connect().await.unwrap(), read: Vec::new() }
     }
 
     /// One request on a connection of its own, to the connection's end.
@@ -186,7 +247,7 @@ impl Host {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Wire,
     read: Vec<u8>,
 }
 

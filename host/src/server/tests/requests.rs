@@ -2,9 +2,25 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_request_is_answered_and_its_connection_kept() {
-    let host = Host::start(|_| {}).await;
+over_every_listener! {
+    #[tokio::test]
+    a_request_is_answered_and_its_connection_kept,
+    pipelined_requests_are_answered_in_order,
+    problems_are_told_in_full_and_the_connection_goes_on,
+    an_answer_that_fails_late_is_cut_off_and_its_reason_counted,
+    a_good_request_id_is_kept_and_a_bad_one_replaced_for_all,
+    a_handler_has_no_say_in_framing_or_request_id,
+    head_and_204_have_no_body,
+    http_1_0_is_answered_and_closed,
+    malformed_requests_get_a_problem_and_are_closed,
+    a_malformed_request_after_a_good_one_is_told_apart,
+    a_request_names_one_host,
+    every_call_leaves_one_access_line,
+    a_small_body_that_nobody_reads_does_not_cost_the_connection,
+}
+
+async fn a_request_is_answered_and_its_connection_kept(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     for _ in 0..3 {
         let answer = client.get("/hello").await;
@@ -14,9 +30,8 @@ async fn a_request_is_answered_and_its_connection_kept() {
     assert_eq!(host.stop().await, Drained { finished: 0, cut: 0, stuck: 0 });
 }
 
-#[tokio::test]
-async fn pipelined_requests_are_answered_in_order() {
-    let host = Host::start(|_| {}).await;
+async fn pipelined_requests_are_answered_in_order(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     client
         .send(
@@ -28,9 +43,8 @@ async fn pipelined_requests_are_answered_in_order() {
     assert!(client.answer().await.starts_with("HTTP/1.1 204 "));
 }
 
-#[tokio::test]
-async fn problems_are_told_in_full_and_the_connection_goes_on() {
-    let host = Host::start(|_| {}).await;
+async fn problems_are_told_in_full_and_the_connection_goes_on(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     assert_problem(&client.get("/nowhere").await, 404, "no-route");
     let answer = client.get("/problem/method-not-allowed").await;
@@ -46,9 +60,8 @@ async fn problems_are_told_in_full_and_the_connection_goes_on() {
     assert!(client.get("/hello").await.ends_with("hello"));
 }
 
-#[tokio::test]
-async fn an_answer_that_fails_late_is_cut_off_and_its_reason_counted() {
-    let host = Host::start(|_| {}).await;
+async fn an_answer_that_fails_late_is_cut_off_and_its_reason_counted(on: On) {
+    let host = Host::start(on, |_| {}).await;
     for (path, outcome) in [("/broken", "deadline-exceeded"), ("/panic-later", "host-panicked")] {
         let answer = host.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
         assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
@@ -56,9 +69,8 @@ async fn an_answer_that_fails_late_is_cut_off_and_its_reason_counted() {
     }
 }
 
-#[tokio::test]
-async fn a_good_request_id_is_kept_and_a_bad_one_replaced_for_all() {
-    let host = Host::start(|_| {}).await;
+async fn a_good_request_id_is_kept_and_a_bad_one_replaced_for_all(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     client.send("GET /id HTTP/1.1\r\nhost: x\r\nx-request-id: abc-1.2_3\r\n\r\n").await;
     let answer = client.answer().await;
@@ -73,18 +85,16 @@ async fn a_good_request_id_is_kept_and_a_bad_one_replaced_for_all() {
     }
 }
 
-#[tokio::test]
-async fn a_handler_has_no_say_in_framing_or_request_id() {
-    let host = Host::start(|_| {}).await;
+async fn a_handler_has_no_say_in_framing_or_request_id(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     let answer = client.get("/hop-by-hop").await;
     assert!(answer.ends_with("\r\n\r\nok") && !answer.contains("x-secret") && !answer.contains("forged"), "{answer}");
     assert_eq!((header_of(&answer, "transfer-encoding"), header_of(&answer, "content-length")), (None, Some("2")));
 }
 
-#[tokio::test]
-async fn head_and_204_have_no_body() {
-    let host = Host::start(|_| {}).await;
+async fn head_and_204_have_no_body(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     client.send("HEAD /hello HTTP/1.1\r\nhost: x\r\n\r\nGET /204 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let both = client.rest().await;
@@ -94,16 +104,14 @@ async fn head_and_204_have_no_body() {
     host.counted("answered", 2).await;
 }
 
-#[tokio::test]
-async fn http_1_0_is_answered_and_closed() {
-    let host = Host::start(|_| {}).await;
+async fn http_1_0_is_answered_and_closed(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let answer = host.ask("GET /hello HTTP/1.0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("hello"), "{answer}");
 }
 
-#[tokio::test]
-async fn malformed_requests_get_a_problem_and_are_closed() {
-    let host = Host::start(|_| {}).await;
+async fn malformed_requests_get_a_problem_and_are_closed(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let long = "a".repeat(70_000);
     let table: [(String, u16, &str); 12] = [
         ("nonsense\r\n\r\n".into(), 400, "bad-request"),
@@ -126,18 +134,16 @@ async fn malformed_requests_get_a_problem_and_are_closed() {
     assert!(host.connect().await.get("/hello").await.ends_with("hello"));
 }
 
-#[tokio::test]
-async fn a_malformed_request_after_a_good_one_is_told_apart() {
-    let host = Host::start(|_| {}).await;
+async fn a_malformed_request_after_a_good_one_is_told_apart(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     assert!(client.get("/hello").await.ends_with("hello"));
     client.send("nonsense\r\n\r\n").await;
     assert_problem(&client.rest().await, 400, "bad-request");
 }
 
-#[tokio::test]
-async fn a_request_names_one_host() {
-    let host = Host::start(|_| {}).await;
+async fn a_request_names_one_host(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     for request in [
         "GET /hello HTTP/1.1\r\n\r\n",
@@ -149,8 +155,7 @@ async fn a_request_names_one_host() {
     }
 }
 
-#[tokio::test]
-async fn every_call_leaves_one_access_line() {
+async fn every_call_leaves_one_access_line(on: On) {
     use tracing_subscriber::layer::SubscriberExt;
 
     #[derive(Clone, Default)]
@@ -170,7 +175,7 @@ async fn every_call_leaves_one_access_line() {
     let filter = tracing_subscriber::EnvFilter::new("access=info");
     // The test's runtime has one thread, so that this covers the server's tasks too.
     let _lines = tracing::subscriber::set_default(tracing_subscriber::registry().with(filter).with(layer));
-    let host = Host::start(|_| {}).await;
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     // Whether a line is wanted is cached for the whole process, and other tests that start and end meanwhile may have the cache say no.
     let mut lines = String::new();
@@ -195,9 +200,8 @@ async fn every_call_leaves_one_access_line() {
     assert!(!lines.contains("secret"), "{lines}");
 }
 
-#[tokio::test]
-async fn a_small_body_that_nobody_reads_does_not_cost_the_connection() {
-    let host = Host::start(|_| {}).await;
+async fn a_small_body_that_nobody_reads_does_not_cost_the_connection(on: On) {
+    let host = Host::start(on, |_| {}).await;
     let mut client = host.connect().await;
     for _ in 0..2 {
         client.send("POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await;

@@ -4,20 +4,33 @@ use std::time::Instant;
 
 use super::*;
 
+over_every_listener! {
+    #[tokio::test]
+    a_client_that_sends_nothing_is_closed,
+    slow_headers_are_answered_with_408_and_closed,
+    a_second_request_with_slow_headers_is_closed_without_an_answer_to_mistake,
+    an_idle_connection_is_closed_after_the_idle_timeout_not_the_header_timeout,
+    a_call_may_last_longer_than_header_and_idle_timeouts,
+    a_body_that_stops_coming_is_answered_with_408,
+    a_body_that_comes_in_pieces_may_take_longer_than_a_stall,
+    a_reader_that_stalls_loses_its_answer_and_its_connection,
+    a_handler_that_pauses_is_no_stalled_reader,
+    a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame,
+    a_reader_that_stalls_within_one_large_frame_loses_it,
+}
+
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn a_client_that_sends_nothing_is_closed() {
-    let host = Host::start(|settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
+async fn a_client_that_sends_nothing_is_closed(on: On) {
+    let host = Host::start(on, |settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
     let start = Instant::now();
     assert_eq!(host.connect().await.rest().await, "");
     assert!(start.elapsed() >= SHORT);
 }
 
-#[tokio::test]
-async fn slow_headers_are_answered_with_408_and_closed() {
-    let host = Host::start(|settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
+async fn slow_headers_are_answered_with_408_and_closed(on: On) {
+    let host = Host::start(on, |settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
     for start in ["P", "GET /hello HTTP/1.1\r\nhost: x\r\nslow"] {
         let answer = host.ask(start).await;
         assert_problem(&answer, 408, "request-timeout");
@@ -25,16 +38,17 @@ async fn slow_headers_are_answered_with_408_and_closed() {
     // A single byte now and then does not help.
     let mut client = host.connect().await;
     client.send("GET /hello HTTP/1.1\r\n").await;
-    while within(async { client.stream.try_write(b"x").is_ok() && timeout(SHORT / 10, client.stream.readable()).await.is_err() })
-        .await
+    while within(async {
+        client.stream.try_write(b"x").is_ok() && timeout(SHORT / 10, client.stream.ready(Interest::READABLE)).await.is_err()
+    })
+    .await
     {}
     assert_problem(&client.rest().await, 408, "request-timeout");
     assert_eq!(host.counters.get("request-timeout"), 3);
 }
 
-#[tokio::test]
-async fn a_second_request_with_slow_headers_is_closed_without_an_answer_to_mistake() {
-    let host = Host::start(|settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
+async fn a_second_request_with_slow_headers_is_closed_without_an_answer_to_mistake(on: On) {
+    let host = Host::start(on, |settings| (settings.header_timeout, settings.idle_timeout) = (SHORT, LONG)).await;
     let mut client = host.connect().await;
     assert!(client.get("/hello").await.ends_with("hello"));
     host.counted("answered", 1).await;
@@ -42,9 +56,8 @@ async fn a_second_request_with_slow_headers_is_closed_without_an_answer_to_mista
     assert_eq!(client.rest().await, "");
 }
 
-#[tokio::test]
-async fn an_idle_connection_is_closed_after_the_idle_timeout_not_the_header_timeout() {
-    let host = Host::start(|settings| (settings.header_timeout, settings.idle_timeout) = (SHORT / 4, SHORT * 2)).await;
+async fn an_idle_connection_is_closed_after_the_idle_timeout_not_the_header_timeout(on: On) {
+    let host = Host::start(on, |settings| (settings.header_timeout, settings.idle_timeout) = (SHORT / 4, SHORT * 2)).await;
     let mut client = host.connect().await;
     assert!(client.get("/hello").await.ends_with("hello"));
     let start = Instant::now();
@@ -52,9 +65,8 @@ async fn an_idle_connection_is_closed_after_the_idle_timeout_not_the_header_time
     assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
 }
 
-#[tokio::test]
-async fn a_call_may_last_longer_than_header_and_idle_timeouts() {
-    let host = Host::start(|settings| (settings.header_timeout, settings.idle_timeout) = (SHORT / 4, SHORT / 4)).await;
+async fn a_call_may_last_longer_than_header_and_idle_timeouts(on: On) {
+    let host = Host::start(on, |settings| (settings.header_timeout, settings.idle_timeout) = (SHORT / 4, SHORT / 4)).await;
     let mut client = host.connect().await;
     client.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
     next(&host.script.started).await;
@@ -66,18 +78,16 @@ async fn a_call_may_last_longer_than_header_and_idle_timeouts() {
     assert!(client.answer().await.ends_with("waited"));
 }
 
-#[tokio::test]
-async fn a_body_that_stops_coming_is_answered_with_408() {
-    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+async fn a_body_that_stops_coming_is_answered_with_408(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     for framing in ["content-length: 100\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
         let answer = host.ask(&format!("POST /echo HTTP/1.1\r\nhost: x\r\n{framing}")).await;
         assert_problem(&answer, 408, "request-timeout");
     }
 }
 
-#[tokio::test]
-async fn a_body_that_comes_in_pieces_may_take_longer_than_a_stall() {
-    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+async fn a_body_that_comes_in_pieces_may_take_longer_than_a_stall(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
     client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n").await;
     let start = Instant::now();
@@ -90,9 +100,8 @@ async fn a_body_that_comes_in_pieces_may_take_longer_than_a_stall() {
     assert!(start.elapsed() > SHORT);
 }
 
-#[tokio::test]
-async fn a_reader_that_stalls_loses_its_answer_and_its_connection() {
-    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+async fn a_reader_that_stalls_loses_its_answer_and_its_connection(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
     client.send("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
     next(&host.script.started).await;
@@ -104,9 +113,8 @@ async fn a_reader_that_stalls_loses_its_answer_and_its_connection() {
     assert!(!all.ends_with(b"0\r\n\r\n"));
 }
 
-#[tokio::test]
-async fn a_handler_that_pauses_is_no_stalled_reader() {
-    let host = Host::start(|settings| (settings.body_stall_timeout, settings.drain_timeout) = (SHORT / 4, SHORT * 3)).await;
+async fn a_handler_that_pauses_is_no_stalled_reader(on: On) {
+    let host = Host::start(on, |settings| (settings.body_stall_timeout, settings.drain_timeout) = (SHORT / 4, SHORT * 3)).await;
     let mut client = host.connect().await;
     client.send("GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await;
     next(&host.script.started).await;
@@ -114,9 +122,8 @@ async fn a_handler_that_pauses_is_no_stalled_reader() {
     assert_eq!(drained, Drained { finished: 0, cut: 1, stuck: 0 });
 }
 
-#[tokio::test]
-async fn a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame() {
-    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+async fn a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
     client.send("GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let start = Instant::now();
@@ -134,9 +141,8 @@ async fn a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame() {
     host.counted("answered", 1).await;
 }
 
-#[tokio::test]
-async fn a_reader_that_stalls_within_one_large_frame_loses_it() {
-    let host = Host::start(|settings| settings.body_stall_timeout = SHORT).await;
+async fn a_reader_that_stalls_within_one_large_frame_loses_it(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
     client.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
     host.counted("reader-stalled", 1).await;
