@@ -1,5 +1,6 @@
 //! Wharf runs WebAssembly handlers next to databases, and takes every connection back.
 
+pub mod admin;
 pub mod assembly;
 pub mod call;
 pub mod cli;

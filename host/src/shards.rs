@@ -11,7 +11,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -21,8 +21,12 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    time::interval,
 };
 use tokio_util::task::TaskTracker;
+
+/// How often a shard shows that it goes on.
+const BEAT: Duration = Duration::from_millis(500);
 
 thread_local! {
     static HERE: Cell<Option<usize>> = const { Cell::new(None) };
@@ -37,6 +41,35 @@ struct Shard {
     runtime: Handle,
     /// How many connections and streams of clients are served here.
     seats: AtomicUsize,
+    pulse: Arc<Pulse>,
+}
+
+/// When a shard last showed that it goes on.
+#[derive(Debug)]
+struct Pulse {
+    started: Instant,
+    /// In ms since then.
+    beat: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { started: Instant::now(), beat: AtomicU64::new(0) }
+    }
+
+    /// Beats for as long as it is polled.
+    async fn go_on(&self) {
+        let mut beats = interval(BEAT);
+        loop {
+            beats.tick().await;
+            let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.beat.store(since, Ordering::Relaxed);
+        }
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started + Duration::from_millis(self.beat.load(Ordering::Relaxed)))
+    }
 }
 
 /// The threads behind [`Shards`]. Dropping it ends them without waiting.
@@ -65,11 +98,17 @@ impl Shards {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (stop, stopped) = oneshot::channel();
             let done = done.clone();
-            shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0) });
+            let pulse = Arc::new(Pulse::new());
+            shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0), pulse: Arc::clone(&pulse) });
             thread::Builder::new().name(format!("wharf-shard-{index}")).spawn(move || {
                 HERE.set(Some(index));
                 // Told, or left alone by whoever would have told it.
-                let _stopped = runtime.block_on(stopped);
+                runtime.block_on(async {
+                    tokio::select! {
+                        _stopped = stopped => {}
+                        () = pulse.go_on() => {}
+                    }
+                });
                 runtime.shutdown_background();
                 let _unwatched = done.send(());
             })?;
@@ -81,6 +120,12 @@ impl Shards {
     /// The shard of this thread.
     pub(crate) fn here() -> Option<usize> {
         HERE.get()
+    }
+
+    /// For how long the shard that is silent the longest has been by now. One that goes on is for half a second at most; one that
+    /// something holds up serves none of its clients.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        self.0.iter().map(|shard| shard.pulse.silence(now)).max().unwrap_or_default()
     }
 
     /// A seat in the shard that has the fewest taken, the caller's if it is among them.
@@ -211,6 +256,32 @@ mod tests {
         });
         threads.stop(LIMIT);
         assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_held_up_is_silent_until_it_goes_on() {
+        let (shards, threads) = Shards::start(2).unwrap();
+        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
+        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
+        shards.spawn(Some(1), &TaskTracker::new(), async move {
+            theirs.1.wait();
+            theirs.0.wait();
+        });
+        busy.wait();
+        // Whatever comes after now is not there before it goes on.
+        let held_up = Instant::now();
+        let much_later = held_up + LIMIT;
+        assert!(shards.silence(much_later) >= LIMIT);
+        stuck.wait();
+        let mut looks = interval(Duration::from_millis(10));
+        let goes_on = async {
+            while shards.silence(much_later) >= LIMIT {
+                looks.tick().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, goes_on).await.unwrap();
+        threads.stop(LIMIT);
+        assert_eq!(Shards::default().silence(much_later), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -5,8 +5,11 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Closed, Progress, StartError, Stop, databases, databases::Databases, dispatch::Dispatcher, plugins, summary};
+use super::{
+    Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
+};
 use crate::{
+    admin::Phase,
     call::{Admission, Caller},
     config::Config,
     engine::Engines,
@@ -30,6 +33,7 @@ pub struct Host {
     shards: Shards,
     /// Keeps the epoch ticker.
     engines: Arc<Engines>,
+    desk: Desk,
 }
 
 /// How a host stopped.
@@ -50,17 +54,19 @@ impl Stopped {
 }
 
 impl Host {
-    /// Opens the databases, loads the plugins and takes the address. Connections of clients and sessions of databases will live in
-    /// `shards`, everything else on the runtime of the caller, which has to steal work.
+    /// Opens the databases, loads the plugins and takes the address; before all that it listens to who asks how it is. Connections of
+    /// clients and sessions of databases will live in `shards`, everything else on the runtime of the caller, which has to steal work.
     ///
     /// # Bounds
     /// `connect_timeout` a pool, a quarter of an hour a database for migrations; compiling has none.
     /// # Errors
     /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
     pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
+        let desk = Desk::open(config, shards, progress).await?;
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
         let Databases { open, grants } = databases::open(config, shards, progress, stop).await?;
+        desk.admin().require(required(config, &open));
         let rest = async {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
@@ -84,13 +90,20 @@ impl Host {
         let caller = Caller::new(admission, cut.clone());
         let dispatcher = Arc::new(Dispatcher { router, caller });
         let reclaim_timeout = config.server.reclaim_timeout;
-        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards: shards.clone(), engines })
+        let shards = shards.clone();
+        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it is asked how it is, if not only through its socket.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.desk.address()
     }
 
     /// The databases, in the order of the configuration.
@@ -106,31 +119,46 @@ impl Host {
     }
 
     /// Serves until `stop` asks for the end, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes
-    /// every connection, and asks every database what is left.
+    /// every connection, and asks every database what is left. Until then it can be asked how it is.
     ///
     /// # Bounds
-    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, and for the question `bounds.kill` and `bounds.confirm`. In a
-    /// hurry: two seconds, half a second, and the question.
+    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, and three
+    /// seconds for who asks how the host is. In a hurry: two seconds, half a second, the question, and the three seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, .. } = self;
+        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, .. } = self;
         let caller = dispatcher.caller.clone();
         let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
-        let drained = tokio::select! {
-            drained = &mut draining => drained,
-            () = stop.hurried() => {
-                // Every call ends now, and with the last of them the drain.
-                cut.cancel();
-                draining.await
+        let drain = async {
+            tokio::select! {
+                drained = &mut draining => drained,
+                () = stop.hurried() => {
+                    // Every call ends now, and with the last of them the drain.
+                    cut.cancel();
+                    draining.await
+                }
             }
         };
+        let tell = async {
+            stop.requested().await;
+            desk.admin().set_phase(Phase::Draining);
+        };
+        desk.admin().set_phase(Phase::Serving);
+        let (drained, ()) = tokio::join!(drain, tell);
         cut.cancel();
         // A streamed answer that was cut lets go of its leases in its own task.
         let deadline = Instant::now() + reclaim_timeout;
         let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
         let closed = databases::close(&opened, deadline, stop).await;
         drop(engines);
+        desk.close().await;
         Stopped { drained, closed }
     }
+}
+
+/// The databases without which the host is not ready.
+fn required(config: &Config, databases: &[Database]) -> Vec<Database> {
+    let described = config.databases.iter().zip(databases);
+    described.filter(|(described, _)| described.required).map(|(_, database)| database.clone()).collect()
 }
 
 /// A panic in a blocking task is one here.

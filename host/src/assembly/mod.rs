@@ -1,8 +1,9 @@
 //! Puts a host together from a validated configuration, runs it, and takes it down again.
 //!
-//! In the order of a start: `databases` are migrated and opened, `plugins` loaded with their grants, `dispatch` routes requests to them,
-//! and [`Host`] binds the server. `summary` says what came of it. Stopping goes the other way round.
+//! In the order of a start: `admin` answers from then on, `databases` are migrated and opened, `plugins` loaded with their grants,
+//! `dispatch` routes requests to them, and [`Host`] binds the server. `summary` says what came of it. Stopping goes the other way round.
 
+mod admin;
 mod databases;
 mod dispatch;
 mod host;
@@ -52,6 +53,14 @@ pub enum StartError {
     /// The server cannot listen.
     #[error(transparent)]
     Bind(#[from] crate::server::BindError),
+    /// The admin listener cannot be had.
+    #[error("the admin listener cannot be had; `{key}` may name another, or be \"off\"")]
+    Admin {
+        /// The setting that says where.
+        key: &'static str,
+        /// Why.
+        source: crate::server::BindError,
+    },
     /// Somebody asked it to stop before it was ready; what was open has been closed.
     #[error("stopped before anything was served")]
     Stopped(Vec<Closed>),

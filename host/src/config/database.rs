@@ -51,6 +51,7 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
     let migrations = engine_folder(&mut table, "migrations", engine);
     let seed = engine_folder(&mut table, "seed", engine);
     let connect = table.choice("connect", Connect::Eager, &[("eager", Connect::Eager), ("lazy", Connect::Lazy)]);
+    let required = table.boolean("required", true);
 
     let in_url = InUrl::new(context, url.as_ref(), address.as_ref(), at);
     let pooling = in_url.pooling;
@@ -89,6 +90,7 @@ fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> D
         migrations_url: migrations_url.map(Address::into_url),
         seed,
         connect: connect.value,
+        required: required.value,
         settings,
         driver,
     });

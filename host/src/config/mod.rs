@@ -1,13 +1,14 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server`, `database` (with `address` and `dialect`), `plugin` and
+//! puts the environment in, `values` reads single values, `server`, `admin`, `database` (with `address` and `dialect`), `plugin` and
 //! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
 //! wrong at once.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
 mod address;
+mod admin;
 mod checks;
 mod database;
 mod diagnostics;
@@ -33,7 +34,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, engine_name},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, engine_name},
     secret::Secret,
 };
 use self::{
@@ -104,7 +105,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
 
     let mut root = Table::root(&context, table.get_ref());
     let max_connections = root.number("max_connections", 50, 1, 100_000);
-    let (server, engine) = server::read(&mut root);
+    let (server, admin, engine) = server::read(&mut root);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -123,7 +124,15 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
         diagnostics.forgive_after_syntax_errors(syntax);
         return Err(diagnostics);
     }
-    let config =
-        Config { path: file.to_owned(), source, server, max_connections: max_connections.value, databases, plugins, engine };
+    let config = Config {
+        path: file.to_owned(),
+        source,
+        server,
+        admin,
+        max_connections: max_connections.value,
+        databases,
+        plugins,
+        engine,
+    };
     Ok((config, diagnostics))
 }

@@ -24,6 +24,8 @@ pub struct Config {
     pub source: Arc<Source>,
     /// `[server]`.
     pub server: Server,
+    /// `[admin]`.
+    pub admin: Admin,
     /// Sessions of all databases together, at most. 1 to 100,000; default 50.
     pub max_connections: u32,
     /// `[databases.NAME]`, in the order of the file.
@@ -39,6 +41,9 @@ pub struct Config {
 pub struct Server {
     /// Default `127.0.0.1:3000`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where the host is asked how it is, apart from traffic. Default `127.0.0.1:3001`; port 0 takes a free one, `None` stands for
+    /// `"off"`.
+    pub admin: Option<SocketAddr>,
     /// Client connections at once. 1 to 100,000; default 1,024.
     pub max_connections: u32,
     /// Bytes of a request's head. 8 KiB (hyper's least) to 16 MiB; default 64 KiB.
@@ -63,6 +68,23 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// How long taking back and closing all connections may last after that. 1 ms to 1 h; default 10 s.
     pub reclaim_timeout: Duration,
+}
+
+/// Who may ask what of the running host.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// What `Authorization: Bearer` must say. 16 to 512 bytes that a header can carry. Always there when `server.admin` is no loopback
+    /// address.
+    pub token: Option<Secret>,
+    /// The Unix socket whose clients need no token. Default `.wharf/run/admin.sock` beside the configuration; at most 107 bytes, `None`
+    /// stands for `"off"`.
+    pub socket: Option<PathBuf>,
+    /// By which names, besides addresses and `localhost`, it may be asked, in lower case. At most 16; default none.
+    pub hosts: Vec<String>,
+    /// Whether whoever reaches a loopback address may look without a token. Default true.
+    pub open_views: bool,
+    /// How long a required database may be down before the host is not ready. 0 s to 1 h; default 2 s.
+    pub unready_after: Duration,
 }
 
 /// One database with its pools' shared limits.
@@ -90,6 +112,8 @@ pub struct Database {
     pub seed: Option<PathBuf>,
     /// Whether the database must answer before the host listens. Default eager.
     pub connect: Connect,
+    /// Whether the host is not ready while it is down. Default true.
+    pub required: bool,
     /// Limits of all its pools together.
     pub settings: pool::settings::Settings,
     /// What its drivers are told; `access` is the most, a [`Grant`] says what holds for a plugin.

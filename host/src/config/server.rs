@@ -1,32 +1,34 @@
-//! Reads `[server]` and `[engine]`.
+//! Reads `[server]`, `[admin]` and `[engine]`.
 
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    model::{Engine, Server},
-    reader::Table,
-    values::{DAY, GIB, HOUR, KIB, LEAST, MIB},
+    admin,
+    model::{Admin, Engine, Server},
+    reader::{Entry, Field, Table, Text},
+    values::{DAY, GIB, HOUR, KIB, LEAST, MIB, OFF},
 };
 
-/// Reads both; either may be absent.
-pub(super) fn read(root: &mut Table<'_>) -> (Server, Engine) {
+/// Reads them; each may be absent.
+pub(super) fn read(root: &mut Table<'_>) -> (Server, Admin, Engine) {
     let context = root.context;
     let mut table = root.table("server").unwrap_or_else(|| Table::empty(context));
-    let server = read_server(&mut table);
+    let listen = read_listen(&mut table);
+    let admin_address = read_admin(&mut table);
+    let server = read_server(&mut table, listen, admin_address.value);
     table.finish();
+    let admin = admin::read(root, &admin_address);
     let mut table = root.table("engine").unwrap_or_else(|| Table::empty(context));
     let cache = table.path("cache").map_or_else(|| context.base.join(".wharf").join("cache"), |cache| cache.value);
     table.finish();
-    (server, Engine { cache })
+    (server, admin, Engine { cache })
 }
 
-fn read_server(table: &mut Table<'_>) -> Server {
+fn read_server(table: &mut Table<'_>, listen: SocketAddr, admin: Option<SocketAddr>) -> Server {
     let seconds = Duration::from_secs;
-    let listen = address(table, "listen");
-    let hint = "remove it; health and metrics get a listener of their own in a later version";
-    table.refuse("admin", "`admin` is not yet offered in this version", hint);
     Server {
-        listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
+        listen,
+        admin,
         max_connections: table.number("max_connections", 1024, 1, 100_000).value,
         max_header_bytes: table.size("max_header_bytes", 64 * KIB, 8 * KIB, 16 * MIB).value,
         max_headers: table.number("max_headers", 100, 1, 10_000).value,
@@ -42,14 +44,35 @@ fn read_server(table: &mut Table<'_>) -> Server {
     }
 }
 
-fn address(table: &mut Table<'_>, key: &'static str) -> Option<SocketAddr> {
-    let entry = table.take(key)?;
-    let text = entry.text("an address with a port, such as \"127.0.0.1:3000\"")?;
+fn read_listen(table: &mut Table<'_>) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 3000));
+    let Some(entry) = table.take("listen") else { return default };
+    let text = entry.text("an address with a port, such as \"127.0.0.1:3000\"");
+    let otherwise = "write \"127.0.0.1:3000\", or \"0.0.0.0:3000\" for every interface; port 0 takes a free one";
+    text.and_then(|text| address(&entry, &text, otherwise)).unwrap_or(default)
+}
+
+fn read_admin(table: &mut Table<'_>) -> Field<Option<SocketAddr>> {
+    let default = Some(SocketAddr::from(([127, 0, 0, 1], 3001)));
+    let Some(entry) = table.take("admin") else {
+        return Field { value: default, at: table.at, given: false, sound: true };
+    };
+    let read = entry.text("an address with a port, such as \"127.0.0.1:3001\", or \"off\"").and_then(|text| {
+        if text.value == OFF {
+            return Some(None);
+        }
+        address(&entry, &text, "write \"127.0.0.1:3001\", or \"off\"; port 0 takes a free one").map(Some)
+    });
+    Field { sound: read.is_some(), value: read.unwrap_or(default), at: entry.at, given: true }
+}
+
+/// `otherwise` says what to write when it is none.
+fn address(entry: &Entry<'_>, text: &Text, otherwise: &str) -> Option<SocketAddr> {
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
         let hint = match text.value.strip_prefix("localhost:") {
             Some(port) => format!("names are not looked up; write \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
-            None => "write \"127.0.0.1:3000\", or \"0.0.0.0:3000\" for every interface; port 0 takes a free one".to_owned(),
+            None => otherwise.to_owned(),
         };
         entry.context.error(entry.at, format!("{} is not an address with a port", text.shown()), hint);
     }

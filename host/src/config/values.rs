@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::{
     diagnostics::Location,
-    reader::{Context, Entry, Field, Table, did_you_mean, list},
+    reader::{Context, Entry, Field, Table, Text, did_you_mean, list},
     secret::Secret,
 };
 
@@ -20,6 +20,9 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const KIB: usize = 1024;
 pub(super) const MIB: usize = 1024 * KIB;
 pub(super) const GIB: usize = 1024 * MIB;
+
+/// What stands for something that is not there.
+pub(super) const OFF: &str = "off";
 
 const RELATIVE: &str = "relative paths begin at the folder of wharf.toml";
 
@@ -173,7 +176,11 @@ impl Table<'_> {
 
 impl Entry<'_> {
     fn path(&self) -> Option<PathText> {
-        let text = self.text("a path")?;
+        self.path_of(&self.text("a path")?)
+    }
+
+    /// The path that the entry's text is.
+    pub(super) fn path_of(&self, text: &Text) -> Option<PathText> {
         if text.value.is_empty() || text.value.contains('\0') {
             self.context.error(self.at, format!("`{}` is not a path", self.key), RELATIVE);
             return None;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Control, Driver, Failure, FailureKind, Session};
+use crate::{
+    driver::{Control, Driver, Failure, FailureKind, Session},
+    sync,
+};
 
 /// Questions that may be without an answer at once, each with a session of its own. A server that answers nobody keeps what is closed here,
 /// so a question that is given up would leave a session behind, and another with each that follows.
@@ -30,8 +33,8 @@ pub(super) struct ControlPath {
     driver: Arc<dyn Driver>,
     /// How long a question may go without an answer, whoever still waits for it, before its session is given up; doubled each time.
     limit: Duration,
-    /// Whether it failed when it was last looked after, so that only changes are logged.
-    pub(super) down: AtomicBool,
+    /// Since when it has failed whenever it was looked after.
+    down: sync::Mutex<Option<Instant>>,
     /// For good.
     closed: CancellationToken,
     /// One caller at a time; each is bounded, the wait for its turn included.
@@ -67,7 +70,7 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: AtomicBool::new(false), closed: CancellationToken::new(), sessions: Mutex::default() }
+        Self { driver, limit, down: sync::Mutex::new(None), closed: CancellationToken::new(), sessions: Mutex::default() }
     }
 
     /// Asks the server to end what the session runs.
@@ -88,6 +91,21 @@ impl ControlPath {
     /// Opens the path, or finds out whether it still works.
     pub(super) async fn ping(&self, bound: Duration) -> Result<(), Failure> {
         self.ask(Request::Ping, bound).await.map(drop)
+    }
+
+    /// Notes whether it worked when it was looked after; whether that is news.
+    pub(super) fn note(&self, works: bool) -> bool {
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = down.is_some() == works;
+        if is_news {
+            *down = (!works).then(Instant::now);
+        }
+        is_news
+    }
+
+    /// Since when it has not worked, as far as it was noted.
+    pub(super) fn down_since(&self) -> Option<Instant> {
+        *self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the path for good, and tells which sessions it had.

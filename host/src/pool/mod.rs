@@ -12,6 +12,7 @@ mod control;
 mod counters;
 mod database;
 mod error;
+mod health;
 mod hold;
 mod queue;
 mod reclaim;

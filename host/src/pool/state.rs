@@ -105,6 +105,8 @@ pub(super) struct PoolState {
     pub(super) open: u32,
     /// Set while opening fails: the last failure, and when to try again.
     pub(super) down: Option<(Failure, Instant)>,
+    /// When it began to fail; means something while it does.
+    failing_since: Option<Instant>,
     /// How many attempts have failed in a row.
     pub(super) failures: u32,
 }
@@ -163,6 +165,9 @@ impl State {
     pub(super) fn trip(&mut self, pool: usize, failure: &Failure) -> bool {
         let (now, first) = (Instant::now(), !self.failed_lately(pool));
         let pool = &mut self.pools[pool];
+        if first {
+            pool.failing_since = Some(now);
+        }
         // Attempts that were under way together count as one.
         if pool.may_open() {
             let pause = FIRST_BACKOFF.saturating_mul(1 << pool.failures.min(16)).min(LAST_BACKOFF);
@@ -175,6 +180,12 @@ impl State {
     /// Whether opening failed lately. Later than this an attempt that came next would have ended, so there was none: nobody wanted one.
     fn failed_lately(&self, pool: usize) -> bool {
         self.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry + self.connect_timeout * 2)
+    }
+
+    /// Since when no session of this pool can be had: opening fails, and none is left.
+    pub(super) fn down_since(&self, pool: usize) -> Option<Instant> {
+        let is_down = self.pools[pool].open == 0 && self.failed_lately(pool);
+        self.pools[pool].failing_since.filter(|_| is_down)
     }
 
     /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one

@@ -37,7 +37,7 @@ impl Inner {
         for pool in &self.pools {
             // Who wants to cancel something waits for its turn meanwhile.
             let result = pool.control.ping(self.settings.bounds.cancel).await;
-            if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
+            if pool.control.note(result.is_ok()) {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
                     Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),

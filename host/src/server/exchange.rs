@@ -51,6 +51,9 @@ pub const OUTCOMES: [&str; 4 + Code::ALL.len()] = {
         "overloaded",
         "shutting-down",
         "deadline-exceeded",
+        "unauthorized",
+        "cross-site",
+        "misdirected",
     ]
 };
 
@@ -90,6 +93,8 @@ pub struct Exchange {
     method: Method,
     uri: Uri,
     peer: Peer,
+    /// Whether it leaves a line in the access log.
+    is_logged: bool,
     started: Instant,
     plugin: OnceLock<Arc<str>>,
     status: AtomicU16,
@@ -99,12 +104,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: Peer) -> Self {
+    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: Peer, is_logged: bool) -> Self {
         Self {
             id,
             method,
             uri,
             peer,
+            is_logged,
             started: Instant::now(),
             plugin: OnceLock::new(),
             status: AtomicU16::new(0),
@@ -204,7 +210,7 @@ impl Drop for Running {
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
         self.counters.count(place);
-        if tracing::enabled!(target: "access", Level::INFO) {
+        if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
                 method = exchange.method.as_str(),

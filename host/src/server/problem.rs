@@ -45,6 +45,12 @@ pub enum Problem {
     ShuttingDown,
     /// The call's wall clock ran out.
     DeadlineExceeded,
+    /// Only who has the host's token may ask this.
+    Unauthorized,
+    /// A page of another site asks.
+    CrossSite,
+    /// The request is for another host than this.
+    Misdirected,
 }
 
 /// What a problem is called, for programs. Never changes its meaning.
@@ -67,6 +73,9 @@ pub enum Code {
     Overloaded,
     ShuttingDown,
     DeadlineExceeded,
+    Unauthorized,
+    CrossSite,
+    Misdirected,
 }
 
 /// How long clients are told to stay away from a host that is stopping.
@@ -74,7 +83,7 @@ const SHUTDOWN_RETRY: Duration = Duration::from_secs(5);
 
 impl Code {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::BadRequest,
@@ -91,6 +100,9 @@ impl Code {
         Self::Overloaded,
         Self::ShuttingDown,
         Self::DeadlineExceeded,
+        Self::Unauthorized,
+        Self::CrossSite,
+        Self::Misdirected,
     ];
 
     /// As it stands in the document.
@@ -142,6 +154,9 @@ impl Code {
             Self::DeadlineExceeded => {
                 ("deadline-exceeded", StatusCode::GATEWAY_TIMEOUT, "The call took longer than a call may take.")
             }
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "This takes the host's token."),
+            Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "A page of another site may not ask this."),
+            Self::Misdirected => ("misdirected", StatusCode::MISDIRECTED_REQUEST, "This host does not go by that name."),
         }
     }
 }
@@ -167,6 +182,9 @@ impl Problem {
             Self::Overloaded(_) => Code::Overloaded,
             Self::ShuttingDown => Code::ShuttingDown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Unauthorized => Code::Unauthorized,
+            Self::CrossSite => Code::CrossSite,
+            Self::Misdirected => Code::Misdirected,
         }
     }
 
@@ -232,6 +250,7 @@ impl Problem {
             }
             Self::Overloaded(after) => Some((header::RETRY_AFTER, seconds(*after))),
             Self::ShuttingDown => Some((header::RETRY_AFTER, seconds(SHUTDOWN_RETRY))),
+            Self::Unauthorized => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,
         }
     }
@@ -285,6 +304,9 @@ mod tests {
             Problem::Overloaded(Duration::from_millis(1200)),
             Problem::ShuttingDown,
             Problem::DeadlineExceeded,
+            Problem::Unauthorized,
+            Problem::CrossSite,
+            Problem::Misdirected,
         ]
     }
 

@@ -37,7 +37,8 @@ pub(super) async fn answer<D: Dispatch>(
 ) -> Response<ResponseBody<D::Body>> {
     let (mut parts, incoming) = request.into_parts();
     let id = RequestId::of(&mut parts.headers);
-    let exchange = Arc::new(Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer));
+    let is_logged = shared.settings.access_log;
+    let exchange = Arc::new(Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer, is_logged));
     let running =
         Running::begin(Arc::clone(&exchange), Arc::clone(&activity), Arc::clone(&shared.counters), Arc::clone(&shared.running));
     let (method, version) = (parts.method.clone(), parts.version);

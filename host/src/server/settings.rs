@@ -23,6 +23,8 @@ pub struct Settings {
     pub body_stall_timeout: Duration,
     /// How long running calls may go on once the server stops. Default 10 s.
     pub drain_timeout: Duration,
+    /// Whether every request leaves a line in the access log. Default true.
+    pub access_log: bool,
     /// What is particular to HTTP/2.
     pub http2: Http2,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(60),
             body_stall_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            access_log: true,
             http2: Http2::default(),
         }
     }

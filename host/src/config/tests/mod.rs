@@ -2,6 +2,7 @@
 
 mod accepted;
 mod address;
+mod admin;
 mod database;
 mod mongodb;
 mod plugin;

@@ -58,7 +58,7 @@ error: unknown key `password`
 4 | password = "*******"
   | ^^^^^^^^
   |
-  = help: known keys: `url`, `url_file`, `control_url`, `control_url_file`, `migrations_url`, `migrations_url_file`, `migrations`, `seed`, `connect`, `max_connections`, `min_connections`, `bounds`, `acquire_timeout`, `max_waiters`, `idle_timeout`, `max_lifetime`, `connect_timeout`, `statement_timeout`, `idle_in_transaction_timeout`, `test_before_acquire`, `leak_warning`, `allow_superuser`, `server_cancel`, `busy_timeout`, `statement_cache`
+  = help: known keys: `url`, `url_file`, `control_url`, `control_url_file`, `migrations_url`, `migrations_url_file`, `migrations`, `seed`, `connect`, `required`, `max_connections`, `min_connections`, `bounds`, `acquire_timeout`, `max_waiters`, `idle_timeout`, `max_lifetime`, `connect_timeout`, `statement_timeout`, `idle_in_transaction_timeout`, `test_before_acquire`, `leak_warning`, `allow_superuser`, `server_cancel`, `busy_timeout`, `statement_cache`
 
 error: unknown key `DB_SECRET`
  --> wharf.toml:5:1
@@ -66,7 +66,7 @@ error: unknown key `DB_SECRET`
 5 | DB_SECRET = '*******'
   | ^^^^^^^^^
   |
-  = help: known keys: `url`, `url_file`, `control_url`, `control_url_file`, `migrations_url`, `migrations_url_file`, `migrations`, `seed`, `connect`, `max_connections`, `min_connections`, `bounds`, `acquire_timeout`, `max_waiters`, `idle_timeout`, `max_lifetime`, `connect_timeout`, `statement_timeout`, `idle_in_transaction_timeout`, `test_before_acquire`, `leak_warning`, `allow_superuser`, `server_cancel`, `busy_timeout`, `statement_cache`
+  = help: known keys: `url`, `url_file`, `control_url`, `control_url_file`, `migrations_url`, `migrations_url_file`, `migrations`, `seed`, `connect`, `required`, `max_connections`, `min_connections`, `bounds`, `acquire_timeout`, `max_waiters`, `idle_timeout`, `max_lifetime`, `connect_timeout`, `statement_timeout`, `idle_in_transaction_timeout`, `test_before_acquire`, `leak_warning`, `allow_superuser`, `server_cancel`, `busy_timeout`, `statement_cache`
 
 wharf.toml: 4 errors
 "#);
@@ -203,7 +203,7 @@ error: unknown key `postgres://***********@host/a`
 2 | "postgres://***********@host/a" = 1
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: known keys: `max_connections`, `server`, `engine`, `databases`, `plugins`
+  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `databases`, `plugins`
 
 error: `postgres://***********@host/a` is not an address with a port
  --> wharf.toml:4:10

@@ -30,7 +30,7 @@ error: unknown key `colour`
 3 | colour = "red"
   | ^^^^^^
   |
-  = help: known keys: `max_connections`, `server`, `engine`, `databases`, `plugins`
+  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `databases`, `plugins`
 
 error: unknown key `max-headers`
  --> wharf.toml:5:1
@@ -283,28 +283,6 @@ error: `127.0.0.1` is not an address with a port
   |          ^^^^^^^^^^^
   |
   = help: write "127.0.0.1:3000", or "0.0.0.0:3000" for every interface; port 0 takes a free one
-
-wharf.toml: 1 error
-"#);
-}
-
-#[test]
-fn admin_is_not_offered_yet() {
-    let text = &format!(
-        "{}{PLUGIN}",
-        r##"
-[server]
-admin = "127.0.0.1:3001"
-"##
-    );
-    insta::assert_snapshot!(refused(text), @r#"
-error: `admin` is not yet offered in this version
- --> wharf.toml:3:1
-  |
-3 | admin = "127.0.0.1:3001"
-  | ^^^^^
-  |
-  = help: remove it; health and metrics get a listener of their own in a later version
 
 wharf.toml: 1 error
 "#);

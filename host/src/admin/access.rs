@@ -1,0 +1,290 @@
+//! Who may ask: by the name that is asked, the page that asks, and the token.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::{HeaderMap, HeaderName, header, request, uri::Authority};
+use sha2::{Digest, Sha256};
+
+use super::{Refusal, Way};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who may ask what.
+pub struct Settings {
+    /// Whether only programs of this machine reach the listener's address.
+    pub is_loopback: bool,
+    /// What changes something takes it, and what looks does off loopback or without `open_views`.
+    pub token: Option<Token>,
+    /// By which names the host may be asked besides addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Whether looking takes no token on loopback.
+    pub open_views: bool,
+}
+
+/// What asking for something takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Neither token nor socket, ever.
+    Nothing,
+    /// One of them where others may reach the host, or its views are not open.
+    Look,
+    /// One of them.
+    Change,
+}
+
+/// A token, kept so that comparing with it tells nothing by the time it takes: digests under a key that nobody knows are compared.
+pub struct Token {
+    key: [u8; 32],
+    digest: [u8; 32],
+}
+
+impl Token {
+    /// Keeps it.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let key = rand::random();
+        Self { key, digest: digest(key, text.as_bytes()) }
+    }
+
+    fn is(&self, text: &[u8]) -> bool {
+        digest(self.key, text) == self.digest
+    }
+}
+
+fn digest(key: [u8; 32], text: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(text).finalize().into()
+}
+
+/// Decides.
+pub(super) struct Access(Settings);
+
+impl Access {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self(settings)
+    }
+
+    /// Whether a request may ask for what has such a need.
+    ///
+    /// The first two rules keep out pages in a browser that reaches the host, be it by a name that a page's owner has led here: addresses
+    /// cannot be led anywhere, and browsers say which page asks.
+    pub(super) fn check(&self, request: &request::Parts, way: Way, need: Need) -> Result<(), Refusal> {
+        let authority = authority(request).filter(|authority| self.is_ours(authority)).ok_or(Refusal::Misdirected)?;
+        if !is_same_site(&request.headers, authority) {
+            return Err(Refusal::CrossSite);
+        }
+        let is_open = match need {
+            Need::Nothing => true,
+            Need::Look => self.0.is_loopback && self.0.open_views,
+            Need::Change => false,
+        };
+        if is_open || way == Way::Socket {
+            return Ok(());
+        }
+        let given = bearer(&request.headers).ok_or(Refusal::NoToken)?;
+        let is_right = self.0.token.as_ref().is_some_and(|token| token.is(given));
+        if is_right { Ok(()) } else { Err(Refusal::WrongToken) }
+    }
+
+    /// An address, `localhost`, or one of the names that were configured, with or without a port.
+    fn is_ours(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(host) => host.parse::<Ipv6Addr>().is_ok(),
+            None => {
+                let is_name = |name: &str| host.eq_ignore_ascii_case(name);
+                host.parse::<Ipv4Addr>().is_ok() || is_name("localhost") || self.0.hosts.iter().any(|name| is_name(name))
+            }
+        }
+    }
+}
+
+/// What the request calls the host; `None` when it says nothing, or two things.
+fn authority(request: &request::Parts) -> Option<&str> {
+    let mut headers = request.headers.get_all(header::HOST).iter();
+    let header = match (headers.next(), headers.next()) {
+        (None, _) => None,
+        (Some(header), None) => Some(header.to_str().ok()?),
+        (Some(_), Some(_)) => return None,
+    };
+    match (request.uri.authority(), header) {
+        (Some(target), Some(header)) if !header.eq_ignore_ascii_case(target.as_str()) => None,
+        (Some(target), _) => Some(target.as_str()),
+        (None, header) => header,
+    }
+}
+
+/// Whether the page that asks, if one does, is one that this host has served, under the same name.
+fn is_same_site(headers: &HeaderMap, authority: &str) -> bool {
+    let is_own = |origin: &str| {
+        let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        origin.is_some_and(|origin| origin.eq_ignore_ascii_case(authority))
+    };
+    headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own))
+        && headers.get_all(SEC_FETCH_SITE).iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
+/// The only token that is given.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = only.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Method, Request};
+
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn access(is_loopback: bool, open_views: bool, token: bool) -> Access {
+        let hosts = vec!["wharf.internal".to_owned()];
+        Access::new(Settings { is_loopback, token: token.then(|| Token::new(TOKEN)), hosts, open_views })
+    }
+
+    fn request(uri: &str, headers: &[(HeaderName, &str)]) -> request::Parts {
+        let (mut parts, ()) = Request::builder().method(Method::GET).uri(uri).body(()).unwrap().into_parts();
+        for (name, value) in headers {
+            parts.headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+        }
+        parts
+    }
+
+    /// The host asked by these names, and whether it is meant.
+    const HOSTS: [(&str, bool); 22] = [
+        ("127.0.0.1", true),
+        ("127.0.0.1:3001", true),
+        ("10.1.2.3:80", true),
+        ("[::1]:3001", true),
+        ("[fe80::1]", true),
+        ("localhost", true),
+        ("LocalHost:3001", true),
+        ("wharf.internal:3001", true),
+        ("WHARF.internal", true),
+        ("", false),
+        (":3001", false),
+        ("evil.example", false),
+        ("evil.example:3001", false),
+        ("localhost.evil.example", false),
+        ("127.0.0.1.evil.example:3001", false),
+        ("127.0.0.1@evil.example", false),
+        ("evil.example@127.0.0.1", false),
+        ("2130706433", false),
+        ("0x7f.0.0.1", false),
+        ("127.1", false),
+        ("[::1", false),
+        ("[localhost]", false),
+    ];
+
+    /// What a browser says of the page that asks, for a host that is called `HOST`, and whether it is one of the host's own.
+    const PAGES: [(Option<&str>, Option<&str>, bool); 16] = [
+        (None, None, true),
+        (Some("http://HOST"), None, true),
+        (Some("https://HOST"), Some("same-origin"), true),
+        (None, Some("same-origin"), true),
+        (None, Some("none"), true),
+        (Some("null"), None, false),
+        (Some(""), None, false),
+        (Some("HOST"), None, false),
+        (Some("ftp://HOST"), None, false),
+        (Some("http://HOST.evil.example"), None, false),
+        (Some("http://evil.example"), None, false),
+        (Some("http://HOST/"), None, false),
+        (Some("http://HOST"), Some("same-site"), false),
+        (Some("http://HOST"), Some("cross-site"), false),
+        (None, Some("cross-site"), false),
+        (None, Some(""), false),
+    ];
+
+    /// What stands in `Authorization`, and whether it is the token.
+    const TOKENS: [(&[&str], bool); 9] = [
+        (&[], false),
+        (&["Bearer 0123456789abcdef"], true),
+        (&["bearer 0123456789abcdef"], true),
+        (&["Bearer 0123456789abcdeF"], false),
+        (&["Bearer 0123456789abcde"], false),
+        (&["Bearer "], false),
+        (&["Bearer"], false),
+        (&["Basic 0123456789abcdef"], false),
+        (&["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"], false),
+    ];
+
+    /// Every host, page, token, way, need and setting with every other.
+    #[test]
+    fn who_may_ask_what() {
+        let mut tried = 0;
+        for (is_loopback, open_views, has_token) in
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
+        {
+            let access = access(is_loopback, open_views, has_token);
+            for ((host, is_ours), (origin, site, is_own)) in HOSTS.into_iter().flat_map(|host| PAGES.map(|page| (host, page))) {
+                for (authorization, is_token) in TOKENS {
+                    let mut headers = vec![(header::HOST, host.to_owned())];
+                    headers.extend(origin.map(|origin| (header::ORIGIN, origin.replace("HOST", host))));
+                    headers.extend(site.map(|site| (SEC_FETCH_SITE, site.to_owned())));
+                    headers.extend(authorization.iter().map(|text| (header::AUTHORIZATION, (*text).to_owned())));
+                    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
+                    let request = request("/health/live", &headers);
+                    for (way, need) in [Way::Network, Way::Socket]
+                        .into_iter()
+                        .flat_map(|way| [Need::Nothing, Need::Look, Need::Change].map(|need| (way, need)))
+                    {
+                        let is_free = match (way, need) {
+                            (Way::Socket, _) | (_, Need::Nothing) => true,
+                            (_, Need::Look) => is_loopback && open_views,
+                            (_, Need::Change) => false,
+                        };
+                        let answer = access.check(&request, way, need);
+                        let fits = match answer {
+                            Ok(()) => is_ours && is_own && (is_free || (is_token && has_token)),
+                            Err(Refusal::Misdirected) => !is_ours,
+                            Err(Refusal::CrossSite) => is_ours && !is_own,
+                            Err(Refusal::NoToken | Refusal::WrongToken) => {
+                                is_ours && is_own && !is_free && !(is_token && has_token)
+                            }
+                            Err(_) => false,
+                        };
+                        assert!(fits, "{host:?} {origin:?} {site:?} {authorization:?} {way:?} {need:?}: {answer:?}");
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(tried, 8 * HOSTS.len() * PAGES.len() * TOKENS.len() * 6);
+    }
+
+    #[test]
+    fn who_is_asked_is_said_once() {
+        let access = access(true, true, false);
+        let table: [(&str, &[&str], bool); 7] = [
+            ("/", &[], false),
+            ("/", &["localhost", "localhost"], false),
+            ("http://127.0.0.1:3001/", &[], true),
+            ("http://127.0.0.1:3001/", &["127.0.0.1:3001"], true),
+            ("http://127.0.0.1:3001/", &["localhost:3001"], false),
+            ("http://evil.example/", &["127.0.0.1:3001"], false),
+            ("http://127.0.0.1:3001/", &["evil.example"], false),
+        ];
+        for (uri, hosts, is_ours) in table {
+            let headers: Vec<_> = hosts.iter().map(|host| (header::HOST, *host)).collect();
+            let answer = access.check(&request(uri, &headers), Way::Network, Need::Nothing);
+            assert_eq!(answer, if is_ours { Ok(()) } else { Err(Refusal::Misdirected) }, "{uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_lets_nobody_in() {
+        let access = access(true, true, false);
+        for name in [header::HOST, header::ORIGIN, SEC_FETCH_SITE] {
+            let mut request = request("/", &[(header::HOST, "localhost")]);
+            request.headers.insert(name, HeaderValue::from_bytes(b"\xff").unwrap());
+            assert!(access.check(&request, Way::Socket, Need::Nothing).is_err());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The admin listener: bound before anything else of a host is there, and gone after everything else.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, combinators::MapErr};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Progress, StartError};
+use crate::{
+    admin::{self, Admin, Refusal, Token, Way},
+    config::Config,
+    server::{self, BindError, BoxError, Dispatch, Drained, Exchange, Listener, Peer, Problem, RequestBody, Server},
+    shards::Shards,
+};
+
+/// Clients at once, on each of its sockets.
+const MAX_CONNECTIONS: usize = 64;
+/// Bytes of a request's body.
+const MAX_BODY: u64 = 64 * 1024;
+/// How long what is asked while it goes away may take.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Where a host is asked about itself. Goes away when it is dropped.
+pub(super) struct Desk {
+    admin: Arc<Admin>,
+    address: Option<SocketAddr>,
+    serving: Vec<JoinHandle<Drained>>,
+    stop: DropGuard,
+}
+
+impl Desk {
+    /// Listens and answers, on the runtime of the caller: it steals work, so that a shard that is held up holds up no answer.
+    ///
+    /// # Errors
+    /// [`StartError::Admin`].
+    pub(super) async fn open(config: &Config, shards: &Shards, progress: &dyn Progress) -> Result<Self, StartError> {
+        let settings = admin::Settings {
+            is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+            token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
+            hosts: config.admin.hosts.clone(),
+            open_views: config.admin.open_views,
+        };
+        let admin = Arc::new(Admin::new(settings, config.admin.unready_after, shards.clone()));
+        let stop = CancellationToken::new();
+        let mut desk = Self { admin, address: None, serving: Vec::new(), stop: stop.clone().drop_guard() };
+        let failed = |key| move |source| StartError::Admin { key, source };
+        if let Some(address) = config.server.admin {
+            let (listener, address) = Listener::tcp(address).await.map_err(failed("server.admin"))?;
+            desk.serve(listener, stop.clone()).map_err(failed("server.admin"))?;
+            desk.address = Some(address);
+            progress.say(&format!("admin on http://{address}"));
+        }
+        if let Some(path) = &config.admin.socket {
+            let listener = Listener::unix(path).map_err(failed("admin.socket"))?;
+            desk.serve(listener, stop).map_err(failed("admin.socket"))?;
+            progress.say(&format!("admin at {}", path.display()));
+        }
+        Ok(desk)
+    }
+
+    fn serve(&mut self, listener: Listener, stop: CancellationToken) -> Result<(), BindError> {
+        let settings = server::Settings {
+            max_connections: MAX_CONNECTIONS,
+            max_body: MAX_BODY,
+            drain_timeout: DRAIN,
+            access_log: false,
+            ..server::Settings::default()
+        };
+        let server = Server::new(listener, settings)?;
+        let front = Arc::new(Front(Arc::clone(&self.admin)));
+        self.serving.push(tokio::spawn(async move { server.serve(front, &Shards::default(), stop).await }));
+        Ok(())
+    }
+
+    /// What it answers from.
+    pub(super) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Where it listens, besides its socket.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Answers what it was asked, and goes away.
+    ///
+    /// # Bounds
+    /// Three seconds.
+    pub(super) async fn close(self) {
+        let Self { serving, stop, .. } = self;
+        drop(stop);
+        for serving in serving {
+            // Nothing of it is left either way; a panic has been told.
+            drop(serving.await);
+        }
+    }
+}
+
+/// Carries requests to [`Admin`], and its refusals to the one table of answers.
+struct Front(Arc<Admin>);
+
+impl Dispatch for Front {
+    type Body = MapErr<Full<Bytes>, fn(Infallible) -> BoxError>;
+
+    async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<Self::Body>, Problem> {
+        let (request, _body) = request.into_parts();
+        let way = match exchange.peer() {
+            Peer::Tcp(_) => Way::Network,
+            Peer::Unix => Way::Socket,
+        };
+        let answer = self.0.answer(&request, way).await.map_err(problem)?;
+        Ok(answer.map(|document| Full::new(document).map_err(never as fn(Infallible) -> BoxError)))
+    }
+}
+
+fn never(never: Infallible) -> BoxError {
+    match never {}
+}
+
+fn problem(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Misdirected => Problem::Misdirected,
+        Refusal::CrossSite => Problem::CrossSite,
+        Refusal::NoToken | Refusal::WrongToken => Problem::Unauthorized,
+        Refusal::NotFound => Problem::NoRoute,
+        Refusal::MethodNotAllowed(allowed) => Problem::MethodNotAllowed(allowed),
+        Refusal::Malformed(why) => Problem::BadRequest(why),
+    }
+}
