@@ -26,7 +26,7 @@ const IN_TIME: Duration = Duration::from_secs(5);
 fn with_room_for(connections: usize) -> Setup {
     let cache = guests::target_folder().join("wharf-tests-cache");
     Setup::empty().toml(&format!(
-        "max_connections = {connections}\n\n[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {cache:?}\n"
+        "max_connections = {connections}\n\n[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {cache:?}\n"
     ))
 }
 

@@ -63,6 +63,8 @@ async fn start(command: &[&str], name: &str, url: &str) -> (Child, SocketAddr) {
     let mut command_line = Command::new(command[0]);
     command_line.args(&command[1..]).current_dir(root());
     command_line.env(format!("{name}_LISTEN"), "127.0.0.1:0").env(format!("{name}_URL"), url);
+    // Several hosts of one example run at once.
+    command_line.env(format!("{name}_ADMIN"), "127.0.0.1:0").env(format!("{name}_SOCKET"), "off");
     let mut child = command_line.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening = async {

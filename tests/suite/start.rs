@@ -18,12 +18,14 @@ fn nobody() -> String {
 
 #[tokio::test]
 async fn a_database_that_is_down_is_named_without_its_credentials() {
-    let ended = Setup::new().database("main", &nobody(), "").plugin("probe", "probe", GRANT).fail().await;
+    let url = nobody();
+    let (_, address) = url.rsplit_once('@').unwrap();
+    let ended = Setup::new().database("main", &url, "").plugin("probe", "probe", GRANT).fail().await;
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("database `main`"), "{said}");
     assert!(said.contains("refused"), "{said}");
-    assert!(!said.contains("hunter2") && !said.contains("127.0.0.1"), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains(address.trim_end_matches("/app")), "{said}");
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// A folder of its own, a free port, and a cache of compiled components that all tests share.
+    /// A folder of its own, free ports, and a cache of compiled components that all tests share.
     ///
     /// # Panics
     /// When there is no room for a folder.
@@ -51,7 +51,7 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir().expect("a temporary folder");
         Self { folder, toml: String::new(), environment: Vec::new(), arguments: Vec::new(), unread: false }.toml(&format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {:?}\n",
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {:?}\n",
             guests::target_folder().join("wharf-tests-cache")
         ))
     }
@@ -78,8 +78,11 @@ impl Setup {
     /// Adds settings to the table `[server]`, which [`Setup::new`] has begun.
     #[must_use]
     pub fn server(mut self, settings: &str) -> Self {
-        if settings.contains("drain_timeout") {
-            self.toml = self.toml.replacen("drain_timeout = \"2s\"\n", "", 1);
+        for default in ["admin = \"127.0.0.1:0\"\n", "drain_timeout = \"2s\"\n"] {
+            let key = default.split(' ').next().unwrap_or_default();
+            if settings.lines().any(|line| line.split(' ').next() == Some(key)) {
+                self.toml = self.toml.replacen(default, "", 1);
+            }
         }
         self.toml = self.toml.replacen("[server]\n", &format!("[server]\n{settings}\n"), 1);
         self
@@ -268,6 +271,14 @@ impl Host {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.address)
+    }
+
+    /// A client for its admin listener, as soon as there is one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn admin(&self) -> Client {
+        Client::new(address(&self.logged("admin on http://", START).await))
     }
 
     /// Where it listens.

@@ -264,7 +264,7 @@ impl Drop for Call {
 
 fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     let mut toml = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nmax_concurrency = 8\nbody_stall_timeout = \"60s\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nmax_concurrency = 8\nbody_stall_timeout = \"60s\"\n\
          drain_timeout = \"100ms\"\nreclaim_timeout = {:?}\n\n[engine]\ncache = {:?}\n",
         match cell.scale {
             Scale::Small => ms(STEP * 7 + GRACE),
