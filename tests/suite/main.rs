@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
 mod accounts;
+mod admin;
 mod budgets;
 mod cancel;
 mod check;

@@ -273,12 +273,20 @@ impl Host {
         Client::new(self.address)
     }
 
+    /// Where its admin listener is, as soon as there is one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn admin_address(&self) -> SocketAddr {
+        address(&self.logged("admin on http://", START).await)
+    }
+
     /// A client for its admin listener, as soon as there is one.
     ///
     /// # Panics
     /// When there is none.
     pub async fn admin(&self) -> Client {
-        Client::new(address(&self.logged("admin on http://", START).await))
+        Client::new(self.admin_address().await)
     }
 
     /// Where it listens.

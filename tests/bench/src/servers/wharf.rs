@@ -25,7 +25,8 @@ pub(crate) enum Logging {
 pub(crate) async fn start(server: &str, rest: &str, logging: Logging) -> Result<Server> {
     let folder = tempfile::Builder::new().prefix("wharf-bench-").tempdir()?;
     let cache = target_folder().join("bench/cache");
-    let toml = format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{server}\n[engine]\ncache = {cache:?}\n\n{rest}\n");
+    let toml =
+        format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{server}\n[engine]\ncache = {cache:?}\n\n{rest}\n");
     std::fs::write(folder.path().join("wharf.toml"), toml)?;
     let binary = binary();
     ensure!(binary.is_file(), "{} is missing: run tests/bench/run, which builds it first", binary.display());
