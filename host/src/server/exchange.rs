@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::{Code, Peer, Problem, RequestId, activity::Activity};
+use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
 use crate::telemetry::counters::Counters;
 
 /// What one request came to.
@@ -92,7 +92,9 @@ pub struct Exchange {
     id: RequestId,
     method: Method,
     uri: Uri,
-    peer: Peer,
+    origin: Origin,
+    /// Whether it came through TLS.
+    is_secure: bool,
     /// Whether it leaves a line in the access log.
     is_logged: bool,
     started: Instant,
@@ -104,12 +106,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: Peer, is_logged: bool) -> Self {
+    pub(super) fn new(id: RequestId, method: Method, uri: Uri, origin: Origin, is_secure: bool, is_logged: bool) -> Self {
         Self {
             id,
             method,
             uri,
-            peer,
+            origin,
+            is_secure,
             is_logged,
             started: Instant::now(),
             plugin: OnceLock::new(),
@@ -129,7 +132,19 @@ impl Exchange {
     /// The other end of the connection.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.peer
+        self.origin.peer
+    }
+
+    /// Who asks, as far as that is known.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it came through TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// When the request's headers were complete.
@@ -218,6 +233,7 @@ impl Drop for Running {
                 status = exchange.status.load(Ordering::Relaxed),
                 duration_ms = (now - exchange.started).as_secs_f64() * 1000.0,
                 bytes = exchange.bytes.load(Ordering::Relaxed),
+                client = %exchange.origin,
                 request_id = exchange.id.as_str(),
                 plugin = exchange.plugin.get().map_or("", |plugin| plugin),
                 outcome = OUTCOMES.get(place).copied().unwrap_or_default(),
@@ -226,19 +242,35 @@ impl Drop for Running {
     }
 }
 
-/// Counts and logs a request that never became one, because it could not be read.
-pub(super) fn refused(counters: &Counters, problem: &Problem, id: &RequestId) {
-    let outcome = Outcome::Failed(problem.code());
-    counters.count(usize::from(outcome.place()));
-    tracing::info!(
-        target: "access",
-        method = "",
-        path = "",
-        status = problem.code().status().as_u16(),
-        request_id = id.as_str(),
-        plugin = "",
-        outcome = outcome.name(),
-    );
+/// Counts and logs what one connection brought that never became a request, because it could not be read.
+#[derive(Clone)]
+pub(super) struct Refusals {
+    counters: Arc<Counters>,
+    origin: Origin,
+    is_logged: bool,
+}
+
+impl Refusals {
+    pub(super) fn new(counters: Arc<Counters>, peer: Peer, is_logged: bool) -> Self {
+        Self { counters, origin: Origin::direct(peer), is_logged }
+    }
+
+    pub(super) fn add(&self, problem: &Problem, id: &RequestId) {
+        let outcome = Outcome::Failed(problem.code());
+        self.counters.count(usize::from(outcome.place()));
+        if self.is_logged {
+            tracing::info!(
+                target: "access",
+                method = "",
+                path = "",
+                status = problem.code().status().as_u16(),
+                client = %self.origin,
+                request_id = id.as_str(),
+                plugin = "",
+                outcome = outcome.name(),
+            );
+        }
+    }
 }
 
 #[cfg(test)]

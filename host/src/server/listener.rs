@@ -15,10 +15,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use super::{
-    Dispatch, Listener, OUTCOMES, Peer, Settings,
+    Dispatch, Listener, OUTCOMES, Peer, Settings, Tls,
     connection::{self, Tasks},
     service::Shared,
     stream::Wire,
@@ -36,6 +39,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Server {
     listener: Listener,
     settings: Settings,
+    /// With how often its files are looked at.
+    tls: Option<(Arc<Tls>, Duration)>,
     counters: Arc<Counters>,
 }
 
@@ -72,8 +77,15 @@ impl Server {
     pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
         match settings.out_of_bounds() {
             Some(name) => Err(BindError::Setting(name)),
-            None => Ok(Self { listener, settings, counters: Arc::new(Counters::new(OUTCOMES.to_vec())) }),
+            None => Ok(Self { listener, settings, tls: None, counters: Arc::new(Counters::new(OUTCOMES.to_vec())) }),
         }
+    }
+
+    /// The same over TLS, with HTTP/2 for clients that ask for it. The files of the certificate are looked at every `check_interval`,
+    /// which is not 0; a handshake may take as long as a request's headers.
+    #[must_use]
+    pub fn over_tls(self, tls: Arc<Tls>, check_interval: Duration) -> Self {
+        Self { tls: Some((tls, check_interval)), ..self }
     }
 
     /// Requests by outcome, under the names of [`OUTCOMES`].
@@ -90,11 +102,14 @@ impl Server {
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
     pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
-        let Self { listener, settings, counters } = self;
+        let Self { listener, settings, tls, counters } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let running = Arc::new(AtomicUsize::new(0));
-        let shared = Arc::new(Shared { dispatch, settings, counters, shutdown: shutdown.clone(), running: Arc::clone(&running) });
+        let _watching = tls.as_ref().map(|(tls, every)| AbortOnDropHandle::new(tokio::spawn(Arc::clone(tls).watch(*every))));
+        let tls = tls.map(|(tls, _)| tls);
+        let shared = Shared { dispatch, settings, tls, counters, shutdown: shutdown.clone(), running: Arc::clone(&running) };
+        let shared = Arc::new(shared);
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
