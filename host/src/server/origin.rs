@@ -3,7 +3,6 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    str,
 };
 
 use http::{HeaderMap, HeaderName, header};
@@ -88,7 +87,7 @@ impl Proxies {
         let values = headers.get_all(name);
         let links = values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         links.fold(None, |known: Option<IpAddr>, link| {
-            let named = str::from_utf8(link).ok().and_then(read)?;
+            let named = std::str::from_utf8(link).ok().and_then(read)?;
             known.filter(|_| self.trusts(named)).or(Some(named))
         })
     }
