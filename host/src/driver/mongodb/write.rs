@@ -133,23 +133,21 @@ impl Outcome {
         let failed = reply::documents(reply, "writeErrors");
         self.failed.extend(failed.map(|failed| (place(failed), error::refused(failed, self.stakes))));
         if let Ok(concern) = reply.get_document("writeConcernError") {
-            let mut concern = concern.clone();
-            if let Some(labels) = reply.get("errorLabels") {
-                concern.insert("errorLabels", labels.clone());
-            }
-            self.concern = Some(concern);
+            self.concern = Some(concern.clone());
         }
         Ok(())
     }
 
     /// All of it, or the first failure with what was done all the same. Places are told where several were sent.
     fn told(self, sent: usize) -> Result<WriteOutcome, Failure> {
-        let Self { done, failed, concern, .. } = self;
+        let Self { done, failed, concern, stakes } = self;
         if let Some((_, first)) = failed.first() {
             let mut failure = first.clone();
             let details = failure.documents.get_or_insert_default();
             details.write_errors = if sent > 1 { write_errors(&failed) } else { Vec::new() };
             details.done = failed.iter().all(|(_, failure)| is_certain(failure)).then_some(done);
+            // All of them once more would do again what is done.
+            details.transient &= sent == 1 || stakes == Stakes::Nothing;
             return Err(failure);
         }
         match concern {
@@ -174,7 +172,6 @@ impl Outcome {
         let details = failure.documents.get_or_insert_default();
         details.write_errors = write_errors(&self.failed);
         details.done = is_known.then_some(self.done);
-        // All of it once more would do again what is done.
         details.transient &= in_transaction;
         failure
     }
@@ -203,12 +200,12 @@ fn write_errors(failed: &[(u32, Failure)]) -> Vec<WriteError> {
     failed.iter().map(write_error).collect()
 }
 
-/// Written, but not confirmed as was asked.
+/// Written, but not confirmed as was asked: whatever the reason, tried again it would be done twice.
 pub(super) fn unconfirmed(concern: &Document, done: Option<WriteOutcome>) -> Failure {
     let failure = error::said(concern);
     let details = failure.documents.map_or_else(Details::default, |details| *details);
     let message = format!("the write is done, but not confirmed as was asked: {}", failure.message);
-    let documents = Some(Box::new(Details { done, ..details }));
+    let documents = Some(Box::new(Details { done, transient: false, ..details }));
     Failure { kind: FailureKind::WriteConcern, message, documents, ..failure }
 }
 
@@ -480,16 +477,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_confirmed_is_done_all_the_same() {
-        let concern =
-            doc! { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "timed out", "errInfo": { "wtimeout": true } };
-        let mut outcome = Outcome::new(Stakes::Write);
+    fn what_is_not_confirmed_is_done_all_the_same_and_not_to_be_done_again() {
         let labels = ["RetryableWriteError"].map(str::to_owned).to_vec();
-        outcome.add(Kind::Delete, &doc! { "n": 1, "writeConcernError": concern, "errorLabels": labels }, 0).unwrap();
-        let failure = outcome.told(1).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::WriteConcern);
-        let details = failure.documents.unwrap();
-        assert_eq!((details.code, details.transient, details.done.unwrap().deleted), (Some(64), true, 1));
+        for (code, lost) in [(64, false), (11602, true), (189, true)] {
+            let concern = doc! { "code": code, "errmsg": "timed out", "errInfo": { "wtimeout": true } };
+            let reply = doc! { "n": 1, "writeConcernError": concern, "errorLabels": labels.clone() };
+            let mut outcome = Outcome::new(Stakes::Write);
+            outcome.add(Kind::Delete, &reply, 0).unwrap();
+            let failure = outcome.told(1).unwrap_err();
+            assert_eq!((failure.kind, failure.lost), (FailureKind::WriteConcern, lost));
+            let details = failure.documents.unwrap();
+            assert_eq!((details.code, details.transient, details.done.unwrap().deleted), (Some(code), false, 1));
+        }
+    }
+
+    #[test]
+    fn of_several_writes_all_may_be_tried_again_in_a_transaction_only() {
+        for (sent, stakes, transient) in [(1, Stakes::Write, true), (2, Stakes::Write, false), (2, Stakes::Nothing, true)] {
+            let mut outcome = Outcome::new(stakes);
+            let failed = doc! { "index": 0, "code": 112, "errmsg": "WriteConflict" };
+            outcome.add(Kind::Update, &doc! { "n": 0, "writeErrors": [failed] }, 0).unwrap();
+            assert_eq!(outcome.told(sent).unwrap_err().documents.unwrap().transient, transient, "{sent} {stakes:?}");
+        }
     }
 
     #[test]
