@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use tokio::time::Instant;
 use wharf::driver::{Begin, Operation, ResultLimit, Statement, TransactionOptions};
 
@@ -11,7 +11,7 @@ use crate::{
     pool::{AcquireError, Database, GrantId, Hold, Limit, OperationError, Until, Via},
 };
 
-/// Turns after which somebody has gone away, at most.
+/// Turns after which somebody has gone away, or something else is done, at most.
 const LONG: usize = 30;
 
 /// What a future came to, or `None` when it was dropped before.
@@ -20,6 +20,15 @@ pub(crate) async fn perhaps<F: Future>(future: F) -> Option<F::Output> {
         Either::Left((output, _)) => Some(output),
         Either::Right(((), _)) => None,
     }
+}
+
+/// What a future comes to while something else is done, at any point of it.
+pub(crate) async fn meanwhile<F: Future>(future: F, act: impl FnOnce()) -> F::Output {
+    let acting = async {
+        turns(draw(LONG)).await;
+        act();
+    };
+    join(future, acting).await.0
 }
 
 /// A task of the scheduler's.

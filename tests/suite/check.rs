@@ -135,6 +135,95 @@ FOLDER/wharf.toml: 1 error
 "#);
 }
 
+/// What is said of a guest that is granted these databases; `sql` and `more` are SQLite's, `documents` is MongoDB's, and none is talked to.
+async fn check_granted(guest: &str, granted: &str) -> (Option<i32>, String) {
+    let grant = |name: &str| format!("databases.{name} = {{ access = \"read-write\" }}\n");
+    let grants: String = granted.split(' ').map(grant).collect();
+    let databases = "[databases.sql]\nurl = \"sqlite://sql.db\"\n[databases.more]\nurl = \"sqlite://more.db\"\n\
+                     [databases.documents]\nurl = \"mongodb://db.example/app\"\n";
+    let component = std::fs::read(support::guests::component(guest)).unwrap();
+    check(&component, &format!("{grants}{databases}")).await
+}
+
+#[tokio::test]
+async fn grants_of_the_other_kind_of_database_alone_are_told_with_what_to_do() {
+    for (guest, import, granted, missing, instead, hint) in [
+        (
+            "probe",
+            "wharf:sql/database@0.1.0",
+            "documents",
+            "SQL",
+            "MongoDB",
+            "grant it a PostgreSQL, MariaDB, MySQL or SQLite database; a MongoDB database is reached through `wharf:documents`",
+        ),
+        (
+            "documents_probe",
+            "wharf:documents/database@0.1.0",
+            "sql more",
+            "MongoDB",
+            "SQL",
+            "grant it a MongoDB database; every other database is reached through `wharf:sql`",
+        ),
+        (
+            "documents_probe_async",
+            "wharf:documents-async/database@0.1.0",
+            "sql",
+            "MongoDB",
+            "SQL",
+            "grant it a MongoDB database; every other database is reached through `wharf:sql`",
+        ),
+    ] {
+        let (code, said) = check_granted(guest, granted).await;
+        assert_eq!(code, Some(2), "{said}");
+        let message = format!("error: plugin `tried` imports {import}, and no {missing} database is granted to it\n");
+        assert!(said.contains(&message), "{guest}: {said}");
+        assert!(said.contains("FOLDER/wharf.toml:1:10"), "{guest}: {said}");
+        assert!(said.contains(&format!("= help: {hint}\n")), "{guest}: {said}");
+        // Each grant is shown with what it is.
+        let label = format!("granted: one {instead} database");
+        assert_eq!(said.matches(&label).count(), granted.split(' ').count(), "{guest}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_reaches_a_database_may_do_without_the_other_kind() {
+    for (granted, import, missing) in
+        [("sql", "wharf:documents/database@0.1.0", "MongoDB"), ("documents", "wharf:sql/database@0.1.0", "SQL")]
+    {
+        let (code, said) = check_granted("two_worlds", granted).await;
+        assert_eq!(code, Some(0), "{said}");
+        let message = format!("warning: plugin `tried` imports {import}, and no {missing} database is granted to it\n");
+        assert!(said.contains(&message), "{said}");
+        assert!(said.contains("= help: grant it one, unless it never opens any\n"), "{said}");
+        assert!(said.contains("no errors (1 plugin, 3 databases)"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn grants_of_what_a_plugin_imports_are_nothing_to_tell_whatever_else_is_granted() {
+    for (guest, granted) in [
+        ("probe", "sql"),
+        ("probe", "sql documents"),
+        ("documents_probe", "documents"),
+        ("two_worlds", "sql documents"),
+        // It opens none.
+        ("silent", "sql"),
+    ] {
+        let (code, said) = check_granted(guest, granted).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("is granted to it"), "{guest}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_of_a_database_that_cannot_be_read_is_told_once() {
+    let component = std::fs::read(support::guests::component("documents_probe")).unwrap();
+    let settings = "databases.main = { access = \"read-write\" }\n[databases.main]\nurl = \"mongodb://db.example\"";
+    let (code, said) = check(&component, settings).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("names no database") && !said.contains("is granted to it"), "{said}");
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_the_file_and_with_the_command_line_is_told_with_exit_code_2() {
     let mut command = host::command();

@@ -52,6 +52,30 @@ async fn a_lazy_database_may_be_down_and_its_callers_are_told() {
 }
 
 #[tokio::test]
+async fn a_plugin_without_a_database_of_the_kind_that_it_imports_is_logged_and_served() {
+    let setup = Setup::new();
+    let file = setup.folder().join("main.db");
+    std::fs::write(&file, "").unwrap();
+    let toml = setup.folder().join("wharf.toml").display().to_string();
+    let host = setup
+        .database("main", &format!("sqlite://{}", file.display()), "")
+        .plugin("documents", "documents_probe", GRANT)
+        .plugin("sql", "probe", GRANT)
+        .start()
+        .await;
+    let told = host.logged("plugin `documents` imports wharf:documents/database@0.1.0", Duration::from_secs(5)).await;
+    assert!(told.contains("no MongoDB database is granted to it; grant it a MongoDB database"), "{told}");
+    assert!(told.contains(&format!("{toml}:")), "{told}");
+    assert!(!host.log().contains("plugin `sql`"), "{}", host.log());
+    // What needs none is answered, and what opens one is told.
+    assert_eq!(host.client().get("/documents/hello").await.text(), "hello");
+    let error = host.client().post("/documents/run", &json!([{ "do": "find" }])).await.json()[0]["error"].clone();
+    assert_eq!(error["kind"], "invalid", "{error}");
+    assert_eq!(host.client().get("/sql/query?sql=SELECT+1").await.json()["error"], json!(null));
+    assert_eq!(host.stop().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_without_the_right_one() {
     let database = PostgresDatabase::create().await;
     let url = database.url(&database.owner).replace(&database.owner.password, "not-it");

@@ -1,13 +1,15 @@
 //! Puts a host together from a validated configuration, runs it, and takes it down again.
 //!
-//! In the order of a start: `admin` answers from then on, `databases` are migrated and opened, `plugins` loaded with their grants,
-//! `dispatch` routes requests to them, and [`Host`] binds the server. `summary` says what came of it. Stopping goes the other way round.
+//! In the order of a start: `admin` answers from then on, `databases` are migrated and opened, `plugins` loaded with their grants (`reach` says
+//! what they import of databases in vain), `dispatch` routes requests to them, and [`Host`] binds the server. `summary` says what came of it.
+//! Stopping goes the other way round.
 
 mod admin;
 mod databases;
 mod dispatch;
 mod host;
 mod plugins;
+mod reach;
 mod stop;
 mod summary;
 

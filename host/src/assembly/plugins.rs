@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, sync::Arc};
 
-use super::StartError;
+use super::{StartError, reach};
 use crate::{
     config::{self, Config, Diagnostics},
     engine::{EngineError, EngineSettings, Engines},
@@ -20,7 +20,7 @@ pub(super) fn engine_settings(config: &Config) -> EngineSettings {
     }
 }
 
-/// Loads every component; what was compiled before comes from the cache.
+/// Loads every component; what was compiled before comes from the cache. What a plugin imports in vain is logged.
 ///
 /// Blocks: reads files, and compiles what is new.
 ///
@@ -42,8 +42,12 @@ pub(super) fn load(
             };
             let bytes = fs::read(&described.component).map_err(|error| fail(format!("cannot be read: {error}")))?;
             let grants = grants.get(&described.name).cloned().unwrap_or_default();
-            let loaded = plugin::load(engines, &described.name, &bytes, limits(config, described), grants);
-            loaded.map(Arc::new).map_err(|error| fail(error.to_string()))
+            let loaded = plugin::load(engines, &described.name, &bytes, limits(config, described), grants)
+                .map_err(|error| fail(error.to_string()))?;
+            for unreached in reach::unreached(config, described, loaded.imports()) {
+                unreached.log(config, described);
+            }
+            Ok(Arc::new(loaded))
         })
         .collect()
 }
@@ -76,11 +80,8 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         let faults = match fs::read(&described.component) {
             Ok(bytes) => match plugin::inspect(&engines, &bytes) {
                 Ok(report) => {
-                    let used = report.imports.iter().find(|import| is_of_databases(import));
-                    if let (Some(import), true) = (used, described.databases.is_empty()) {
-                        let message = format!("plugin `{}` imports {import}, and no database is granted to it", described.name);
-                        let hint = "add `databases.NAME = { access = \"read-only\" }`, or \"read-write\"";
-                        diagnostics.error(described.location, message, hint);
+                    for unreached in reach::unreached(config, described, &report.imports) {
+                        unreached.tell(described, diagnostics);
                     }
                     report.faults
                 }
@@ -101,11 +102,6 @@ pub fn inspect(config: &Config, diagnostics: &mut Diagnostics) -> Result<(), Eng
         }
     }
     Ok(())
-}
-
-/// Whether an import opens databases, of either kind.
-fn is_of_databases(import: &str) -> bool {
-    ["wharf:sql", "wharf:documents"].iter().any(|package| import.starts_with(package)) && import.contains("/database@0.1.")
 }
 
 fn hint(fault: &LoadError) -> &'static str {

@@ -25,6 +25,7 @@ pub struct Plugin {
     name: Arc<str>,
     digest: Digest,
     handler: Handler,
+    imports: Vec<String>,
     is_concurrent: bool,
     limits: Limits,
     grants: Arc<Grants>,
@@ -46,12 +47,14 @@ impl std::fmt::Debug for Plugin {
 /// Everything [`inspect`] reports as a fault, the first kind of it; see [`LoadError`].
 pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants: Arc<Grants>) -> Result<Plugin, LoadError> {
     let compiled = component::compile(engines, bytes)?;
-    inspect::report(&compiled).verdict()?;
+    let mut report = inspect::report(&compiled);
+    let imports = std::mem::take(&mut report.imports);
+    report.verdict()?;
     let handler = component::link(engines, &compiled)?;
     let gate = Gate::new(limits.max_concurrency, limits.max_waiting);
     let log_budget = LogBudget::new(limits.log_lines_per_second);
     let component::Compiled { digest, is_concurrent, .. } = compiled;
-    Ok(Plugin { name: name.into(), digest, handler, is_concurrent, limits, grants, gate, log_budget })
+    Ok(Plugin { name: name.into(), digest, handler, imports, is_concurrent, limits, grants, gate, log_budget })
 }
 
 impl Plugin {
@@ -71,6 +74,12 @@ impl Plugin {
     #[must_use]
     pub fn handler(&self) -> &Handler {
         &self.handler
+    }
+
+    /// What it imports, by name.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.imports
     }
 
     /// Whether it runs on the engine with component-model concurrency, as a handler of 0.2 may, too.

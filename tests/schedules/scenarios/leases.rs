@@ -1,10 +1,10 @@
-//! Calls that hold several things, and end at any moment.
+//! Calls that hold several things, and end at any moment: of whatever a database speaks, and what they may hold of SQL.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::Instant;
-use wharf::driver::{ResultLimit, Statement, TransactionOptions, settings::Access};
+use wharf::driver::{Engine, ResultLimit, Statement, TransactionOptions, settings::Access};
 
 use crate::{
     bed::{Bed, PATIENCE, Server, draw, left_nothing, turns},
@@ -13,6 +13,9 @@ use crate::{
     lease::{CallInfo, Connection, Cursor, End, Grant, Grants, Scope, Transaction},
     pool::{Quota, Settings},
 };
+
+/// Connections of the pool.
+pub(super) const MAX: u32 = 2;
 
 /// What a guest has in hand.
 enum Handle {
@@ -56,25 +59,42 @@ async fn guest(scope: Arc<Scope>) -> Vec<Handle> {
     held
 }
 
-fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
+/// A pool for two, whose database speaks `engine`'s language.
+pub(super) fn bed(engine: Engine, server: Server) -> Bed {
+    let settings = Settings { max_connections: MAX, min_connections: 0, ..Settings::default() };
+    let quotas = vec![Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE }];
+    let bed = Bed::new(settings, quotas, server);
+    bed.script.speak(engine);
+    bed
+}
+
+/// A call that may have every connection of a bed, as `db`.
+pub(super) fn call(bed: &Bed) -> Arc<Scope> {
+    let grant = Grant {
+        database: bed.database.clone(),
+        id: bed.grants[0],
+        access: Access::ReadWrite,
+        max_connections: MAX,
+        max_result: ResultLimit { rows: 100, bytes: 100_000 },
+        max_statements: 100,
+    };
+    let grants = Arc::new(Grants::new(BTreeMap::from([(Arc::from("db"), grant)])));
+    let deadline = Instant::now() + Duration::from_secs(15);
+    Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline }, grants)
+}
+
+/// Calls whose guests take what they like, and which end at any moment. What a guest has in hand then holds nothing.
+pub(super) fn end_at_any_moment<H, F>(engine: Engine, guest: fn(Arc<Scope>) -> F) -> BoxFuture<'static, ()>
+where
+    H: Send + 'static,
+    F: Future<Output = Vec<H>> + Send + 'static,
+{
     async move {
-        let settings = Settings { max_connections: 2, min_connections: 0, ..Settings::default() };
-        let quotas = vec![Quota { pool: 0, max_connections: 2, reserved_connections: 0, max_transaction_time: PATIENCE }];
         let server = if draw(2) == 0 { Server::HEALTHY } else { Server::SICK };
-        let bed = Bed::new(settings, quotas, server);
+        let bed = bed(engine, server);
         drop(bed.database.start(false).await);
         let calls = (0..3).map(|_| {
-            let grant = Grant {
-                database: bed.database.clone(),
-                id: bed.grants[0],
-                access: Access::ReadWrite,
-                max_connections: 2,
-                max_result: ResultLimit { rows: 100, bytes: 100_000 },
-                max_statements: 100,
-            };
-            let grants = Arc::new(Grants::new(BTreeMap::from([(Arc::from("db"), grant)])));
-            let deadline = Instant::now() + Duration::from_secs(15);
-            let scope = Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline }, grants);
+            let scope = call(&bed);
             let ending = Arc::clone(&scope);
             task(async move {
                 let guest = task(guest(scope));
@@ -87,7 +107,7 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
                 guest.await.unwrap_or_default()
             })
         });
-        let mut held: Vec<Handle> = join_all(calls).await.into_iter().flat_map(Result::unwrap).collect();
+        let mut held: Vec<H> = join_all(calls).await.into_iter().flat_map(Result::unwrap).collect();
         // Whatever they have in hand, nothing is lent any more.
         bed.calms();
         bed.is_quiet().await;
@@ -97,9 +117,13 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
         }
         let script = bed.script.clone();
         bed.settles().await;
-        left_nothing(&script, 2);
+        left_nothing(&script, MAX);
     }
     .boxed()
+}
+
+fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
+    end_at_any_moment(Engine::Postgres, guest)
 }
 
 #[test]

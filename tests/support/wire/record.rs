@@ -1,6 +1,6 @@
 //! What is remembered of clients.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bson::RawDocumentBuf;
 
@@ -53,5 +53,25 @@ impl Sockets {
     pub(crate) fn closed(&mut self, has_operated: bool) {
         self.open -= 1;
         self.operating -= usize::from(has_operated);
+    }
+}
+
+/// Clients whose names begin alike, while they are there.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    prefix: String,
+    /// The most that were there at once.
+    pub(crate) most: usize,
+}
+
+impl Crowd {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), most: 0 }
+    }
+
+    /// Somebody has come.
+    pub(crate) fn look(&mut self, apps: &BTreeMap<String, Sockets>) {
+        let is_there = |(name, sockets): &(&String, &Sockets)| name.starts_with(&self.prefix) && sockets.open > 0;
+        self.most = self.most.max(apps.iter().filter(is_there).count());
     }
 }

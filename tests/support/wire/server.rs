@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
     link::Link,
-    record::{Recorded, Sockets},
+    record::{Crowd, Recorded, Sockets},
     state::State,
     table::Answer,
 };
@@ -194,6 +194,17 @@ impl Wire {
     #[must_use]
     pub fn sockets(&self) -> BTreeMap<String, Sockets> {
         self.shared.with(|state| state.apps.clone())
+    }
+
+    /// Counts the clients that come from now on and whose names begin so, while they are there.
+    pub fn count_clients(&self, prefix: &str) {
+        self.shared.with(|state| state.crowd = Some(Crowd::new(prefix)));
+    }
+
+    /// The most of those that were there at once; see [`Wire::count_clients`].
+    #[must_use]
+    pub fn most_clients(&self) -> usize {
+        self.shared.with(|state| state.crowd.as_ref().map_or(0, |crowd| crowd.most))
     }
 
     /// How many connections were made so far, but for those that were refused.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     command::{Command, SessionId},
-    record::{Recorded, Sockets},
+    record::{Crowd, Recorded, Sockets},
     reply::{Prepared, Reply, error},
     table::Table,
 };
@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) commands: Option<Vec<Recorded>>,
     /// By what clients call themselves, once they have said so.
     pub(crate) apps: BTreeMap<String, Sockets>,
+    /// Those of them that are counted while they are there.
+    pub(crate) crowd: Option<Crowd>,
     pub(crate) cursors: HashMap<i64, Cursor>,
     /// The numbers of those that are open.
     pub(crate) transactions: HashMap<SessionId, i64>,
@@ -95,6 +97,7 @@ impl State {
             blocked: BTreeSet::new(),
             commands: remembers.then(Vec::new),
             apps: BTreeMap::new(),
+            crowd: None,
             cursors: HashMap::new(),
             transactions: HashMap::new(),
             address,
@@ -203,6 +206,9 @@ impl State {
         let app = socket.app.get_or_insert_with(|| {
             let app = app_name(command).unwrap_or_default().to_owned();
             self.apps.entry(app.clone()).or_default().opened();
+            if let Some(crowd) = &mut self.crowd {
+                crowd.look(&self.apps);
+            }
             app
         });
         if !socket.has_operated && !is_hello(command.name) {

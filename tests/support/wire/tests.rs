@@ -103,6 +103,25 @@ async fn sockets_are_counted_by_what_clients_call_themselves() {
 }
 
 #[tokio::test]
+async fn clients_that_are_there_at_once_are_counted_by_how_their_names_begin() {
+    let wire = Wire::start_forgetful();
+    assert_eq!(wire.most_clients(), 0);
+    wire.count_clients("slot ");
+    let first = (Client::connect(&wire, "slot 1").await, Client::connect(&wire, "slot 1").await);
+    let _other = Client::connect(&wire, "control 1").await;
+    assert_eq!(wire.most_clients(), 1);
+    drop(first);
+    wire.until("the first to go", BOUND, |wire| (wire.sockets()["slot 1"].open == 0).then_some(())).await;
+    let _second = Client::connect(&wire, "slot 2").await;
+    assert_eq!(wire.most_clients(), 1);
+    let third = Client::connect(&wire, "slot 3").await;
+    assert_eq!(wire.most_clients(), 2);
+    drop(third);
+    wire.until("the third to go", BOUND, |wire| (wire.sockets()["slot 3"].open == 0).then_some(())).await;
+    assert_eq!(wire.most_clients(), 2);
+}
+
+#[tokio::test]
 async fn a_blocked_command_ends_as_mongodb_would_end_it() {
     let wire = Wire::start();
     let mut control = Client::connect(&wire, "control").await;

@@ -142,8 +142,8 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// What the server says of a command that failed, by which a write may have been done all the same.
-fn refused(reply: &Document, stakes: Stakes) -> Failure {
+/// What the server says of a command that failed, or of one write of several, by which a write may have been done all the same.
+pub(super) fn refused(reply: &Document, stakes: Stakes) -> Failure {
     let mut failure = said(reply);
     let is_broken_off = reply::number(reply, "code").is_some_and(|code| BROKEN_OFF.iter().any(|known| i64::from(*known) == code));
     if stakes == Stakes::Write && (is_broken_off || labelled(reply, "RetryableWriteError")) {
@@ -154,7 +154,7 @@ fn refused(reply: &Document, stakes: Stakes) -> Failure {
     failure
 }
 
-/// What the server says of a command that failed, or of one write of several.
+/// What the server says of a command that failed, of one write of several, or of a write that was not confirmed.
 pub(super) fn said(reply: &Document) -> Failure {
     let code = reply::number(reply, "code").and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
     let told = reply.get_str("errmsg").unwrap_or_default();

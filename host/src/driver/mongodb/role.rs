@@ -33,8 +33,11 @@ const READING: [&str; 22] = [
     "validate",
 ];
 
-/// Roles of the server's own that change nothing.
-const READERS: [&str; 3] = ["read", "readAnyDatabase", "clusterMonitor"];
+/// A role of the server's own that changes nothing, in any database.
+const READER: &str = "read";
+
+/// The same, in the database where all users are kept; elsewhere an operator may have made roles of these names.
+const READERS_OF_ADMIN: [&str; 2] = ["readAnyDatabase", "clusterMonitor"];
 
 /// With one of these no check of the database holds: they grant themselves whatever they like, or write what only the server should.
 const MIGHTY: [&str; 4] = ["root", "__system", "userAdminAnyDatabase", "restore"];
@@ -117,13 +120,15 @@ impl Known<'_> {
 
     /// The roles say it where they are the server's own; of others only the privileges tell.
     fn refuse_writer(&self) -> Result<(), Failure> {
+        let may_only_read =
+            |(role, database): (&str, &str)| role == READER || (database == "admin" && READERS_OF_ADMIN.contains(&role));
         let mut roles = self.roles().peekable();
-        if roles.peek().is_some() && roles.all(|(role, _)| READERS.contains(&role)) {
+        if roles.peek().is_some() && roles.all(may_only_read) {
             return Ok(());
         }
         let mut privileges = reply::documents(self.0, "authenticatedUserPrivileges").peekable();
         if privileges.peek().is_none() {
-            return Err(match self.roles().find(|(role, _)| !READERS.contains(role)) {
+            return Err(match self.roles().find(|role| !may_only_read(*role)) {
                 Some((role, _)) => may_do_more(role),
                 None => unclear(),
             });
@@ -185,9 +190,12 @@ mod tests {
     #[test]
     fn who_may_write_is_no_reader() {
         type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a [&'a str]], Option<&'a str>);
-        let rows: [Row<'_>; 9] = [
+        let rows: [Row<'_>; 11] = [
             (&[("read", "d")], &[], None),
             (&[("readAnyDatabase", "admin"), ("clusterMonitor", "admin")], &[], None),
+            // Of a name that the server itself has elsewhere only.
+            (&[("clusterMonitor", "d")], &[&["find", "insert"]], Some("insert")),
+            (&[("read", "d"), ("readAnyDatabase", "d")], &[], Some("readAnyDatabase")),
             (&[("read", "d"), ("readWrite", "d")], &[], Some("readWrite")),
             (&[("mine", "d")], &[], Some("mine")),
             (&[("mine", "d")], &[&["find", "listIndexes"], &["collStats"]], None),

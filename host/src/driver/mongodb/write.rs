@@ -100,12 +100,13 @@ struct Outcome {
     failed: Vec<(u32, Failure)>,
     /// The last time that a write was not confirmed as was asked.
     concern: Option<Document>,
+    /// Of each of them.
+    stakes: Stakes,
 }
 
 impl Outcome {
-    fn new() -> Self {
-        let done = WriteOutcome { inserted: 0, matched: 0, modified: 0, deleted: 0, upserted: Vec::new() };
-        Self { done, failed: Vec::new(), concern: None }
+    fn new(stakes: Stakes) -> Self {
+        Self { done: nothing(), failed: Vec::new(), concern: None, stakes }
     }
 
     /// Adds a reply to the writes from `offset` on.
@@ -129,25 +130,24 @@ impl Outcome {
                 self.done.modified = self.done.modified.saturating_add(reply::count(reply, "nModified"));
             }
         }
-        self.failed.extend(reply::documents(reply, "writeErrors").map(|failed| (place(failed), error::said(failed))));
+        let failed = reply::documents(reply, "writeErrors");
+        self.failed.extend(failed.map(|failed| (place(failed), error::refused(failed, self.stakes))));
         if let Ok(concern) = reply.get_document("writeConcernError") {
-            let mut concern = concern.clone();
-            if let Some(labels) = reply.get("errorLabels") {
-                concern.insert("errorLabels", labels.clone());
-            }
-            self.concern = Some(concern);
+            self.concern = Some(concern.clone());
         }
         Ok(())
     }
 
     /// All of it, or the first failure with what was done all the same. Places are told where several were sent.
     fn told(self, sent: usize) -> Result<WriteOutcome, Failure> {
-        let Self { done, failed, concern } = self;
+        let Self { done, failed, concern, stakes } = self;
         if let Some((_, first)) = failed.first() {
             let mut failure = first.clone();
             let details = failure.documents.get_or_insert_default();
             details.write_errors = if sent > 1 { write_errors(&failed) } else { Vec::new() };
-            details.done = Some(done);
+            details.done = failed.iter().all(|(_, failure)| is_certain(failure)).then_some(done);
+            // All of them once more would do again what is done.
+            details.transient &= sent == 1 || stakes == Stakes::Nothing;
             return Err(failure);
         }
         match concern {
@@ -158,15 +158,32 @@ impl Outcome {
 
     /// A command that failed as a whole, after others were done.
     fn broken_off(self, mut failure: Failure) -> Failure {
-        if !failure.lost {
-            // Of what was ended half-way some may have been done as well, as of all that was lost with the connection.
-            let is_known = ![FailureKind::Cancelled, FailureKind::CommitUnknown].contains(&failure.kind);
-            let details = failure.documents.get_or_insert_default();
-            details.write_errors = write_errors(&self.failed);
-            details.done = is_known.then_some(self.done);
+        let in_transaction = self.stakes == Stakes::Nothing;
+        // Nothing of it is left.
+        if in_transaction && failure.lost {
+            return failure;
         }
+        let is_known = is_certain(&failure) && self.failed.iter().all(|(_, failure)| is_certain(failure));
+        // It was not sent itself, but whoever hears of a lost connection takes it that nothing was written.
+        if failure.kind == FailureKind::Disconnected {
+            failure.kind = FailureKind::CommitUnknown;
+            failure.message = format!("writes before it are done: {}", failure.message);
+        }
+        let details = failure.documents.get_or_insert_default();
+        details.write_errors = write_errors(&self.failed);
+        details.done = is_known.then_some(self.done);
+        details.transient &= in_transaction;
         failure
     }
+}
+
+fn nothing() -> WriteOutcome {
+    WriteOutcome { inserted: 0, matched: 0, modified: 0, deleted: 0, upserted: Vec::new() }
+}
+
+/// Whether what failed so has done nothing: of what was broken off half-way some may be done.
+fn is_certain(failure: &Failure) -> bool {
+    ![FailureKind::Cancelled, FailureKind::CommitUnknown].contains(&failure.kind)
 }
 
 fn write_errors(failed: &[(u32, Failure)]) -> Vec<WriteError> {
@@ -183,12 +200,12 @@ fn write_errors(failed: &[(u32, Failure)]) -> Vec<WriteError> {
     failed.iter().map(write_error).collect()
 }
 
-/// Written, but not confirmed as was asked.
+/// Written, but not confirmed as was asked: whatever the reason, tried again it would be done twice.
 pub(super) fn unconfirmed(concern: &Document, done: Option<WriteOutcome>) -> Failure {
     let failure = error::said(concern);
     let details = failure.documents.map_or_else(Details::default, |details| *details);
     let message = format!("the write is done, but not confirmed as was asked: {}", failure.message);
-    let documents = Some(Box::new(Details { done, ..details }));
+    let documents = Some(Box::new(Details { done, transient: false, ..details }));
     Failure { kind: FailureKind::WriteConcern, message, documents, ..failure }
 }
 
@@ -199,14 +216,14 @@ impl MongodbConnection {
             .with(cstr!("ordered"), insert.ordered);
         let body = self.writing(body, insert.write_concern.as_ref())?;
         let (reply, _held) = self.send_for_much(body, Stakes::Write).await?;
-        let mut outcome = Outcome::new();
+        let mut outcome = Outcome::new(self.stakes(Stakes::Write));
         outcome.add(Kind::Insert, &reply, 0)?;
         self.after(outcome, insert.documents.count())
     }
 
     /// One write, or several in their order: those of one kind that follow each other are one command.
     pub(super) async fn write(&mut self, collection: &Collection, writes: &Writes) -> Result<WriteOutcome, Failure> {
-        let mut outcome = Outcome::new();
+        let mut outcome = Outcome::new(self.stakes(Stakes::Write));
         let mut offset = 0;
         for run in writes.list.chunk_by(|one, other| Kind::of(one) == Kind::of(other)) {
             let kind = Kind::of(&run[0]);
@@ -321,7 +338,7 @@ impl MongodbConnection {
 
 /// What a `findAndModify` has done, of which it tells less than others.
 fn modified(reply: &Document, modify: &FindAndModify) -> Result<WriteOutcome, Failure> {
-    let mut outcome = Outcome::new().done;
+    let mut outcome = nothing();
     let Ok(last) = reply.get_document("lastErrorObject") else { return Ok(outcome) };
     let number = reply::count(last, "n");
     if modify.modification == Modification::Delete {
@@ -371,7 +388,7 @@ mod tests {
 
     #[test]
     fn several_replies_are_one_outcome() {
-        let mut outcome = Outcome::new();
+        let mut outcome = Outcome::new(Stakes::Write);
         outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 2 }, 0).unwrap();
         let upserted = [doc! { "index": 1, "_id": "a" }];
         outcome.add(Kind::Update, &doc! { "ok": 1.0, "n": 3_i64, "nModified": 1, "upserted": upserted.to_vec() }, 2).unwrap();
@@ -383,7 +400,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_told_with_all_others_and_what_was_done() {
-        let mut outcome = Outcome::new();
+        let mut outcome = Outcome::new(Stakes::Write);
         outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1 }, 0).unwrap();
         let errors = vec![
             doc! { "index": 0, "code": 11000, "errmsg": "E11000 collection: d.c index: _id_ dup key: { _id: 1 }", "keyPattern": { "_id": 1 }, "keyValue": { "_id": 1 } },
@@ -398,40 +415,90 @@ mod tests {
         assert_eq!(told, [(3, FailureKind::DuplicateKey, 11000), (5, FailureKind::Validation, 121)]);
         assert_eq!(documents(details.write_errors[1].info.as_deref().unwrap()), [doc! { "errInfo": { "details": 1 } }]);
         // Of one write there is no place.
-        let mut outcome = Outcome::new();
+        let mut outcome = Outcome::new(Stakes::Write);
         outcome.add(Kind::Insert, &doc! { "n": 0, "writeErrors": [{ "index": 0, "code": 2, "errmsg": "x" }] }, 0).unwrap();
         assert!(outcome.told(1).unwrap_err().documents.unwrap().write_errors.is_empty());
     }
 
+    /// What is told of a command that failed so after another one has inserted one document and failed to insert a second.
+    fn broken_off(stakes: Stakes, mut failure: Failure) -> (FailureKind, Details) {
+        let mut outcome = Outcome::new(stakes);
+        let failed = doc! { "index": 1, "code": 11000, "errmsg": "E11000" };
+        outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1, "writeErrors": [failed] }, 0).unwrap();
+        failure.documents.get_or_insert_default().transient = true;
+        let told = outcome.broken_off(failure);
+        (told.kind, *told.documents.unwrap())
+    }
+
     #[test]
     fn what_was_done_before_a_command_fails_is_told_unless_more_may_be_done() {
-        for (kind, lost, expected) in [
-            (FailureKind::Denied, false, Some((Some(1), 1))),
-            (FailureKind::Cancelled, false, Some((None, 1))),
-            (FailureKind::CommitUnknown, false, Some((None, 1))),
-            (FailureKind::Denied, true, None),
+        for (kind, lost, expected, inserted) in [
+            (FailureKind::Denied, false, FailureKind::Denied, Some(1)),
+            (FailureKind::NotPrimary, true, FailureKind::NotPrimary, Some(1)),
+            // It was not sent, but what was sent before is written.
+            (FailureKind::Disconnected, true, FailureKind::CommitUnknown, Some(1)),
+            (FailureKind::Cancelled, false, FailureKind::Cancelled, None),
+            (FailureKind::CommitUnknown, false, FailureKind::CommitUnknown, None),
+            (FailureKind::CommitUnknown, true, FailureKind::CommitUnknown, None),
         ] {
-            let mut outcome = Outcome::new();
-            let failed = doc! { "index": 1, "code": 11000, "errmsg": "E11000" };
-            outcome.add(Kind::Insert, &doc! { "ok": 1, "n": 1, "writeErrors": [failed] }, 0).unwrap();
             let failure = Failure::new(kind, "broken off");
-            let details = outcome.broken_off(if lost { failure.lost() } else { failure }).documents;
-            let told = details.map(|details| (details.done.map(|done| done.inserted), details.write_errors[0].index));
-            assert_eq!(told, expected, "{kind:?}");
+            let (told, details) = broken_off(Stakes::Write, if lost { failure.lost() } else { failure });
+            assert_eq!((told, details.done.map(|done| done.inserted)), (expected, inserted), "{kind:?}");
+            // Not to be tried again as it is: one of them is written.
+            assert_eq!((details.write_errors[0].index, details.transient), (1, false), "{kind:?}");
         }
     }
 
     #[test]
-    fn what_is_not_confirmed_is_done_all_the_same() {
-        let concern =
-            doc! { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "timed out", "errInfo": { "wtimeout": true } };
-        let mut outcome = Outcome::new();
+    fn of_a_transaction_nothing_is_left_when_its_connection_is_lost() {
+        let (kind, details) = broken_off(Stakes::Nothing, Failure::new(FailureKind::Disconnected, "lost").lost());
+        assert_eq!((kind, details.done.is_none(), details.transient), (FailureKind::Disconnected, true, true));
+        let (kind, details) = broken_off(Stakes::Nothing, Failure::new(FailureKind::WriteConflict, "conflict"));
+        assert_eq!((kind, details.done.is_some(), details.transient), (FailureKind::WriteConflict, true, true));
+    }
+
+    #[test]
+    fn one_write_of_several_that_a_network_between_servers_broke_off_may_be_done() {
+        let unreachable = doc! { "index": 1, "code": 6, "errmsg": "no answer of shard.example:27017" };
+        let taken = doc! { "index": 0, "code": 11000, "errmsg": "E11000" };
+        for (failed, stakes, expected, is_known) in [
+            (vec![unreachable.clone()], Stakes::Write, FailureKind::CommitUnknown, false),
+            (vec![taken.clone(), unreachable.clone()], Stakes::Write, FailureKind::DuplicateKey, false),
+            (vec![taken], Stakes::Write, FailureKind::DuplicateKey, true),
+            (vec![unreachable], Stakes::Nothing, FailureKind::Database, true),
+        ] {
+            let mut outcome = Outcome::new(stakes);
+            outcome.add(Kind::Update, &doc! { "ok": 1, "n": 1, "nModified": 1, "writeErrors": failed }, 0).unwrap();
+            let failure = outcome.told(3).unwrap_err();
+            let details = failure.documents.unwrap();
+            assert_eq!((failure.kind, details.done.is_some()), (expected, is_known), "{stakes:?}");
+            assert!(!failure.message.contains("shard"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_done_all_the_same_and_not_to_be_done_again() {
         let labels = ["RetryableWriteError"].map(str::to_owned).to_vec();
-        outcome.add(Kind::Delete, &doc! { "n": 1, "writeConcernError": concern, "errorLabels": labels }, 0).unwrap();
-        let failure = outcome.told(1).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::WriteConcern);
-        let details = failure.documents.unwrap();
-        assert_eq!((details.code, details.transient, details.done.unwrap().deleted), (Some(64), true, 1));
+        for (code, lost) in [(64, false), (11602, true), (189, true)] {
+            let concern = doc! { "code": code, "errmsg": "timed out", "errInfo": { "wtimeout": true } };
+            let reply = doc! { "n": 1, "writeConcernError": concern, "errorLabels": labels.clone() };
+            let mut outcome = Outcome::new(Stakes::Write);
+            outcome.add(Kind::Delete, &reply, 0).unwrap();
+            let failure = outcome.told(1).unwrap_err();
+            assert_eq!((failure.kind, failure.lost), (FailureKind::WriteConcern, lost));
+            let details = failure.documents.unwrap();
+            assert_eq!((details.code, details.transient, details.done.unwrap().deleted), (Some(code), false, 1));
+        }
+    }
+
+    #[test]
+    fn of_several_writes_all_may_be_tried_again_in_a_transaction_only() {
+        for (sent, stakes, transient) in [(1, Stakes::Write, true), (2, Stakes::Write, false), (2, Stakes::Nothing, true)] {
+            let mut outcome = Outcome::new(stakes);
+            let failed = doc! { "index": 0, "code": 112, "errmsg": "WriteConflict" };
+            outcome.add(Kind::Update, &doc! { "n": 0, "writeErrors": [failed] }, 0).unwrap();
+            assert_eq!(outcome.told(sent).unwrap_err().documents.unwrap().transient, transient, "{sent} {stakes:?}");
+        }
     }
 
     #[test]
@@ -444,7 +511,7 @@ mod tests {
             doc! { "writeErrors": [{}, 4, { "index": i64::MAX, "code": i64::MAX }] },
         ] {
             for kind in [Kind::Insert, Kind::Update, Kind::Delete] {
-                let mut outcome = Outcome::new();
+                let mut outcome = Outcome::new(Stakes::Write);
                 outcome.add(kind, &reply, u32::MAX).unwrap();
                 let _ = outcome.told(2);
             }

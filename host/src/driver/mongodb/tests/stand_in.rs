@@ -453,6 +453,27 @@ async fn a_write_that_the_server_breaks_off_may_be_done() {
 }
 
 #[tokio::test]
+async fn of_several_writes_those_before_one_that_is_refused_are_told_and_not_to_be_done_again() {
+    let wire = Wire::start();
+    let document = bytes(&[doc! { "_id": 1 }]);
+    let delete = types::DeleteWrite { filter: document.clone(), many: false, hint: None, collation: None };
+    let options = BulkOptions { ordered: true, variables: None, write_concern: None };
+    let writes = vec![types::Write::Insert(document), types::Write::Delete(delete)];
+    let writes = Writes::bulk(writes, options, Access::ReadWrite).unwrap();
+    for (code, expected, inserted) in
+        [(10107, FailureKind::NotPrimary, Some(1)), (11602, FailureKind::CommitUnknown, None), (13, FailureKind::Denied, Some(1))]
+    {
+        let mut connection = connect(&wire).await;
+        wire.answer_next("insert", &doc! { "ok": 1, "n": 1 });
+        wire.answer_next("delete", &error(code, "Refused"));
+        let failed = failure(write(&mut *connection, Request::BulkWrite(people(), writes.clone())).await);
+        assert_eq!(failed.kind, expected, "{failed:?}");
+        let details = failed.documents.unwrap();
+        assert_eq!((details.done.map(|done| done.inserted), details.transient), (inserted, false), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_step_down_costs_the_connection() {
     let wire = Wire::start();
     for (command, request) in [("insert", insert(&[doc! {}])), ("find", Request::Find(people(), find(doc! {}, ANY)))] {
