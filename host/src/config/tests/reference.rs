@@ -267,7 +267,7 @@ fn what_is_needed_and_what_excludes_each_other_is_in_the_schema() {
     };
     let mut needed = 0;
     for setting in settings() {
-        let (table, key) = setting.path.rsplit_once('.').unwrap_or(("", &setting.path));
+        let (table, key) = setting.path.rsplit_once('.').unwrap_or(("", setting.path.as_str()));
         if let Kind::SecretFile { of } = setting.kind {
             let both = format!("{table}.{of} = \"sqlite://d.db\"\n{table}.{key} = \"url.txt\"\n");
             let text = configuration(&setting, &[&format!("{table}.{of}")], &both);
