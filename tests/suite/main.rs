@@ -19,6 +19,7 @@ mod killed;
 mod layers;
 mod licences;
 mod load;
+mod logs;
 mod matrix;
 mod outcome;
 mod promises;

@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::request::BodyFailure;
 use super::{CallError, Counters, Outcome, OverloadLimit};
 use crate::lease::{End, Scope};
-use crate::plugin::Plugin;
+use crate::plugin::{LogLevel, Plugin};
 
 /// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
 const LONG_TURN: Duration = Duration::from_micros(500);
@@ -256,6 +256,7 @@ impl Running {
             None => {
                 tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");
             }
+            Some(_) if self.plugin.limits().log < LogLevel::Warn => {}
             Some(error) => {
                 tracing::warn!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended: {error}");
             }

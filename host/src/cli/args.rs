@@ -4,6 +4,8 @@ use std::{env, io::IsTerminal, path::PathBuf};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
+use crate::telemetry::logs::Format;
+
 const EXAMPLES: &str = "\
 Examples:
   wharf up                          run the wharf.toml of this folder
@@ -12,6 +14,8 @@ Examples:
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
+
+--log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
 Exit codes: 0 fine, 1 failed while running, 2 bad input.";
 
@@ -36,6 +40,10 @@ pub enum Command {
     Check(Target),
     /// Compile the plugins that have a `source`
     Build(Target),
+    /// Print what every setting of wharf.toml means, as a page of Markdown
+    Settings,
+    /// Print the JSON Schema of wharf.toml, for editors
+    Schema,
 }
 
 /// Which configuration is meant.
@@ -50,11 +58,11 @@ pub struct Target {
 #[derive(Args, Clone, Debug)]
 pub struct Output {
     /// Form of the log; auto is human on a terminal and json elsewhere
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
-    pub log_format: LogFormat,
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
     /// Least level of the log, or a filter such as `info,wharf::pool=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "WHARF_LOG", hide_env_values = true, default_value = "info")]
-    pub log: String,
+    #[arg(long, global = true, value_name = "FILTER", env = "WHARF_LOG", hide_env_values = true)]
+    pub log: Option<String>,
     /// When to use colour; auto is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
@@ -71,7 +79,23 @@ pub enum LogFormat {
     Json,
 }
 
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Auto => Self::Auto,
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 impl Output {
+    /// What is to be logged on top of what the configuration says; may be empty.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        self.log.as_deref().unwrap_or_default()
+    }
+
     /// Whether to colour what goes to this stream.
     #[must_use]
     pub fn color_on(&self, stream: &impl IsTerminal) -> bool {
@@ -82,16 +106,6 @@ impl Output {
             ColorChoice::Auto => {
                 stream.is_terminal() && unset_or_empty("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
-        }
-    }
-
-    /// Whether the log, which goes to this stream, is JSON.
-    #[must_use]
-    pub fn json_on(&self, stream: &impl IsTerminal) -> bool {
-        match self.log_format {
-            LogFormat::Auto => !stream.is_terminal(),
-            LogFormat::Human => false,
-            LogFormat::Json => true,
         }
     }
 }
@@ -111,9 +125,11 @@ Runs WebAssembly handlers next to databases, and takes every connection back
 Usage: wharf [OPTIONS] <COMMAND>
 
 Commands:
-  up     Compile what has a source, then serve until Ctrl-C
-  check  Say all that is wrong with a configuration and its components, without starting
-  build  Compile the plugins that have a `source`
+  up        Compile what has a source, then serve until Ctrl-C
+  check     Say all that is wrong with a configuration and its components, without starting
+  build     Compile the plugins that have a `source`
+  settings  Print what every setting of wharf.toml means, as a page of Markdown
+  schema    Print the JSON Schema of wharf.toml, for editors
 
 Options:
       --log-format <LOG_FORMAT>
@@ -123,14 +139,11 @@ Options:
           - auto:  Human on a terminal, JSON elsewhere
           - human: Lines to read
           - json:  One object a line
-          
-          [default: auto]
 
       --log <FILTER>
           Least level of the log, or a filter such as `info,wharf::pool=debug`
           
           [env: WHARF_LOG]
-          [default: info]
 
       --color <COLOR>
           When to use colour; auto is on a terminal, unless NO_COLOR is set
@@ -152,6 +165,8 @@ Examples:
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
 
+--log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
+
 Exit codes: 0 fine, 1 failed while running, 2 bad input.
 "#);
     }
@@ -161,7 +176,7 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
         let arguments = Arguments::try_parse_from(["wharf", "check", "--color", "never", "--log", "debug"]).unwrap();
         let Command::Check(target) = arguments.command else { panic!("another command") };
         assert_eq!(target.path, PathBuf::from("."));
-        assert_eq!((arguments.output.color, arguments.output.log.as_str()), (ColorChoice::Never, "debug"));
+        assert_eq!((arguments.output.color, arguments.output.filter()), (ColorChoice::Never, "debug"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`.
+//! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
+//! `build`, `voice` serves `up`.
 
 mod args;
 mod build;
 mod cargo;
 mod check;
 mod progress;
+mod reference;
 mod up;
 mod voice;
 
@@ -17,7 +19,11 @@ pub use self::args::{Arguments, Command, LogFormat, Output, Target};
 use self::voice::Voice;
 use anyhow::Context;
 
-use crate::{assembly::Progress, config::Diagnostics, telemetry::logs};
+use crate::{
+    assembly::Progress,
+    config::{self, Diagnostics},
+    telemetry::logs,
+};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -47,29 +53,31 @@ impl From<anyhow::Error> for Failure {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
     let (voice, _last_words) = Voice::start();
-    let logs = match start_logs(output) {
-        Ok(logs) => logs,
-        Err(failure) => return tell(&failure, output, &voice),
-    };
-    let done = match &arguments.command {
+    let done = check_filter(output).and_then(|()| match &arguments.command {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
-    };
-    // Its last lines come before the last word.
-    drop(logs);
+        Command::Settings => reference::settings(),
+        Command::Schema => reference::schema(),
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure, output, &voice),
     }
 }
 
-fn start_logs(output: &Output) -> Result<logs::Logs, Failure> {
-    let stderr = io::stderr();
-    let format = if output.json_on(&stderr) { logs::Format::Json } else { logs::Format::Human };
-    let color = if output.color_on(&stderr) { logs::Color::Always } else { logs::Color::Never };
-    let started = logs::init(format, &output.log, color);
-    started.context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+/// What the configuration has to say may be long in coming, or wrong itself.
+fn check_filter(output: &Output) -> Result<(), Failure> {
+    logs::check(output.filter()).context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+}
+
+/// Writes log lines as the configuration says, and on top of it the command line. Whoever drops what is returned waits for the last of them: before
+/// the last word.
+fn start_logs(output: &Output, log: &config::Log) -> Result<logs::Logs, Failure> {
+    let format = output.log_format.map_or(log.format, logs::Format::from);
+    let color = if output.color_on(&io::stderr()) { logs::Color::Always } else { logs::Color::Never };
+    let started = logs::init(format, &format!("{},{}", log.level, output.filter()), color);
+    started.context("the log cannot be written").map_err(Failure::Running)
 }
 
 fn tell(failure: &Failure, output: &Output, voice: &Voice) -> ExitCode {

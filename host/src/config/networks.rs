@@ -4,14 +4,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::reader::{Entry, Table};
+use super::{
+    reader::{Entry, Table},
+    recorder::Kind,
+};
 
 const MAX_NETWORKS: usize = 64;
 const EXPECTED: &str = "an array of networks";
 
 /// The networks under a key; none when it is absent or was reported.
 pub(super) fn read(table: &mut Table<'_>, key: &'static str) -> Vec<IpNet> {
-    let Some(entry) = table.take(key) else { return Vec::new() };
+    let kind = Kind::List { of: "networks", least: 0, most: MAX_NETWORKS };
+    let Some(entry) = table.take(key, kind) else { return Vec::new() };
     let Some(items) = entry.items(EXPECTED) else { return Vec::new() };
     if items.len() > MAX_NETWORKS {
         let message = format!("`{key}` has {} networks", items.len());

@@ -11,7 +11,7 @@ use crate::server::{self, TlsError};
 
 /// Reads it, and tries certificate and key; `None` when it is absent or was reported.
 pub(super) fn read(server: &mut Table<'_>) -> Option<Tls> {
-    let mut table = server.table("tls")?;
+    let mut table = server.table("tls");
     let certificate = read_path(&mut table, "certificate");
     let key = read_path(&mut table, "key");
     let check_interval = table.duration("check_interval", Duration::from_secs(10), LEAST, HOUR).value;
@@ -41,7 +41,7 @@ pub(super) fn read(server: &mut Table<'_>) -> Option<Tls> {
 }
 
 fn read_path(table: &mut Table<'_>, key: &'static str) -> Option<PathText> {
-    if !table.has(key) {
+    if table.lacks(&[key]) && table.is_given() {
         table.context.missing(table.at, format!("`server.tls` has no `{key}`"), format!("add `{key} = \"{key}.pem\"`"));
     }
     table.path(key)

@@ -1,23 +1,27 @@
 //! `server.tls`, and what is believed of proxies.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use tempfile::TempDir;
 
 use super::{PLUGIN, accepted, refused};
 use crate::{config::Tls, server::ForwardedHeader};
 
-/// A folder with a certificate for `localhost`, valid until the beginning of a year, and its key; and a table that names them.
-fn certified(year: i32) -> (TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
+/// Puts a certificate for `localhost`, valid until the beginning of a year, and its key into a folder.
+pub(super) fn certify(folder: &Path, year: i32) {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     params.not_after = rcgen::date_time_ymd(year, 1, 1);
     let key = rcgen::KeyPair::generate().unwrap();
-    let (certificate_path, key_path) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
-    fs::write(&certificate_path, params.self_signed(&key).unwrap().pem()).unwrap();
-    fs::write(&key_path, key.serialize_pem()).unwrap();
-    let table = format!("certificate = {certificate_path:?}, key = {key_path:?}");
+    fs::write(folder.join("c.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(folder.join("k.pem"), key.serialize_pem()).unwrap();
+}
+
+/// A folder with both, and a table that names them.
+fn certified(year: i32) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path(), year);
+    let table = format!("certificate = {:?}, key = {:?}", folder.path().join("c.pem"), folder.path().join("k.pem"));
     (folder, table)
 }
 
