@@ -24,6 +24,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use crate::telemetry::lanes;
+
 thread_local! {
     static HERE: Cell<Option<usize>> = const { Cell::new(None) };
 }
@@ -68,6 +70,7 @@ impl Shards {
             shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0) });
             thread::Builder::new().name(format!("wharf-shard-{index}")).spawn(move || {
                 HERE.set(Some(index));
+                lanes::settle(index);
                 // Told, or left alone by whoever would have told it.
                 let _stopped = runtime.block_on(stopped);
                 runtime.shutdown_background();

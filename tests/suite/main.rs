@@ -19,6 +19,7 @@ mod layers;
 mod licences;
 mod load;
 mod matrix;
+mod metrics;
 mod outcome;
 mod promises;
 mod readme;

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering},
     },
 };
 
@@ -12,8 +12,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::{Code, Problem, RequestId, activity::Activity};
-use crate::telemetry::counters::Counters;
+use super::{Code, Counters, Problem, RequestId, activity::Activity};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,20 +172,13 @@ impl Exchange {
 pub(super) struct Running {
     exchange: Arc<Exchange>,
     activity: Arc<Activity>,
-    counters: Arc<Counters>,
-    running: Arc<AtomicUsize>,
 }
 
 impl Running {
-    pub(super) fn begin(
-        exchange: Arc<Exchange>,
-        activity: Arc<Activity>,
-        counters: Arc<Counters>,
-        running: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn begin(exchange: Arc<Exchange>, activity: Arc<Activity>) -> Self {
         activity.call_began();
-        running.fetch_add(1, Ordering::Relaxed);
-        Self { exchange, activity, counters, running }
+        activity.counters().began();
+        Self { exchange, activity }
     }
 
     pub(super) fn exchange(&self) -> &Arc<Exchange> {
@@ -201,12 +193,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.running.fetch_sub(1, Ordering::Relaxed);
         self.activity.call_ended(now);
         let exchange = &self.exchange;
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
-        self.counters.count(place);
+        self.activity.counters().ended(place);
         if tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
@@ -226,7 +217,7 @@ impl Drop for Running {
 /// Counts and logs a request that never became one, because it could not be read.
 pub(super) fn refused(counters: &Counters, problem: &Problem, id: &RequestId) {
     let outcome = Outcome::Failed(problem.code());
-    counters.count(usize::from(outcome.place()));
+    counters.never_ran(outcome);
     tracing::info!(
         target: "access",
         method = "",

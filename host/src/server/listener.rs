@@ -1,14 +1,6 @@
 //! Accepts connections within their number, and drains them in the end.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,11 +10,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Dispatch, OUTCOMES, Settings,
+    Counters, Dispatch, Settings,
     connection::{self, Tasks},
     service::Shared,
 };
-use crate::{shards::Shards, telemetry::counters::Counters};
+use crate::shards::Shards;
 
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -73,8 +65,7 @@ impl Server {
         let failed = |error| BindError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let counters = Arc::new(Counters::new(OUTCOMES.to_vec()));
-        Ok(Self { listener, local_addr, settings, counters })
+        Ok(Self { listener, local_addr, settings, counters: Arc::default() })
     }
 
     /// Where it really listens.
@@ -83,7 +74,7 @@ impl Server {
         self.local_addr
     }
 
-    /// Requests by outcome, under the names of [`OUTCOMES`].
+    /// What came of its requests.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -100,8 +91,7 @@ impl Server {
         let Self { listener, settings, counters, .. } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        let running = Arc::new(AtomicUsize::new(0));
-        let shared = Arc::new(Shared { dispatch, settings, counters, shutdown: shutdown.clone(), running: Arc::clone(&running) });
+        let shared = Arc::new(Shared { dispatch, settings, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
@@ -118,11 +108,11 @@ impl Server {
         }
         drop(listener);
 
-        let at_shutdown = running.load(Ordering::Relaxed);
+        let at_shutdown = counters.running();
         tracker.close();
         let mut left = 0;
         if timeout(drain_timeout, tracker.wait()).await.is_err() {
-            left = running.load(Ordering::Relaxed);
+            left = counters.running();
             cut.cancel();
             // Whether it settled is read from the tracker.
             let _settled = timeout(SETTLE, tracker.wait()).await;

@@ -1,11 +1,12 @@
 //! The HTTP server: accepts connections, admits requests, hands them to a [`Dispatch`] and writes what comes back.
 //!
 //! In the order data flows: `listener` accepts and drains; `connection` supervises one socket (time-outs, client gone) with what
-//! `socket` and `activity` tell it; `service` takes one request to its answer, which `exchange` records; `request_body` and
+//! `socket` and `activity` tell it; `service` takes one request to its answer, which `exchange` records and [`Counters`] counts; `request_body` and
 //! `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
+mod counters;
 mod exchange;
 mod listener;
 pub mod problem;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 pub use self::{
+    counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
     listener::{BindError, Drained, Server},
     problem::{Code, Problem},
