@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Closed, Progress, StartError, Stop, databases, databases::Databases, dispatch::Dispatcher, plugins, summary};
 use crate::{
-    call::{Admission, Caller},
+    call::{Admission, Caller, Roster},
     config::Config,
     engine::Engines,
     plugin::Plugin,
@@ -95,6 +95,12 @@ impl Host {
     #[must_use]
     pub fn databases(&self) -> &[Database] {
         &self.databases
+    }
+
+    /// The calls that run, of which any can be ended.
+    #[must_use]
+    pub fn calls(&self) -> &Arc<Roster> {
+        self.dispatcher.caller.roster()
     }
 
     /// What came of the start, as a table.

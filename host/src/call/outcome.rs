@@ -60,6 +60,8 @@ outcomes! {
     ShuttingDown = "shutting-down", ShuttingDown;
     /// See [`CallError::HostPanicked`](super::CallError::HostPanicked).
     HostPanicked = "host-panicked", HostPanicked;
+    /// See [`CallError::Cancelled`](super::CallError::Cancelled).
+    Cancelled = "cancelled", Cancelled;
 }
 
 /// Behind the outcomes.

@@ -53,6 +53,7 @@ pub const OUTCOMES: [&str; 4 + Code::ALL.len()] = {
         "overloaded",
         "shutting-down",
         "deadline-exceeded",
+        "cancelled-by-operator",
     ]
 };
 

@@ -45,6 +45,8 @@ pub enum Problem {
     ShuttingDown,
     /// The call's wall clock ran out.
     DeadlineExceeded,
+    /// The operator ended the call.
+    Cancelled,
 }
 
 /// What a problem is called, for programs. Never changes its meaning.
@@ -67,6 +69,7 @@ pub enum Code {
     Overloaded,
     ShuttingDown,
     DeadlineExceeded,
+    Cancelled,
 }
 
 /// How long clients are told to stay away from a host that is stopping.
@@ -74,7 +77,7 @@ const SHUTDOWN_RETRY: Duration = Duration::from_secs(5);
 
 impl Code {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::BadRequest,
@@ -91,6 +94,7 @@ impl Code {
         Self::Overloaded,
         Self::ShuttingDown,
         Self::DeadlineExceeded,
+        Self::Cancelled,
     ];
 
     /// As it stands in the document.
@@ -142,6 +146,7 @@ impl Code {
             Self::DeadlineExceeded => {
                 ("deadline-exceeded", StatusCode::GATEWAY_TIMEOUT, "The call took longer than a call may take.")
             }
+            Self::Cancelled => ("cancelled-by-operator", StatusCode::SERVICE_UNAVAILABLE, "The operator has ended the call."),
         }
     }
 }
@@ -167,6 +172,7 @@ impl Problem {
             Self::Overloaded(_) => Code::Overloaded,
             Self::ShuttingDown => Code::ShuttingDown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Cancelled => Code::Cancelled,
         }
     }
 
@@ -285,6 +291,7 @@ mod tests {
             Problem::Overloaded(Duration::from_millis(1200)),
             Problem::ShuttingDown,
             Problem::DeadlineExceeded,
+            Problem::Cancelled,
         ]
     }
 
