@@ -18,6 +18,7 @@ mod killed;
 mod layers;
 mod licences;
 mod load;
+mod looking;
 mod matrix;
 mod metrics;
 mod outcome;
