@@ -19,6 +19,7 @@ pub fn settle(shard: usize) {
 }
 
 /// The number of this thread's copy.
+#[inline]
 #[must_use]
 pub fn here() -> usize {
     HERE.get()

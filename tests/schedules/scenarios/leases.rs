@@ -81,7 +81,11 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
                 turns(draw(150)).await;
                 // Somebody looks, and may want it to end.
                 drop((ending.leased(), ending.waits_for()));
-                if draw(2) == 0 { ending.cancel() } else { ending.end(End::Trapped) }
+                if draw(2) == 0 {
+                    ending.cancel()
+                } else {
+                    ending.end(End::Trapped)
+                }
                 // It goes on until it has had enough, or is dropped where it stands.
                 if draw(2) == 0 {
                     guest.abort();
