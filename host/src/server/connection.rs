@@ -79,9 +79,9 @@ enum Verdict {
 
 /// Serves one connection to its end. `cut` ends it at once, with all its calls.
 pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer: Peer, tasks: Tasks, cut: CancellationToken) {
-    let activity = Arc::new(Activity::new(Instant::now()));
+    let activity = Arc::new(Activity::new(Instant::now(), Arc::clone(&shared.counters)));
     let Some(line) = open(&shared, Watched::new(stream, Arc::clone(&activity)), &activity, peer).await else { return };
-    let refusals = Refusals::new(Arc::clone(&shared.counters), peer, shared.settings.access_log);
+    let refusals = Refusals::new(Arc::clone(&activity), peer, shared.settings.access_log);
     let last_words = converse(&shared, &activity, &line, &refusals, peer, tasks, cut).await;
     if let Some(problem) = &last_words {
         let id = RequestId::make();

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering},
 };
 
 use http::{Method, StatusCode, Uri};
@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
-use crate::telemetry::counters::Counters;
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +50,7 @@ pub const OUTCOMES: [&str; 4 + Code::ALL.len()] = {
         "overloaded",
         "shutting-down",
         "deadline-exceeded",
+        "cancelled-by-operator",
         "unauthorized",
         "cross-site",
         "misdirected",
@@ -191,20 +191,13 @@ impl Exchange {
 pub(super) struct Running {
     exchange: Arc<Exchange>,
     activity: Arc<Activity>,
-    counters: Arc<Counters>,
-    running: Arc<AtomicUsize>,
 }
 
 impl Running {
-    pub(super) fn begin(
-        exchange: Arc<Exchange>,
-        activity: Arc<Activity>,
-        counters: Arc<Counters>,
-        running: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn begin(exchange: Arc<Exchange>, activity: Arc<Activity>) -> Self {
         activity.call_began();
-        running.fetch_add(1, Ordering::Relaxed);
-        Self { exchange, activity, counters, running }
+        activity.counters().began();
+        Self { exchange, activity }
     }
 
     pub(super) fn exchange(&self) -> &Arc<Exchange> {
@@ -219,12 +212,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.running.fetch_sub(1, Ordering::Relaxed);
         self.activity.call_ended(now);
         let exchange = &self.exchange;
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
-        self.counters.count(place);
+        self.activity.counters().ended(place);
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
@@ -245,19 +237,19 @@ impl Drop for Running {
 /// Counts and logs what one connection brought that never became a request, because it could not be read.
 #[derive(Clone)]
 pub(super) struct Refusals {
-    counters: Arc<Counters>,
+    activity: Arc<Activity>,
     origin: Origin,
     is_logged: bool,
 }
 
 impl Refusals {
-    pub(super) fn new(counters: Arc<Counters>, peer: Peer, is_logged: bool) -> Self {
-        Self { counters, origin: Origin::direct(peer), is_logged }
+    pub(super) fn new(activity: Arc<Activity>, peer: Peer, is_logged: bool) -> Self {
+        Self { activity, origin: Origin::direct(peer), is_logged }
     }
 
     pub(super) fn add(&self, problem: &Problem, id: &RequestId) {
         let outcome = Outcome::Failed(problem.code());
-        self.counters.count(usize::from(outcome.place()));
+        self.activity.counters().never_ran(outcome);
         if self.is_logged {
             tracing::info!(
                 target: "access",

@@ -1,15 +1,6 @@
 //! Accepts connections within their number, and drains them in the end.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -21,12 +12,12 @@ use tokio_util::{
 };
 
 use super::{
-    Dispatch, Listener, OUTCOMES, Peer, Settings, Tls,
+    Counters, Dispatch, Listener, Peer, Settings, Tls,
     connection::{self, Tasks},
     service::Shared,
     stream::Wire,
 };
-use crate::{shards::Shards, telemetry::counters::Counters};
+use crate::shards::Shards;
 
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -77,7 +68,7 @@ impl Server {
     pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
         match settings.out_of_bounds() {
             Some(name) => Err(BindError::Setting(name)),
-            None => Ok(Self { listener, settings, tls: None, counters: Arc::new(Counters::new(OUTCOMES.to_vec())) }),
+            None => Ok(Self { listener, settings, tls: None, counters: Arc::default() }),
         }
     }
 
@@ -88,7 +79,7 @@ impl Server {
         Self { tls: Some((tls, check_interval)), ..self }
     }
 
-    /// Requests by outcome, under the names of [`OUTCOMES`].
+    /// What came of its requests.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -105,11 +96,9 @@ impl Server {
         let Self { listener, settings, tls, counters } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        let running = Arc::new(AtomicUsize::new(0));
         let _watching = tls.as_ref().map(|(tls, every)| AbortOnDropHandle::new(tokio::spawn(Arc::clone(tls).watch(*every))));
         let tls = tls.map(|(tls, _)| tls);
-        let shared = Shared { dispatch, settings, tls, counters, shutdown: shutdown.clone(), running: Arc::clone(&running) };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared { dispatch, settings, tls, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
@@ -125,11 +114,11 @@ impl Server {
         }
         drop(listener);
 
-        let at_shutdown = running.load(Ordering::Relaxed);
+        let at_shutdown = counters.running();
         tracker.close();
         let mut left = 0;
         if timeout(drain_timeout, tracker.wait()).await.is_err() {
-            left = running.load(Ordering::Relaxed);
+            left = counters.running();
             cut.cancel();
             // Whether it settled is read from the tracker.
             let _settled = timeout(SETTLE, tracker.wait()).await;

@@ -2,11 +2,12 @@
 //!
 //! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
 //! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `line` is what is spoken on, the
-//! socket itself or `tls` on it; `service` takes one request to its answer, which `exchange` records, and `origin` says who asked;
-//! `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
+//! socket itself or `tls` on it; `service` takes one request to its answer, which `exchange` records and [`Counters`] counts, and `origin`
+//! says who asked; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
+mod counters;
 mod exchange;
 mod line;
 mod listener;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 pub use self::{
+    counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
     listener::{BindError, Drained, Server},
     origin::{ForwardedHeader, Origin, Proxies},

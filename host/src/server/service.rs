@@ -1,9 +1,6 @@
 //! Takes one request to its answer: admission, dispatch, and whatever is wrong with either.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -13,10 +10,9 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Dispatch, Exchange, Origin, Outcome, Peer, Problem, RequestBody, RequestId, Settings, Tls, activity::Activity,
+    Counters, Dispatch, Exchange, Origin, Outcome, Peer, Problem, RequestBody, RequestId, Settings, Tls, activity::Activity,
     exchange::Running, request_id, response_body::ResponseBody,
 };
-use crate::telemetry::counters::Counters;
 
 /// What all connections of a server share.
 pub(super) struct Shared<D> {
@@ -25,8 +21,6 @@ pub(super) struct Shared<D> {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) counters: Arc<Counters>,
     pub(super) shutdown: CancellationToken,
-    /// Exchanges that have begun and not ended, on all connections.
-    pub(super) running: Arc<AtomicUsize>,
 }
 
 /// Answers one request. Every error is an answer.
@@ -42,8 +36,7 @@ pub(super) async fn answer<D: Dispatch>(
     let origin = Origin::of(peer, &parts.headers, &settings.proxies);
     let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), origin, shared.tls.is_some(), settings.access_log);
     let exchange = Arc::new(exchange);
-    let running =
-        Running::begin(Arc::clone(&exchange), Arc::clone(&activity), Arc::clone(&shared.counters), Arc::clone(&shared.running));
+    let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
 
     let length = incoming.size_hint().lower();

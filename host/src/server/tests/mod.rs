@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::stream::{Certified, Stream};
 use super::{stream::Wire, *};
-use crate::{shards::Shards, telemetry::counters::Counters};
+use crate::shards::Shards;
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
