@@ -10,10 +10,13 @@ use super::{
     database::Inner,
     tenancy::{Doing, Tenancy},
 };
-use crate::driver::sql::redact::redact;
+use crate::driver::redact;
 
 /// How often.
 const UPKEEP: Duration = Duration::from_secs(1);
+
+/// What is told of a statement, in bytes.
+const MAX_STATEMENT: usize = 240;
 
 impl Inner {
     /// Runs until the pools are closed.
@@ -58,7 +61,8 @@ impl Inner {
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let Doing { state, text } = tenancy.doing();
-            let statement = text.map(|text| redact(&text, self.pools[0].driver.engine())).unwrap_or_default();
+            let engine = self.pools[0].driver.engine();
+            let statement = text.map(|text| redact::statement(engine, &text, MAX_STATEMENT).text).unwrap_or_default();
             let database = &self.name;
             tracing::warn!(
                 %database, %plugin, %request_id, age_ms, state, statement, "a lease is held for longer than `leak_warning`"
