@@ -1,6 +1,6 @@
 //! What may be shown of an operation: its text without values, and a fingerprint of that.
 //!
-//! What a value is depends on the dialect: each cuts a statement into [`Piece`]s by its own lexer (`sql::redact` for PostgreSQL, `mysql::redact`,
+//! What a value is depends on the dialect: each cuts a statement into pieces by its own lexer (`sql::redact` for PostgreSQL, `mysql::redact`,
 //! `sqlite::redact`), and what is put together of them here is the same for all. Of documents `documents::shape` tells names and operators.
 //! Names are taken for names: what a handler puts into an alias, a field's name or a collection's is shown.
 
@@ -178,10 +178,11 @@ impl<'a> Shown<'a> {
             self.text.push(' ');
         }
         match piece {
-            Piece::Word(text) | Piece::Operator(text) | Piece::Prefix(text) => self.text.push_str(text),
+            Piece::Word(word) => self.name(word),
+            Piece::Operator(text) | Piece::Prefix(text) => self.text.push_str(text),
             Piece::Name(quote, name) => {
                 self.text.push(quote);
-                self.text.extend(name.chars().map(|character| if character.is_control() { ' ' } else { character }));
+                self.name(name);
                 self.text.push(if quote == '[' { ']' } else { quote });
             }
             Piece::Value => self.text.push('?'),
@@ -199,12 +200,18 @@ impl<'a> Shown<'a> {
         self.last = Some(piece);
     }
 
+    /// In one line.
+    fn name(&mut self, name: &str) {
+        self.text.extend(name.chars().map(|character| if character.is_control() { ' ' } else { character }));
+    }
+
     fn list_behind(&self, piece: Piece<'a>) -> Option<List> {
         match (piece, self.list) {
             (Piece::Sign('('), Some(list)) => Some(List { depth: list.depth + 1, ..list }),
             (Piece::Sign('('), None) if self.is_behind(&["IN"]) => Some(List { start: self.text.len(), depth: 1 }),
             (Piece::Sign(')'), Some(list)) => (list.depth > 1).then_some(List { depth: list.depth - 1, ..list }),
-            (Piece::Value | Piece::Parameter | Piece::Sign(','), list) => list,
+            // A point is that of a number, since what has names in it is no such list.
+            (Piece::Value | Piece::Parameter | Piece::Sign(',' | '.'), list) => list,
             _ => None,
         }
     }

@@ -27,9 +27,8 @@ pub(super) struct Tokens<'a> {
 }
 
 /// The longer ones before what they begin with.
-const OPERATORS: &[&str] = &[
-    "->>", "->", "||", "<=", "<>", "<<", ">=", ">>", "==", "!=", "<", ">", "=", "|", "-", "+", "*", "/", "%", "&", "~",
-];
+const OPERATORS: &[&str] =
+    &["->>", "->", "||", "<=", "<>", "<<", ">=", ">>", "==", "!=", "<", ">", "=", "|", "-", "+", "*", "/", "%", "&", "~"];
 
 /// Starts at the beginning of `sql`.
 pub(super) fn tokens(sql: &str) -> Tokens<'_> {

@@ -18,9 +18,7 @@ pub(super) fn selects_all(sql: &str) -> bool {
 fn opens_columns(before: Token<'_>) -> bool {
     match before {
         Token::Punctuation(',' | '.') => true,
-        Token::Word(word) => {
-            ["SELECT", "DISTINCT", "ALL", "RETURNING"].iter().any(|opening| opening.eq_ignore_ascii_case(word))
-        }
+        Token::Word(word) => ["SELECT", "DISTINCT", "ALL", "RETURNING"].iter().any(|opening| opening.eq_ignore_ascii_case(word)),
         _ => false,
     }
 }
