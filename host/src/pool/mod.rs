@@ -11,16 +11,20 @@ mod close;
 mod control;
 mod counters;
 mod database;
+mod dispatch;
 mod error;
 mod hold;
+mod places;
 mod queue;
 mod reclaim;
+mod reports;
 mod serve;
 pub mod settings;
 mod slot;
 mod state;
 mod tenancy;
 mod upkeep;
+mod view;
 
 pub use self::{
     capacity::HostCapacity,

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Borrower, Counter, Ended,
+    control::ControlPath,
     database::Inner,
     serve::{Left, Rest},
     slot::{Closing, Owner, Slot, refuse},
@@ -119,8 +120,8 @@ pub(super) async fn close(
             false
         }
     };
-    let control = &database.pools[slot.pool].control;
-    if said && confirm(database, slot.pool, session).await {
+    let control = &slot.home.control;
+    if said && confirm(database, control, session).await {
         return true;
     }
     database.counters.add(Counter::Killed);
@@ -128,9 +129,9 @@ pub(super) async fn close(
     if let Err(failure) = control.terminate(session, bounds.kill).await
         && failure.lost
     {
-        database.trip(slot.pool, &failure, |_| ());
+        database.trip(&slot.home, &failure, |_| ());
     }
-    if confirm(database, slot.pool, session).await {
+    if confirm(database, control, session).await {
         return true;
     }
     database.counters.add(Counter::Unconfirmed);
@@ -148,7 +149,7 @@ pub(super) async fn close(
         }
         pause = (pause * 2).min(LAST_RETRY);
         let _ = control.terminate(session, bounds.kill).await;
-        if confirm(database, slot.pool, session).await {
+        if confirm(database, control, session).await {
             tracing::info!(database = %database.name, session = session.id, "the server has confirmed that the session is gone");
             return true;
         }
@@ -156,7 +157,7 @@ pub(super) async fn close(
 }
 
 /// Asks the server, within the bound, until it no longer lists the session.
-async fn confirm(database: &Inner, pool: usize, session: &Session) -> bool {
+async fn confirm(database: &Inner, control: &ControlPath, session: &Session) -> bool {
     let deadline = Instant::now() + database.settings.bounds.confirm;
     // A server process takes about a millisecond to go away after its client has.
     let mut pause = Duration::from_micros(500);
@@ -165,7 +166,7 @@ async fn confirm(database: &Inner, pool: usize, session: &Session) -> bool {
         if left.is_zero() {
             return false;
         }
-        if let Ok(false) = database.pools[pool].control.is_listed(session, left).await {
+        if let Ok(false) = control.is_listed(session, left).await {
             return true;
         }
         sleep(pause.min(left)).await;

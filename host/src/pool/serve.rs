@@ -17,12 +17,12 @@ use tokio::{
 
 use super::{
     Counter, Ended, Limit, OperationError, Until, Via,
-    database::Inner,
+    database::{Inner, Pool},
     slot::{Command, Inbox, Notice, Owner, Work, refuse},
     state::Phase,
     tenancy::Tenancy,
 };
-use crate::driver::{Answer, Begin, Connection, Failure, FailureKind, Operation, TransactionOptions};
+use crate::driver::{Answer, Begin, Connection, Failure, FailureKind, Operation, Session, TransactionOptions};
 
 /// Cursors that one transaction may have open at once.
 const MAX_CURSORS: usize = 32;
@@ -297,7 +297,7 @@ impl Owner {
         database.move_to(slot.index, Phase::Reclaiming);
         let settled = tokio::select! {
             biased;
-            settled = cancel(database, slot.pool, &session, running) => settled,
+            settled = cancel(database, &slot.home, &session, running) => settled,
             never = refuse_all(inbox) => never,
         };
         Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
@@ -373,8 +373,8 @@ async fn refuse_all<T>(inbox: &mut Inbox) -> T {
 /// Cancels what runs; whether it has ended within `cancel` and, once the server has been asked, `settle`.
 async fn cancel(
     database: &Inner,
-    pool: usize,
-    session: &crate::driver::Session,
+    home: &Pool,
+    session: &Session,
     running: impl Future<Output = Result<Answer, Failure>>,
 ) -> bool {
     let mut running = pin!(running);
@@ -383,7 +383,7 @@ async fn cancel(
     loop {
         let bound =
             until.map_or(bounds.cancel, |until: Instant| until.saturating_duration_since(Instant::now()).min(bounds.cancel));
-        let mut asking = pin!(database.pools[pool].control.cancel(session, bound));
+        let mut asking = pin!(home.control.cancel(session, bound));
         let (ended, asked) = tokio::select! {
             biased;
             // By itself, while the server is asked. Until that answer comes the next question would open another session.

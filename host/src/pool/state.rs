@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     GrantId, Quota,
+    database::Pool,
+    places::Places,
     queue::{Queue, Waiter},
     slot::Slot,
     tenancy::Tenancy,
@@ -93,9 +95,10 @@ pub(super) enum Match {
     Close(usize),
 }
 
-/// What is free in one pool.
-#[derive(Debug, Default)]
+/// One pool, and what is free in it.
+#[derive(Debug)]
 pub(super) struct PoolState {
+    pub(super) home: Arc<Pool>,
     /// Idle slots; the one used last is lent first, so that the others may expire.
     idle: Vec<(usize, Instant)>,
     pub(super) connecting: u32,
@@ -110,6 +113,10 @@ pub(super) struct PoolState {
 }
 
 impl PoolState {
+    fn new(home: Pool) -> Self {
+        Self { home: Arc::new(home), idle: Vec::new(), connecting: 0, claims: 0, open: 0, down: None, failures: 0 }
+    }
+
     /// Whether an attempt to connect may be made now.
     pub(super) fn may_open(&self) -> bool {
         self.down.as_ref().is_none_or(|(_, retry)| *retry <= Instant::now())
@@ -121,9 +128,11 @@ impl PoolState {
 pub(super) struct State {
     max: u32,
     connect_timeout: Duration,
-    slots: Vec<Option<Entry>>,
+    slots: Places<Entry>,
     counts: Counts,
-    pub(super) pools: Vec<PoolState>,
+    pub(super) pools: Places<PoolState>,
+    /// The pool whose minimum is kept open.
+    pub(super) primary: usize,
     /// For each grant, how many connections it has, reclaim included.
     pub(super) leased_by: Vec<u32>,
     pub(super) queue: Queue,
@@ -132,18 +141,29 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(max: u32, connect_timeout: Duration, pools: usize) -> Self {
+    pub(super) fn new(max: u32, connect_timeout: Duration) -> Self {
         Self {
             max,
             connect_timeout,
-            slots: Vec::new(),
+            slots: Places::default(),
             counts: Counts::default(),
-            pools: (0..pools).map(|_| PoolState::default()).collect(),
+            pools: Places::default(),
+            primary: 0,
             leased_by: Vec::new(),
             queue: Queue::default(),
             closed: false,
             generation: 0,
         }
+    }
+
+    /// Adds a pool; its number.
+    pub(super) fn add_pool(&mut self, make: impl FnOnce(usize) -> Pool) -> usize {
+        self.pools.add(|number| PoolState::new(make(number)))
+    }
+
+    /// What the sessions of each pool have in common.
+    pub(super) fn homes(&self) -> Vec<Arc<Pool>> {
+        self.pools.iter().map(|(_, pool)| Arc::clone(&pool.home)).collect()
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -183,14 +203,14 @@ impl State {
     pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
         let it = &self.pools[pool];
         let (failure, _) = it.down.as_ref()?;
-        let no_place = || self.is_full() && self.pools.iter().all(|pool| pool.open == 0);
+        let no_place = || self.is_full() && self.pools.iter().all(|(_, pool)| pool.open == 0);
         let hopeless = || if it.connecting > 0 { self.failed_lately(pool) } else { no_place() };
         (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
     }
 
     /// Notes that a slot is closed to make room for another database.
     pub(super) fn evict(&mut self, index: usize) {
-        if let Some(entry) = self.slots[index].as_mut() {
+        if let Some(entry) = self.slots.get_mut(index) {
             entry.evicted = true;
         }
     }
@@ -201,27 +221,21 @@ impl State {
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
-        self.slots.iter().flatten()
+        self.slots.iter().map(|(_, entry)| entry)
     }
 
     /// Counts a connection that is about to be opened. The caller has seen that there is room.
-    pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
-        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
-        let slot = make(index);
-        let entry = Entry {
-            slot: Arc::clone(&slot),
+    pub(super) fn add(&mut self, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
+        let index = self.slots.add(|index| Entry {
+            slot: make(index),
             phase: Phase::Connecting,
             session: None,
             tenancy: None,
             served: false,
             evicted: false,
-        };
-        if index == self.slots.len() {
-            self.slots.push(Some(entry));
-        } else {
-            self.slots[index] = Some(entry);
-        }
-        self.pools[pool].connecting += 1;
+        });
+        let slot = Arc::clone(&self.slots[index].slot);
+        self.pools[slot.home.number].connecting += 1;
         self.counts.connecting += 1;
         self.check();
         slot
@@ -229,15 +243,15 @@ impl State {
 
     /// Remembers who a slot is on the server.
     pub(super) fn name(&mut self, index: usize, session: Session) {
-        if let Some(entry) = self.slots[index].as_mut() {
+        if let Some(entry) = self.slots.get_mut(index) {
             entry.session = Some(session);
         }
     }
 
     /// Moves a slot on; an idle one leaves its pool's list.
     pub(super) fn transition(&mut self, index: usize, to: Phase) {
-        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} does not exist") };
-        let (from, pool) = (std::mem::replace(&mut entry.phase, to), entry.slot.pool);
+        let entry = &mut self.slots[index];
+        let (from, pool) = (std::mem::replace(&mut entry.phase, to), entry.slot.home.number);
         *self.counts.of(from) -= 1;
         *self.counts.of(to) += 1;
         if from == Phase::Connecting {
@@ -260,9 +274,9 @@ impl State {
     /// Forgets a slot: its session is gone, or never came to be.
     pub(super) fn remove(&mut self, index: usize) {
         self.end_tenancy(index);
-        let Some(entry) = self.slots[index].take() else { unreachable!("slot {index} does not exist") };
+        let Some(entry) = self.slots.remove(index) else { unreachable!("slot {index} does not exist") };
         *self.counts.of(entry.phase) -= 1;
-        let pool = &mut self.pools[entry.slot.pool];
+        let pool = &mut self.pools[entry.slot.home.number];
         match entry.phase {
             Phase::Connecting => pool.connecting -= 1,
             Phase::Closing | Phase::Unconfirmed => {}
@@ -272,35 +286,34 @@ impl State {
     }
 
     pub(super) fn phase(&self, index: usize) -> Option<Phase> {
-        self.slots.get(index)?.as_ref().map(|entry| entry.phase)
+        self.slots.get(index).map(|entry| entry.phase)
     }
 
     /// The idle connection of a pool that was used last, in the caller's shard if there is one, and for how long it has been idle.
     pub(super) fn freshest(&self, pool: usize) -> Option<(usize, Duration)> {
         let idle = &self.pools[pool].idle;
         let here = Shards::here();
-        let is_near = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.slot.shard == here);
+        let is_near = |index: usize| self.slots[index].slot.shard == here;
         let nearest = idle.iter().rev().find(|(index, _)| is_near(*index)).or_else(|| idle.last());
         nearest.map(|(index, since)| (*index, since.elapsed()))
     }
 
-    /// The idle connection of a pool that has been idle the longest.
-    pub(super) fn stalest(&self, pool: usize) -> Option<usize> {
-        self.pools[pool].idle.first().map(|(index, _)| *index)
+    /// The connection that has been idle the longest in the first pool that has one.
+    pub(super) fn stalest(&self) -> Option<usize> {
+        self.pools.iter().find_map(|(_, pool)| pool.idle.first().map(|(index, _)| *index))
     }
 
     /// The idle connection that another pool than this one can do without. A new one serves somebody first: two pools that both wait for
     /// the only place would otherwise pass it to and fro for ever.
     pub(super) fn spare(&self, pool: usize, quotas: &[Quota]) -> Option<usize> {
-        let served = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.served);
-        (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| {
+        self.pools.iter().filter(|(other, _)| *other != pool).find_map(|(other, it)| {
             let wanted = self.demand(other, quotas) > 0;
-            self.pools[other].idle.iter().map(|(index, _)| *index).find(|index| !wanted || served(*index))
+            it.idle.iter().map(|(index, _)| *index).find(|index| !wanted || self.slots[*index].served)
         })
     }
 
     pub(super) fn idle_since(&self, slot: &Slot) -> Option<Instant> {
-        self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
+        self.pools[slot.home.number].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
 
     /// How many more connections a grant may have now: what is left of its own reserve, and what no reserve needs.
@@ -337,7 +350,7 @@ impl State {
         let pool = quotas[grant].pool;
         match self.freshest(pool) {
             Some((index, idle)) => {
-                let shard = self.slots[index].as_ref().and_then(|entry| entry.slot.shard);
+                let shard = self.slots[index].slot.shard;
                 Some(Match::Lend(grant, self.queue.take(grant, shard)?, index, idle))
             }
             None => {
@@ -355,7 +368,7 @@ impl State {
         self.leased_by[grant.0] += 1;
         self.generation += 1;
         let tenancy = Arc::new(make(self.generation));
-        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} was idle") };
+        let entry = &mut self.slots[index];
         entry.tenancy = Some(Arc::clone(&tenancy));
         entry.served = true;
         entry.slot.lend(&tenancy);
@@ -364,7 +377,7 @@ impl State {
 
     /// Frees the grant's share of a slot that has been reclaimed.
     pub(super) fn end_tenancy(&mut self, index: usize) {
-        if let Some(tenancy) = self.slots[index].as_mut().and_then(|entry| entry.tenancy.take()) {
+        if let Some(tenancy) = self.slots.get_mut(index).and_then(|entry| entry.tenancy.take()) {
             self.leased_by[tenancy.grant.0] -= 1;
         }
     }

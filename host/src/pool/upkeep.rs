@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Borrower, Counter,
-    database::Inner,
+    database::{Inner, Pool},
     tenancy::{Doing, Tenancy},
 };
 use crate::driver::sql::redact::redact;
@@ -27,17 +27,18 @@ impl Inner {
                 () = self.look_after_control() => {}
                 () = self.closing.cancelled() => return,
             }
-            self.fill(0, self.settings.min_connections);
+            self.fill();
             self.warn_of_leaks();
             self.dispatch();
         }
     }
 
     async fn look_after_control(&self) {
-        for pool in &self.pools {
+        let homes = self.state().homes();
+        for Pool { control, .. } in homes.iter().map(|home| &**home) {
             // Who wants to cancel something waits for its turn meanwhile.
-            let result = pool.control.ping(self.settings.bounds.cancel).await;
-            if pool.control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
+            let result = control.ping(self.settings.bounds.cancel).await;
+            if control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
                     Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),
@@ -58,7 +59,7 @@ impl Inner {
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let Doing { state, text } = tenancy.doing();
-            let statement = text.map(|text| redact(&text, self.pools[0].driver.engine())).unwrap_or_default();
+            let statement = text.map(|text| redact(&text, self.engine)).unwrap_or_default();
             let database = &self.name;
             tracing::warn!(
                 %database, %plugin, %request_id, age_ms, state, statement, "a lease is held for longer than `leak_warning`"
