@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    AcquireError, Counter, Counters, Hold, HostCapacity, Limit, Settings, Until,
+    AcquireError, Counter, Counters, Granted, Hold, HostCapacity, Limit, Quota, Settings, Until,
     control::ControlPath,
     queue::{Place, Told, Waiter},
     state::State,
@@ -31,23 +31,6 @@ pub struct PoolSpec {
     /// An earlier pool whose control path serves this one too, when both use the same control credential.
     pub shares_control_of: Option<usize>,
 }
-
-/// A plugin's share of a database.
-#[derive(Clone, Debug)]
-pub struct Quota {
-    /// Which pool its connections come from.
-    pub pool: usize,
-    /// Connections at most, those being reclaimed included.
-    pub max_connections: u32,
-    /// Connections that nobody else is lent, so that this many can always be had. All of a database together are at most its limit.
-    pub reserved_connections: u32,
-    /// How long a transaction may be open.
-    pub max_transaction_time: Duration,
-}
-
-/// The number of a grant in its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GrantId(pub(super) usize);
 
 /// Who borrows, for logs and the operator's view.
 #[derive(Clone, Debug)]
@@ -78,7 +61,6 @@ pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
-    pub(super) quotas: Vec<Quota>,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
     pub(super) shards: Shards,
@@ -92,7 +74,7 @@ pub(super) struct Inner {
 }
 
 impl Database {
-    /// A database that has no connection yet, whose sessions will live where they are asked for. Grants are numbered as in `quotas`.
+    /// A database that has no connection yet, whose sessions will live where they are asked for; and a grant for each of `quotas`.
     #[must_use]
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -100,7 +82,7 @@ impl Database {
         pools: Vec<PoolSpec>,
         quotas: Vec<Quota>,
         capacity: Arc<HostCapacity>,
-    ) -> (Self, Vec<GrantId>) {
+    ) -> (Self, Vec<Arc<Granted>>) {
         Self::in_shards(name, settings, pools, quotas, capacity, Shards::default())
     }
 
@@ -113,25 +95,20 @@ impl Database {
         quotas: Vec<Quota>,
         capacity: Arc<HostCapacity>,
         shards: Shards,
-    ) -> (Self, Vec<GrantId>) {
+    ) -> (Self, Vec<Arc<Granted>>) {
         let engine = pools[0].driver.engine();
         let mut state = State::new(settings.max_connections, settings.connect_timeout);
-        for _ in &quotas {
-            state.queue.add_grant();
-            state.leased_by.push(0);
-        }
         for PoolSpec { driver, shares_control_of } in pools {
             let shared = shares_control_of.and_then(|earlier| state.pools.get(earlier)).map(|it| Arc::clone(&it.home.control));
             let control = shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver), settings.connect_timeout)));
             state.add_pool(|number| Pool { number, driver, control });
         }
-        let grants = (0..quotas.len()).map(GrantId).collect();
+        let numbers: Vec<usize> = quotas.into_iter().map(|quota| state.grants.add(quota, None)).collect();
         let inner = Arc::new(Inner {
             name: name.into(),
             engine,
             settings,
             counters: Counters::default(),
-            quotas,
             capacity,
             shards,
             state: Mutex::new(state),
@@ -141,6 +118,7 @@ impl Database {
             closed: CancellationToken::new(),
         });
         inner.capacity.register(Arc::downgrade(&inner));
+        let grants = numbers.into_iter().map(|number| Granted::new(&inner, number)).collect();
         (Self(inner), grants)
     }
 
@@ -176,7 +154,8 @@ impl Database {
     /// See [`AcquireError`]; none has touched a connection of another call.
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; no capacity is lost.
-    pub async fn acquire(&self, grant: GrantId, borrower: Borrower, call_deadline: Instant) -> Result<Hold, AcquireError> {
+    pub async fn acquire(&self, grant: &Granted, borrower: Borrower, call_deadline: Instant) -> Result<Hold, AcquireError> {
+        debug_assert!(Arc::ptr_eq(&grant.database, &self.0), "the grant of another database");
         let started = Instant::now();
         let own = started + self.0.settings.acquire_timeout;
         let until = match call_deadline < own {
@@ -184,7 +163,7 @@ impl Database {
             false => Until { at: own, limit: Limit::Acquire },
         };
         loop {
-            let (hold, idle) = match self.0.try_acquire(grant, &borrower, started)? {
+            let (hold, idle) = match self.0.try_acquire(grant.number, &borrower, started)? {
                 Taken::Hold(hold, idle) => (hold, idle),
                 Taken::Place(waiting) => {
                     self.0.counters.add(Counter::Waited);
@@ -243,21 +222,21 @@ impl Inner {
         AcquireError::WaitTimeout { waited: started.elapsed(), limit }
     }
 
-    fn try_acquire(self: &Arc<Self>, grant: GrantId, borrower: &Borrower, since: Instant) -> Result<Taken, AcquireError> {
+    fn try_acquire(self: &Arc<Self>, grant: usize, borrower: &Borrower, since: Instant) -> Result<Taken, AcquireError> {
         let (waiting, room) = {
             let mut state = self.state();
             if state.closed {
                 return Err(AcquireError::ShuttingDown);
             }
-            let quota = &self.quotas[grant.0];
+            let pool = state.grants.quota(grant).pool;
             // Whoever waits already could not use what is idle now, or it would not be idle: nobody is overtaken.
-            if state.allowance(grant.0, &self.quotas) > 0
-                && let Some((index, idle)) = state.freshest(quota.pool)
+            if state.allowance(grant) > 0
+                && let Some((index, idle)) = state.freshest(pool)
             {
-                let hold = self.lend(&mut state, index, grant, borrower.clone());
+                let hold = state.lend(index, grant, borrower.clone());
                 return Ok(Taken::Hold(hold, idle));
             }
-            if let Some(failure) = state.circuit(quota.pool) {
+            if let Some(failure) = state.circuit(pool) {
                 return Err(AcquireError::Connect(failure.clone()));
             }
             if state.queue.len() >= self.settings.max_waiters as usize {
@@ -266,7 +245,7 @@ impl Inner {
             }
             let (sender, answer) = oneshot::channel();
             let waiter = Waiter { borrower: borrower.clone(), shard: Shards::here(), since, answer: sender };
-            let place = state.queue.push(grant.0, waiter);
+            let place = state.queue.push(grant, waiter);
             let room = self.grow(&mut state);
             (Waiting { database: Arc::clone(self), place, answer }, room)
         };

@@ -5,22 +5,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{
-    Borrower, GrantId, Hold,
     database::{Inner, Pool},
     slot::{self, Notice},
     state::{Match, Phase, State},
-    tenancy::Tenancy,
 };
 use crate::driver::Failure;
 
 impl Inner {
-    pub(super) fn lend(&self, state: &mut State, index: usize, grant: GrantId, borrower: Borrower) -> Hold {
-        let max_transaction_time = self.quotas[grant.0].max_transaction_time;
-        let (slot, tenancy) =
-            state.lend(index, grant, |generation| Tenancy::new(generation, grant, borrower, max_transaction_time));
-        Hold::new(slot, tenancy)
-    }
-
     /// Gives what is idle to who waits, and opens what is still missing.
     pub(super) fn dispatch(self: &Arc<Self>) {
         self.change(|_| ());
@@ -36,10 +27,10 @@ impl Inner {
             if state.queue.len() == 0 {
                 return result;
             }
-            while let Some(matched) = state.next_match(&self.quotas) {
+            while let Some(matched) = state.next_match() {
                 match matched {
                     Match::Lend(grant, waiter, index, idle) => {
-                        let hold = self.lend(&mut state, index, GrantId(grant), waiter.borrower);
+                        let hold = state.lend(index, grant, waiter.borrower);
                         granted.push((waiter.answer, (hold, idle)));
                     }
                     Match::Close(index) => self.retire(&mut state, index),
@@ -71,13 +62,13 @@ impl Inner {
         for &pool in &order {
             // Whoever wanted room may have given up, or been served otherwise; and somebody else may have taken the room. A claim that
             // nothing on its way stands for would keep the next from asking.
-            let most = state.demand(pool, &self.quotas).min(state.coming());
+            let most = state.demand(pool).min(state.coming());
             state.pools[pool].claims = state.pools[pool].claims.min(most);
         }
         // Those for which room was made come first.
         order.sort_by_key(|pool| state.pools[*pool].claims == 0);
         for pool in order {
-            let mut missing = state.demand(pool, &self.quotas).saturating_sub(state.pools[pool].connecting);
+            let mut missing = state.demand(pool).saturating_sub(state.pools[pool].connecting);
             if missing > 0 && !state.pools[pool].may_open() {
                 continue;
             }
@@ -93,7 +84,7 @@ impl Inner {
                     state.pools[pool].claims = state.pools[pool].claims.min(on_their_way);
                 }
                 // Another credential's idle connection makes room, here before elsewhere: one for each that is missing.
-                match state.spare(pool, &self.quotas) {
+                match state.spare(pool) {
                     Some(index) if state.pools[pool].claims < missing => {
                         state.pools[pool].claims += 1;
                         self.retire(state, index);

@@ -13,6 +13,7 @@ mod counters;
 mod database;
 mod dispatch;
 mod error;
+mod grants;
 mod hold;
 mod places;
 mod queue;
@@ -30,8 +31,9 @@ pub use self::{
     capacity::HostCapacity,
     close::Leftovers,
     counters::{Counter, Counters},
-    database::{Borrower, Database, GrantId, PoolSpec, Quota},
+    database::{Borrower, Database, PoolSpec},
     error::{AcquireError, Ended, Limit, OperationError},
+    grants::{Granted, Quota},
     hold::{Hold, Until, Via},
     settings::{Bounds, Settings},
     state::Counts,

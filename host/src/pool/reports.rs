@@ -65,7 +65,7 @@ impl Inner {
             let mut state = self.state();
             change(&mut state);
             let first = state.trip(pool, failure);
-            let told = state.circuit(pool).is_some().then(|| state.queue.drain(|grant| self.quotas[grant].pool == pool));
+            let told = state.circuit(pool).is_some().then(|| state.drain(pool));
             (first, told)
         };
         if first {

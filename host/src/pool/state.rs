@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    GrantId, Quota,
+    Borrower, Hold,
     database::Pool,
+    grants::Grants,
     places::Places,
     queue::{Queue, Waiter},
     slot::Slot,
@@ -133,8 +134,7 @@ pub(super) struct State {
     pub(super) pools: Places<PoolState>,
     /// The pool whose minimum is kept open.
     pub(super) primary: usize,
-    /// For each grant, how many connections it has, reclaim included.
-    pub(super) leased_by: Vec<u32>,
+    pub(super) grants: Grants,
     pub(super) queue: Queue,
     pub(super) closed: bool,
     generation: u64,
@@ -149,7 +149,7 @@ impl State {
             counts: Counts::default(),
             pools: Places::default(),
             primary: 0,
-            leased_by: Vec::new(),
+            grants: Grants::default(),
             queue: Queue::default(),
             closed: false,
             generation: 0,
@@ -305,9 +305,9 @@ impl State {
 
     /// The idle connection that another pool than this one can do without. A new one serves somebody first: two pools that both wait for
     /// the only place would otherwise pass it to and fro for ever.
-    pub(super) fn spare(&self, pool: usize, quotas: &[Quota]) -> Option<usize> {
+    pub(super) fn spare(&self, pool: usize) -> Option<usize> {
         self.pools.iter().filter(|(other, _)| *other != pool).find_map(|(other, it)| {
-            let wanted = self.demand(other, quotas) > 0;
+            let wanted = self.demand(other) > 0;
             it.idle.iter().map(|(index, _)| *index).find(|index| !wanted || self.slots[*index].served)
         })
     }
@@ -316,45 +316,47 @@ impl State {
         self.pools[slot.home.number].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
 
-    /// How many more connections a grant may have now: what is left of its own reserve, and what no reserve needs.
-    pub(super) fn allowance(&self, grant: usize, quotas: &[Quota]) -> u32 {
-        let unused = |grant: usize| quotas[grant].reserved_connections.saturating_sub(self.leased_by[grant]);
-        let (leased, reserved) = (0..quotas.len())
-            .fold((0, 0), |(leased, reserved), grant| (leased + self.leased_by[grant], reserved + unused(grant)));
-        let free = self.max.saturating_sub(leased + reserved);
-        (unused(grant) + free).min(quotas[grant].max_connections.saturating_sub(self.leased_by[grant]))
+    /// How many more connections a grant may have now.
+    pub(super) fn allowance(&self, grant: usize) -> u32 {
+        self.grants.allowance(grant, self.max)
     }
 
     /// How many more connections the waiting calls of a pool could use.
-    pub(super) fn demand(&self, pool: usize, quotas: &[Quota]) -> u32 {
-        let of_grant = |(grant, _): (usize, &Quota)| {
+    pub(super) fn demand(&self, pool: usize) -> u32 {
+        let of_grant = |grant: usize| {
             let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
-            waiting.min(self.allowance(grant, quotas))
+            waiting.min(self.allowance(grant))
         };
-        quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
+        let of_pool = self.grants.iter().filter(|(_, quota)| quota.pool == pool);
+        of_pool.map(|(grant, _)| of_grant(grant)).fold(0, u32::saturating_add)
+    }
+
+    /// Takes all who wait for a pool out of the queue.
+    pub(super) fn drain(&mut self, pool: usize) -> Vec<Waiter> {
+        self.queue.drain(|grant| self.grants.quota(grant).pool == pool)
     }
 
     /// What to do with what is idle: lend it to the waiter whose turn it is or, when that one needs another credential and the database
     /// is full, close it to make room. So one busy credential cannot starve another.
-    pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
+    pub(super) fn next_match(&mut self) -> Option<Match> {
         let may = |grant: usize| {
-            let pool = quotas[grant].pool;
+            let pool = self.grants.quota(grant).pool;
             let it = &self.pools[pool];
             let wants_room = || {
-                let wants = it.may_open() && it.connecting + it.claims < self.demand(pool, quotas);
-                self.is_full() && wants && self.spare(pool, quotas).is_some()
+                let wants = it.may_open() && it.connecting + it.claims < self.demand(pool);
+                self.is_full() && wants && self.spare(pool).is_some()
             };
-            self.allowance(grant, quotas) > 0 && (!it.idle.is_empty() || wants_room())
+            self.allowance(grant) > 0 && (!it.idle.is_empty() || wants_room())
         };
         let grant = self.queue.choose(may)?;
-        let pool = quotas[grant].pool;
+        let pool = self.grants.quota(grant).pool;
         match self.freshest(pool) {
             Some((index, idle)) => {
                 let shard = self.slots[index].slot.shard;
                 Some(Match::Lend(grant, self.queue.take(grant, shard)?, index, idle))
             }
             None => {
-                let spare = self.spare(pool, quotas)?;
+                let spare = self.spare(pool)?;
                 self.queue.pass(grant);
                 self.pools[pool].claims += 1;
                 Some(Match::Close(spare))
@@ -363,22 +365,23 @@ impl State {
     }
 
     /// Hands an idle slot over.
-    pub(super) fn lend(&mut self, index: usize, grant: GrantId, make: impl FnOnce(u64) -> Tenancy) -> (Arc<Slot>, Arc<Tenancy>) {
+    pub(super) fn lend(&mut self, index: usize, grant: usize, borrower: Borrower) -> Hold {
         self.transition(index, Phase::Leased);
-        self.leased_by[grant.0] += 1;
+        self.grants.lend(grant);
         self.generation += 1;
-        let tenancy = Arc::new(make(self.generation));
+        let max_transaction_time = self.grants.quota(grant).max_transaction_time;
+        let tenancy = Arc::new(Tenancy::new(self.generation, grant, borrower, max_transaction_time));
         let entry = &mut self.slots[index];
         entry.tenancy = Some(Arc::clone(&tenancy));
         entry.served = true;
         entry.slot.lend(&tenancy);
-        (Arc::clone(&entry.slot), tenancy)
+        Hold::new(Arc::clone(&entry.slot), tenancy)
     }
 
     /// Frees the grant's share of a slot that has been reclaimed.
     pub(super) fn end_tenancy(&mut self, index: usize) {
         if let Some(tenancy) = self.slots.get_mut(index).and_then(|entry| entry.tenancy.take()) {
-            self.leased_by[tenancy.grant.0] -= 1;
+            self.grants.give_back(tenancy.grant);
         }
     }
 

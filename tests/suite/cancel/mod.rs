@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{ResultLimit, settings::Access},
     lease::{CallInfo, Grant, Grants, Scope},
-    pool::{Bounds, Counts, Database, GrantId, HostCapacity, PoolSpec, Quota, Settings},
+    pool::{Bounds, Counts, Database, Granted, HostCapacity, PoolSpec, Quota, Settings},
 };
 
 use self::{
@@ -42,7 +42,7 @@ fn sum_of_bounds() -> Duration {
 struct Open<'a> {
     bed: &'a dyn Bed,
     database: Database,
-    grant: GrantId,
+    grant: Arc<Granted>,
     meter: Arc<Meter>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Open<'a> {
         let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE };
         let pools = vec![PoolSpec { driver, shares_control_of: None }];
         let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
-        Self { bed, database, grant: grants[0], meter }
+        Self { bed, database, grant: Arc::clone(&grants[0]), meter }
     }
 
     async fn warm(bed: &'a dyn Bed) -> Self {
@@ -77,12 +77,12 @@ impl<'a> Open<'a> {
     async fn attempt(&self, point: &Point, when: When, call_ends: bool) -> Result<bool, String> {
         let max_result = ResultLimit { rows: 100, bytes: 10_000 };
         let database = self.database.clone();
-        let access = Access::ReadWrite;
-        let grant = Grant { database, id: self.grant, access, max_connections: MAX, max_result, max_statements: 100 };
+        let (granted, access) = (Arc::clone(&self.grant), Access::ReadWrite);
+        let grant = Grant { database, granted, access, max_connections: MAX, max_result, max_statements: 100 };
         let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + points::CALL };
         let rig = Rig {
             database: self.database.clone(),
-            grant: self.grant,
+            grant: Arc::clone(&self.grant),
             scope: Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)])))),
             cut: Cut { when, meter: Arc::clone(&self.meter) },
             call_ends,
@@ -99,7 +99,7 @@ impl<'a> Open<'a> {
         self.bed.quiet(MAX as usize, bound).await;
         let mut held = Vec::new();
         for _ in 0..MAX {
-            let hold = timeout(bound, points::acquire(&self.database, self.grant)).await;
+            let hold = timeout(bound, points::acquire(&self.database, &self.grant)).await;
             held.push(
                 hold.map_err(|_| self.told("not all capacity is free"))?.map_err(|error| self.told(&format!("{error:?}")))?,
             );

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wharf::{
     driver::{Operation, ResultLimit, Statement, TransactionOptions},
     lease::{self, Connection, End, Scope, Transaction},
-    pool::{AcquireError, Borrower, Database, GrantId, Hold, Limit, Until, Via},
+    pool::{AcquireError, Borrower, Database, Granted, Hold, Limit, Until, Via},
 };
 
 use super::{MAX, PATIENCE, cut::Cut};
@@ -17,7 +17,7 @@ const WRITE: TransactionOptions = TransactionOptions { isolation: None, read_onl
 /// What a point is tried with.
 pub(crate) struct Rig {
     pub(crate) database: Database,
-    pub(crate) grant: GrantId,
+    pub(crate) grant: Arc<Granted>,
     pub(crate) scope: Arc<Scope>,
     pub(crate) cut: Cut,
     /// Whether the call ends right before its future is dropped, as it does when a guest traps or a client goes away.
@@ -107,7 +107,7 @@ pub(crate) fn until() -> Until {
 }
 
 /// Borrows as the pool's own users do.
-pub(crate) async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+pub(crate) async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
@@ -128,7 +128,7 @@ impl Rig {
     }
 
     pub(crate) async fn acquire(&self) -> Result<Hold, AcquireError> {
-        acquire(&self.database, self.grant).await
+        acquire(&self.database, &self.grant).await
     }
 
     pub(crate) fn open(&self) -> lease::Database {
