@@ -50,7 +50,7 @@ impl Database {
     /// How many grants there are, those included that are dropped and have something lent still.
     #[must_use]
     pub fn grants(&self) -> usize {
-        self.0.state().grants.iter().count()
+        self.0.state().grants.len()
     }
 }
 
@@ -146,9 +146,14 @@ impl Grants {
         (share.max_connections, share.reserved_connections) = (max_connections, reserved_connections);
     }
 
-    /// All of them, with their numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Quota)> {
-        self.grants.iter().map(|(number, grant)| (number, &grant.quota))
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.grants.iter().count()
+    }
+
+    /// Whether any of them is for this pool.
+    pub(super) fn has_pool(&self, pool: usize) -> bool {
+        self.grants.iter().any(|(_, grant)| grant.quota.pool == pool)
     }
 
     pub(super) fn quota(&self, number: usize) -> &Quota {
@@ -158,7 +163,20 @@ impl Grants {
     /// How many of `max` connections a grant may have besides those that it has: what is left of its own reserve, and what no reserve
     /// needs.
     pub(super) fn allowance(&self, number: usize, max: u32) -> u32 {
-        let own = &self.shares[self.grants[number].share];
+        self.left_for(&self.shares[self.grants[number].share], max)
+    }
+
+    /// How many more connections those who wait for a pool could use.
+    pub(super) fn demand(&self, pool: usize, max: u32, waiting: impl Fn(usize) -> usize) -> u32 {
+        let of_share = |(number, share): (usize, &Share)| {
+            let here = self.grants.iter().filter(|(_, grant)| grant.share == number && grant.quota.pool == pool);
+            let waiting: usize = here.map(|(grant, _)| waiting(grant)).sum();
+            if waiting == 0 { 0 } else { self.left_for(share, max).min(u32::try_from(waiting).unwrap_or(u32::MAX)) }
+        };
+        self.shares.iter().map(of_share).fold(0, u32::saturating_add)
+    }
+
+    fn left_for(&self, own: &Share, max: u32) -> u32 {
         let taken = self.shares.iter().map(|(_, share)| share.leased + share.unused()).fold(0, u32::saturating_add);
         (own.unused() + max.saturating_sub(taken)).min(own.max_connections.saturating_sub(own.leased))
     }
@@ -183,9 +201,9 @@ mod tests {
         grants.lend(one);
         assert_eq!((grants.allowance(one, MAX), grants.allowance(other, MAX)), (3, 1));
         grants.forget(one);
-        assert_eq!((grants.allowance(other, MAX), grants.iter().count()), (3, 2));
+        assert_eq!((grants.allowance(other, MAX), grants.len()), (3, 2));
         grants.give_back(one);
-        assert_eq!((grants.allowance(other, MAX), grants.iter().count()), (4, 1));
+        assert_eq!((grants.allowance(other, MAX), grants.len()), (4, 1));
     }
 
     #[test]

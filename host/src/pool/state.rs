@@ -323,12 +323,7 @@ impl State {
 
     /// How many more connections the waiting calls of a pool could use.
     pub(super) fn demand(&self, pool: usize) -> u32 {
-        let of_grant = |grant: usize| {
-            let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
-            waiting.min(self.allowance(grant))
-        };
-        let of_pool = self.grants.iter().filter(|(_, quota)| quota.pool == pool);
-        of_pool.map(|(grant, _)| of_grant(grant)).fold(0, u32::saturating_add)
+        self.grants.demand(pool, self.max, |grant| self.queue.waiting(grant))
     }
 
     /// Takes all who wait for a pool out of the queue.
