@@ -161,7 +161,7 @@ impl Scope {
 
     /// Until when a statement that starts now may run.
     pub(super) fn statement_until(&self, grant: usize) -> Until {
-        let own = Instant::now() + self.grant(grant).database.settings().statement_timeout;
+        let own = Instant::now() + self.grant(grant).database.statement_timeout();
         if self.call.deadline < own {
             Until { at: self.call.deadline, limit: Limit::Call }
         } else {

@@ -6,7 +6,7 @@ use futures::{FutureExt, future::join_all};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    AcquireError, Database,
+    AcquireError, Database, Settings,
     control::ControlPath,
     database::{Inner, Pool},
     slot::Notice,
@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const HURRY: Duration = Duration::from_millis(500);
 
 /// What closing a control path may last.
-const GOODBYE: Duration = Duration::from_millis(100);
+pub(super) const GOODBYE: Duration = Duration::from_millis(100);
 
 /// What was left when a database was closed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,12 +88,13 @@ impl Database {
 
 impl Inner {
     /// How many of the sessions the server still lists, asked over a connection of its own.
-    async fn ask_what_is_left(&self, pool: &Pool, sessions: &[Session]) -> Result<u32, Failure> {
+    pub(super) async fn ask_what_is_left(&self, pool: &Pool, sessions: &[Session]) -> Result<u32, Failure> {
         if sessions.is_empty() {
             return Ok(0);
         }
-        let fresh = ControlPath::new(Arc::clone(&pool.driver), self.settings.connect_timeout);
-        let deadline = Instant::now() + self.settings.bounds.kill + self.settings.bounds.confirm;
+        let Settings { connect_timeout, bounds, .. } = **self.settings.load();
+        let fresh = ControlPath::new(Arc::clone(&pool.driver), connect_timeout);
+        let deadline = Instant::now() + bounds.kill + bounds.confirm;
         let mut left = Vec::from(sessions);
         loop {
             let mut listed = Vec::new();

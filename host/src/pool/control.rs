@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Control, Driver, Failure, FailureKind, Session};
+use crate::{
+    driver::{Control, Driver, Failure, FailureKind, Session},
+    sync::Live,
+};
 
 /// Questions that may be without an answer at once, each with a session of its own. A server that answers nobody keeps what is closed here,
 /// so a question that is given up would leave a session behind, and another with each that follows.
@@ -29,7 +32,7 @@ const MOST_DOUBLED: u32 = 3;
 pub(super) struct ControlPath {
     driver: Arc<dyn Driver>,
     /// How long a question may go without an answer, whoever still waits for it, before its session is given up; doubled each time.
-    limit: Duration,
+    limit: Live<Duration>,
     /// Whether it failed when it was last looked after, so that only changes are logged.
     pub(super) down: AtomicBool,
     /// For good.
@@ -67,7 +70,18 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: AtomicBool::new(false), closed: CancellationToken::new(), sessions: Mutex::default() }
+        Self {
+            driver,
+            limit: Live::from_pointee(limit),
+            down: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// From the next question on, one may go without an answer for so long.
+    pub(super) fn set_limit(&self, limit: Duration) {
+        self.limit.store(Arc::new(limit));
     }
 
     /// Asks the server to end what the session runs.
@@ -110,7 +124,8 @@ impl ControlPath {
     async fn ask(&self, request: Request, bound: Duration) -> Result<bool, Failure> {
         let asking = async {
             let mut sessions = self.sessions.lock().await;
-            sessions.make_room(self.limit).await;
+            let limit = **self.limit.load();
+            sessions.make_room(limit).await;
             let known = sessions.ready.take();
             let session = known.as_ref().and_then(|control| control.session().cloned());
             let answer = answer(Arc::clone(&self.driver), known, request).boxed();

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     driver::{Driver, Engine, Failure},
     shards::Shards,
-    sync::{Mutex, MutexGuard},
+    sync::{Live, Mutex, MutexGuard},
 };
 
 /// One pool of a database: a credential.
@@ -28,7 +28,7 @@ use crate::{
 pub struct PoolSpec {
     /// Opens its connections.
     pub driver: Arc<dyn Driver>,
-    /// An earlier pool whose control path serves this one too, when both use the same control credential.
+    /// The number of an earlier pool whose control path serves this one too, when both use the same control credential.
     pub shares_control_of: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Pool {
 pub(super) struct Inner {
     pub(super) name: Arc<str>,
     pub(super) engine: Engine,
-    pub(super) settings: Settings,
+    pub(super) settings: Live<Settings>,
     pub(super) counters: Counters,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
@@ -98,16 +98,14 @@ impl Database {
     ) -> (Self, Vec<Arc<Granted>>) {
         let engine = pools[0].driver.engine();
         let mut state = State::new(settings.max_connections, settings.connect_timeout);
-        for PoolSpec { driver, shares_control_of } in pools {
-            let shared = shares_control_of.and_then(|earlier| state.pools.get(earlier)).map(|it| Arc::clone(&it.home.control));
-            let control = shared.unwrap_or_else(|| Arc::new(ControlPath::new(Arc::clone(&driver), settings.connect_timeout)));
-            state.add_pool(|number| Pool { number, driver, control });
+        for pool in pools {
+            state.add_pool(pool);
         }
         let numbers: Vec<usize> = quotas.into_iter().map(|quota| state.grants.add(quota, None)).collect();
         let inner = Arc::new(Inner {
             name: name.into(),
             engine,
-            settings,
+            settings: Live::from_pointee(settings),
             counters: Counters::default(),
             capacity,
             shards,
@@ -129,7 +127,7 @@ impl Database {
     /// # Errors
     /// The first failure, when `eager`; otherwise failures show in the errors of the calls that want a connection.
     pub async fn start(&self, eager: bool) -> Result<(), Failure> {
-        let limit = self.0.settings.connect_timeout;
+        let limit = self.0.settings.load().connect_timeout;
         let homes = self.0.state().homes();
         for home in homes {
             match home.control.ping(limit).await {
@@ -156,21 +154,22 @@ impl Database {
     /// Dropping the future gives up the place in the queue; no capacity is lost.
     pub async fn acquire(&self, grant: &Granted, borrower: Borrower, call_deadline: Instant) -> Result<Hold, AcquireError> {
         debug_assert!(Arc::ptr_eq(&grant.database, &self.0), "the grant of another database");
+        let Settings { acquire_timeout, max_waiters, test_before_acquire, .. } = **self.0.settings.load();
         let started = Instant::now();
-        let own = started + self.0.settings.acquire_timeout;
+        let own = started + acquire_timeout;
         let until = match call_deadline < own {
             true => Until { at: call_deadline, limit: Limit::Call },
             false => Until { at: own, limit: Limit::Acquire },
         };
         loop {
-            let (hold, idle) = match self.0.try_acquire(grant.number, &borrower, started)? {
+            let (hold, idle) = match self.0.try_acquire(grant.number, &borrower, max_waiters, started)? {
                 Taken::Hold(hold, idle) => (hold, idle),
                 Taken::Place(waiting) => {
                     self.0.counters.add(Counter::Waited);
                     waiting.until(until.at).await.unwrap_or_else(|| Err(self.0.timed_out(started, until.limit)))?
                 }
             };
-            if idle >= self.0.settings.test_before_acquire && hold.test(until).await.is_err() {
+            if idle >= test_before_acquire && hold.test(until).await.is_err() {
                 if Instant::now() < until.at {
                     // The slot has discarded it; there may be another.
                     continue;
@@ -222,7 +221,13 @@ impl Inner {
         AcquireError::WaitTimeout { waited: started.elapsed(), limit }
     }
 
-    fn try_acquire(self: &Arc<Self>, grant: usize, borrower: &Borrower, since: Instant) -> Result<Taken, AcquireError> {
+    fn try_acquire(
+        self: &Arc<Self>,
+        grant: usize,
+        borrower: &Borrower,
+        max_waiters: u32,
+        since: Instant,
+    ) -> Result<Taken, AcquireError> {
         let (waiting, room) = {
             let mut state = self.state();
             if state.closed {
@@ -239,9 +244,9 @@ impl Inner {
             if let Some(failure) = state.circuit(pool) {
                 return Err(AcquireError::Connect(failure.clone()));
             }
-            if state.queue.len() >= self.settings.max_waiters as usize {
+            if state.queue.len() >= max_waiters as usize {
                 self.counters.add(Counter::QueueFull);
-                return Err(AcquireError::QueueFull { max_waiters: self.settings.max_waiters });
+                return Err(AcquireError::QueueFull { max_waiters });
             }
             let (sender, answer) = oneshot::channel();
             let waiter = Waiter { borrower: borrower.clone(), shard: Shards::here(), since, answer: sender };

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{
     database::{Inner, Pool},
-    slot::{self, Notice},
-    state::{Match, Phase, State},
+    slot,
+    state::{Leaving, Match, State},
 };
 use crate::driver::Failure;
 
@@ -23,6 +23,7 @@ impl Inner {
         let (result, granted, room) = {
             let mut state = self.state();
             let result = change(&mut state);
+            trim(&mut state);
             let mut granted = Vec::new();
             if state.queue.len() == 0 {
                 return result;
@@ -33,8 +34,9 @@ impl Inner {
                         let hold = state.lend(index, grant, waiter.borrower);
                         granted.push((waiter.answer, (hold, idle)));
                     }
-                    Match::Close(index) => self.retire(&mut state, index),
+                    Match::Close(index) => state.retire(index, Leaving::Spared),
                 }
+                trim(&mut state);
             }
             (result, granted, self.grow(&mut state))
         };
@@ -55,7 +57,7 @@ impl Inner {
 
     /// Opens as many connections as the waiting calls could use and the limits allow.
     pub(super) fn grow(self: &Arc<Self>, state: &mut State) -> Room {
-        if state.closed {
+        if state.closed || state.paused {
             return Room::Enough;
         }
         let mut order: Vec<usize> = state.pools.iter().map(|(pool, _)| pool).collect();
@@ -87,7 +89,7 @@ impl Inner {
                 match state.spare(pool) {
                     Some(index) if state.pools[pool].claims < missing => {
                         state.pools[pool].claims += 1;
-                        self.retire(state, index);
+                        state.retire(index, Leaving::Spared);
                     }
                     None if !state.is_full() => {
                         return Room::HostFull { missing, starving: state.counts().total() == 0 };
@@ -133,7 +135,8 @@ impl Inner {
     /// Opens what the first pool lacks of its minimum.
     pub(super) fn fill(self: &Arc<Self>) {
         let mut state = self.state();
-        let (pool, min) = (state.primary, self.settings.min_connections);
+        let pool = state.primary;
+        let min = state.minimum(pool, self.settings.load().min_connections);
         while !state.closed && !state.is_full() && state.pools[pool].open + state.pools[pool].connecting < min {
             if !state.pools[pool].may_open() || !self.open(&mut state, pool, None) {
                 break;
@@ -141,24 +144,21 @@ impl Inner {
         }
     }
 
-    /// Takes an idle slot out to be closed.
-    pub(super) fn retire(&self, state: &mut State, index: usize) {
-        state.transition(index, Phase::Reclaiming);
-        if let Some(entry) = state.slots().find(|entry| entry.slot.index == index) {
-            // A slot that is gone needs no notice.
-            let _ = entry.slot.notices.send(Notice::Retire);
-        }
-    }
-
     /// Closes the connection that was idle the longest in the first pool that has one, to make room on the host; whether there was one.
-    pub(super) fn evict_idle(&self) -> bool {
+    pub(super) fn evict_idle(&self, why: Leaving) -> bool {
         let mut state = self.state();
         let stalest = state.stalest();
         if let Some(index) = stalest {
-            state.evict(index);
-            self.retire(&mut state, index);
+            state.retire(index, why);
         }
         stalest.is_some()
+    }
+}
+
+/// Has closed what is idle and not to be kept.
+fn trim(state: &mut State) {
+    while let Some(index) = state.superfluous() {
+        state.retire(index, Leaving::Spared);
     }
 }
 

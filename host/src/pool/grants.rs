@@ -43,7 +43,10 @@ impl Database {
     #[must_use]
     pub fn grant(&self, quota: Quota, heir_of: Option<&Granted>) -> Arc<Granted> {
         debug_assert!(heir_of.is_none_or(|it| Arc::ptr_eq(&it.database, &self.0)), "the grant of another database");
-        let number = self.0.change(|state| state.grants.add(quota, heir_of.map(|it| it.number)));
+        let number = self.0.change(|state| {
+            debug_assert!(state.pools.get(quota.pool).is_some(), "a pool that is over");
+            state.grants.add(quota, heir_of.map(|it| it.number))
+        });
         Granted::new(&self.0, number)
     }
 

@@ -18,6 +18,7 @@ mod hold;
 mod places;
 mod queue;
 mod reclaim;
+mod reconfigure;
 mod reports;
 mod serve;
 pub mod settings;

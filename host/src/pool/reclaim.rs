@@ -68,7 +68,7 @@ impl Owner {
             refuse(command);
         }
         self.database.move_to(self.slot.index, Phase::Reclaiming);
-        let bounds = self.database.settings.bounds;
+        let bounds = self.database.settings.load().bounds;
         let counters = &self.database.counters;
         if in_transaction {
             counters.add(Counter::RolledBack);
@@ -107,7 +107,7 @@ pub(super) async fn close(
     closing: Closing,
     session: &Session,
 ) -> bool {
-    let bounds = &database.settings.bounds;
+    let bounds = database.settings.load().bounds;
     let said = match closing {
         // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
         Closing::Polite => {
@@ -158,7 +158,7 @@ pub(super) async fn close(
 
 /// Asks the server, within the bound, until it no longer lists the session.
 async fn confirm(database: &Inner, control: &ControlPath, session: &Session) -> bool {
-    let deadline = Instant::now() + database.settings.bounds.confirm;
+    let deadline = Instant::now() + database.settings.load().bounds.confirm;
     // A server process takes about a millisecond to go away after its client has.
     let mut pause = Duration::from_micros(500);
     loop {

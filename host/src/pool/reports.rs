@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    AcquireError, Counter,
+    AcquireError, Counter, Settings,
     database::{Inner, Pool},
     slot::Slot,
-    state::{Phase, State},
+    state::{Leaving, Phase, State},
 };
 use crate::driver::{Failure, Session};
 
 impl Inner {
-    /// Puts a clean connection into its pool's list, or hands it on; `false` when it has to be closed: the pool is, or a database that
-    /// has none gets its place.
+    /// Puts a clean connection into its pool's list, or hands it on; `false` when it has to be closed: the pool is, the host has
+    /// fewer places than before, or a database that has none gets its place.
     pub(super) fn publish(self: &Arc<Self>, index: usize) -> bool {
         let published = self.change(|state| {
             // A new one serves somebody first: two that both starve would otherwise pass the place to and fro for ever.
@@ -20,8 +20,12 @@ impl Inner {
             if state.closed {
                 return false;
             }
+            if self.capacity.take_debt() {
+                state.leave(index, Leaving::Spared);
+                return false;
+            }
             if !new && self.capacity.take_starving() {
-                state.evict(index);
+                state.leave(index, Leaving::Evicted);
                 return false;
             }
             state.end_tenancy(index);
@@ -82,7 +86,7 @@ impl Inner {
         let mut state = self.state();
         let idle = state.phase(index) == Some(Phase::Idle);
         if idle {
-            state.transition(index, Phase::Reclaiming);
+            state.leave(index, Leaving::Spared);
         }
         idle
     }
@@ -90,12 +94,12 @@ impl Inner {
     /// Takes a slot out of the idle ones if it has been idle for too long and the pool's minimum does not need it.
     pub(super) fn take_out_idle(&self, slot: &Slot) -> bool {
         let mut state = self.state();
+        let Settings { min_connections, idle_timeout, .. } = **self.settings.load();
         let pool = slot.home.number;
-        let min = if pool == state.primary { self.settings.min_connections } else { 0 };
-        let old = state.pools[pool].open > min
-            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= self.settings.idle_timeout);
+        let old = state.pools[pool].open > state.minimum(pool, min_connections)
+            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= idle_timeout);
         if old {
-            state.transition(slot.index, Phase::Reclaiming);
+            state.leave(slot.index, Leaving::Spared);
         }
         old
     }

@@ -119,7 +119,7 @@ impl Owner {
                 Some(command) = self.inbox.commands.recv() => Next::Command(command),
             };
         };
-        let idle = transaction.used + self.database.settings.idle_in_transaction_timeout;
+        let idle = transaction.used + self.database.settings.load().idle_in_transaction_timeout;
         let whole = transaction.since + lease.tenancy.max_transaction_time;
         let why = if idle < whole { Ended::IdleInTransaction } else { Ended::TransactionTooLong };
         tokio::select! {
@@ -143,7 +143,7 @@ impl Owner {
             Notice::CursorDropped { generation, transaction, cursor } if generation == current && lease.is_in(transaction) => {
                 let open = lease.transaction.as_mut()?;
                 open.cursors.retain(|other| *other != cursor);
-                let bound = self.database.settings.bounds.reset;
+                let bound = self.database.settings.load().bounds.reset;
                 match timeout(bound, self.connection.run(Operation::CloseCursor(cursor))).await {
                     Ok(Ok(_)) => None,
                     Ok(Err(failure)) if !failure.lost => {
@@ -160,7 +160,7 @@ impl Owner {
 
     /// Rolls back within its bound; a connection that cannot is given up.
     async fn roll_back(&mut self) -> Option<Left> {
-        let bound = self.database.settings.bounds.rollback;
+        let bound = self.database.settings.load().bounds.rollback;
         match timeout(bound, self.connection.run(Operation::Rollback)).await {
             Ok(Ok(_)) => None,
             Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
@@ -239,7 +239,7 @@ impl Owner {
         until: Until,
         mut answer: oneshot::Sender<Result<Answer, OperationError>>,
     ) -> Option<Left> {
-        let bound = until.at.min(Instant::now() + self.database.settings.bounds.reset);
+        let bound = until.at.min(Instant::now() + self.database.settings.load().bounds.reset);
         let Self { database, inbox, connection, alarm, .. } = self;
         let why = tokio::select! {
             biased;
@@ -378,7 +378,7 @@ async fn cancel(
     running: impl Future<Output = Result<Answer, Failure>>,
 ) -> bool {
     let mut running = pin!(running);
-    let bounds = &database.settings.bounds;
+    let bounds = database.settings.load().bounds;
     let mut until = None;
     loop {
         let bound =

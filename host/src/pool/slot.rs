@@ -130,7 +130,7 @@ pub(super) async fn run(
     };
     let session = connection.session().clone();
     database.connected(&slot, session.clone());
-    let lifetime = database.settings.max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
+    let lifetime = database.settings.load().max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
     let mut owner = Owner {
         expires: Instant::now() + lifetime,
         database: Arc::clone(&database),
@@ -152,7 +152,7 @@ pub(super) async fn run(
 }
 
 async fn connect(database: &Inner, slot: &Slot) -> Result<Box<dyn Connection>, Failure> {
-    let limit = database.settings.connect_timeout;
+    let limit = database.settings.load().connect_timeout;
     let opening = AssertUnwindSafe(slot.home.driver.connect()).catch_unwind();
     let opened = tokio::select! {
         opened = timeout(limit, opening) => opened,
@@ -251,7 +251,7 @@ impl Owner {
     /// When to look again whether the slot has been idle for too long. Not set anew at every lease: a look too early costs less.
     fn idle_until(&self) -> Instant {
         let now = Instant::now();
-        let idle = now + self.database.settings.idle_timeout;
+        let idle = now + self.database.settings.load().idle_timeout;
         if self.expires > now { idle.min(self.expires) } else { idle }
     }
 

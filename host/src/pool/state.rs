@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Borrower, Hold,
+    Borrower, Hold, PoolSpec,
+    control::ControlPath,
     database::Pool,
     grants::Grants,
     places::Places,
     queue::{Queue, Waiter},
-    slot::Slot,
+    slot::{Notice, Slot},
     tenancy::Tenancy,
 };
 use crate::{
@@ -84,8 +85,35 @@ pub(super) struct Entry {
     pub(super) tenancy: Option<Arc<Tenancy>>,
     /// Whether anybody ever had it.
     served: bool,
-    /// It is closed to make room for another database.
-    evicted: bool,
+    /// Why it is being closed, once that is decided here; nobody is lent it any more.
+    leaving: Option<Leaving>,
+}
+
+impl Entry {
+    /// Whether its place will be free soon. One that the server does not confirm as gone may keep it for ever.
+    fn is_leaving(&self) -> bool {
+        self.phase == Phase::Closing || (self.leaving.is_some() && self.phase != Phase::Unconfirmed)
+    }
+}
+
+/// Why the pool closes a connection with which nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Its place is for another database.
+    Evicted,
+    /// It is old or was idle for too long, there are too many, or another pool of the database gets its place.
+    Spared,
+}
+
+/// What becomes of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// In use; becomes `Retired`.
+    Kept,
+    /// Serves who still has a grant for it, and keeps nothing idle; becomes `Ending` when there is neither grant nor session.
+    Retired,
+    /// Its control path is being closed; then it is removed.
+    Ending,
 }
 
 /// What to do with an idle connection.
@@ -100,6 +128,7 @@ pub(super) enum Match {
 #[derive(Debug)]
 pub(super) struct PoolState {
     pub(super) home: Arc<Pool>,
+    stage: Stage,
     /// Idle slots; the one used last is lent first, so that the others may expire.
     idle: Vec<(usize, Instant)>,
     pub(super) connecting: u32,
@@ -115,7 +144,8 @@ pub(super) struct PoolState {
 
 impl PoolState {
     fn new(home: Pool) -> Self {
-        Self { home: Arc::new(home), idle: Vec::new(), connecting: 0, claims: 0, open: 0, down: None, failures: 0 }
+        let (home, stage) = (Arc::new(home), Stage::Kept);
+        Self { home, stage, idle: Vec::new(), connecting: 0, claims: 0, open: 0, down: None, failures: 0 }
     }
 
     /// Whether an attempt to connect may be made now.
@@ -127,7 +157,10 @@ impl PoolState {
 /// Everything that is decided under the lock of a database.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Connections at most, as it is wished for.
     max: u32,
+    /// Connections at most, as it is: falls to `max`, when that was lowered, with every connection that is gone.
+    ceiling: u32,
     connect_timeout: Duration,
     slots: Places<Entry>,
     counts: Counts,
@@ -137,6 +170,8 @@ pub(super) struct State {
     pub(super) grants: Grants,
     pub(super) queue: Queue,
     pub(super) closed: bool,
+    /// Nothing is lent or opened, and nothing kept, until it goes on.
+    pub(super) paused: bool,
     generation: u64,
 }
 
@@ -144,6 +179,7 @@ impl State {
     pub(super) fn new(max: u32, connect_timeout: Duration) -> Self {
         Self {
             max,
+            ceiling: max,
             connect_timeout,
             slots: Places::default(),
             counts: Counts::default(),
@@ -152,13 +188,69 @@ impl State {
             grants: Grants::default(),
             queue: Queue::default(),
             closed: false,
+            paused: false,
             generation: 0,
         }
     }
 
     /// Adds a pool; its number.
-    pub(super) fn add_pool(&mut self, make: impl FnOnce(usize) -> Pool) -> usize {
-        self.pools.add(|number| PoolState::new(make(number)))
+    pub(super) fn add_pool(&mut self, PoolSpec { driver, shares_control_of }: PoolSpec) -> usize {
+        let shared = shares_control_of.and_then(|other| self.pools.get(other)).filter(|it| it.stage != Stage::Ending);
+        let control = match shared {
+            Some(it) => Arc::clone(&it.home.control),
+            None => Arc::new(ControlPath::new(Arc::clone(&driver), self.connect_timeout)),
+        };
+        self.pools.add(|number| PoolState::new(Pool { number, driver, control }))
+    }
+
+    /// From now on a pool keeps nothing that nobody waits for. Another one keeps the minimum.
+    pub(super) fn retire_pool(&mut self, pool: usize) {
+        let Some(it) = self.pools.get_mut(pool).filter(|it| it.stage == Stage::Kept) else { return };
+        it.stage = Stage::Retired;
+        if self.primary == pool {
+            let kept = self.pools.iter().find(|(_, it)| it.stage == Stage::Kept);
+            self.primary = kept.map_or(pool, |(pool, _)| pool);
+        }
+    }
+
+    /// A retired pool of which nothing is left but its control path, and whether that one is no other's.
+    pub(super) fn end_pool(&mut self) -> Option<(Arc<Pool>, bool)> {
+        let is_over = |pool: usize| !self.grants.has_pool(pool) && !self.slots().any(|entry| entry.slot.home.number == pool);
+        let (number, _) = self.pools.iter().find(|(pool, it)| it.stage == Stage::Retired && is_over(*pool))?;
+        let pool = &mut self.pools[number];
+        pool.stage = Stage::Ending;
+        let home = Arc::clone(&pool.home);
+        let shares = |(other, it): (usize, &PoolState)| other != number && Arc::ptr_eq(&it.home.control, &home.control);
+        let is_own = !self.pools.iter().any(shares);
+        Some((home, is_own))
+    }
+
+    /// How many sessions of a pool are kept while idle, if its database keeps `min`.
+    pub(super) fn minimum(&self, pool: usize, min: u32) -> u32 {
+        let keeps = pool == self.primary && self.pools[pool].stage == Stage::Kept && !self.paused;
+        if keeps { min } else { 0 }
+    }
+
+    /// Another limit. What is beyond it is closed as it comes free.
+    pub(super) fn resize(&mut self, max: u32, connect_timeout: Duration) {
+        (self.max, self.connect_timeout) = (max, connect_timeout);
+        self.ceiling = max.max(self.counts.total());
+    }
+
+    /// Connections beyond the limit that are not about to be gone.
+    fn excess(&self) -> usize {
+        let beyond = self.counts.total().saturating_sub(self.max) as usize;
+        if beyond == 0 { 0 } else { beyond.saturating_sub(self.slots().filter(|entry| entry.is_leaving()).count()) }
+    }
+
+    /// An idle connection that is not to be kept: there are too many, nothing is lent for now, or its pool is retired and nobody waits
+    /// for one of it. Those of retired pools first.
+    pub(super) fn superfluous(&self) -> Option<usize> {
+        let too_many = self.paused || self.excess() > 0;
+        let idle = || self.pools.iter().filter(|(_, it)| !it.idle.is_empty());
+        let retired = idle().find(|(pool, it)| it.stage != Stage::Kept && (too_many || self.demand(*pool) == 0));
+        let (_, it) = retired.or_else(|| idle().find(|_| too_many))?;
+        it.idle.first().map(|(index, _)| *index)
     }
 
     /// What the sessions of each pool have in common.
@@ -176,7 +268,7 @@ impl State {
 
     /// Places that are free, or that may come free without being asked for.
     pub(super) fn coming(&self) -> u32 {
-        self.max - self.counts.total() + self.counts.reclaiming
+        (self.max + self.counts.reclaiming).saturating_sub(self.counts.total())
     }
 
     /// Notes that the server of a pool cannot be reached; whether that is news.
@@ -208,16 +300,24 @@ impl State {
         (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
     }
 
-    /// Notes that a slot is closed to make room for another database.
-    pub(super) fn evict(&mut self, index: usize) {
-        if let Some(entry) = self.slots.get_mut(index) {
-            entry.evicted = true;
+    /// Takes a connection out, which its slot closes then.
+    pub(super) fn leave(&mut self, index: usize, why: Leaving) {
+        self.slots[index].leaving = Some(why);
+        if self.slots[index].phase != Phase::Reclaiming {
+            self.transition(index, Phase::Reclaiming);
         }
+    }
+
+    /// Has an idle connection closed.
+    pub(super) fn retire(&mut self, index: usize, why: Leaving) {
+        self.leave(index, why);
+        // A slot that is gone needs no notice.
+        let _ = self.slots[index].slot.notices.send(Notice::Retire);
     }
 
     /// Places that are on their way to other databases.
     pub(super) fn evicting(&self) -> usize {
-        self.slots().filter(|entry| entry.evicted && entry.phase != Phase::Unconfirmed).count()
+        self.slots().filter(|entry| entry.leaving == Some(Leaving::Evicted) && entry.is_leaving()).count()
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
@@ -232,7 +332,7 @@ impl State {
             session: None,
             tenancy: None,
             served: false,
-            evicted: false,
+            leaving: None,
         });
         let slot = Arc::clone(&self.slots[index].slot);
         self.pools[slot.home.number].connecting += 1;
@@ -283,6 +383,7 @@ impl State {
             Phase::Idle | Phase::Leased | Phase::Reclaiming => pool.open -= 1,
         }
         pool.idle.retain(|(idle, _)| *idle != index);
+        self.ceiling = self.max.max(self.counts.total());
     }
 
     pub(super) fn phase(&self, index: usize) -> Option<Phase> {
@@ -382,6 +483,6 @@ impl State {
 
     /// Invariant 3: what is held never exceeds what may be held.
     fn check(&self) {
-        assert!(self.counts.total() <= self.max, "{:?} exceeds max_connections {}", self.counts, self.max);
+        assert!(self.counts.total() <= self.ceiling, "{:?} exceeds max_connections {}", self.counts, self.ceiling);
     }
 }

@@ -24,7 +24,10 @@ impl Inner {
                 () = self.closing.cancelled() => return,
             }
             tokio::select! {
-                () = self.look_after_control() => {}
+                () = async {
+                    self.look_after_control().await;
+                    self.end_retired().await;
+                } => {}
                 () = self.closing.cancelled() => return,
             }
             self.fill();
@@ -37,7 +40,8 @@ impl Inner {
         let homes = self.state().homes();
         for Pool { control, .. } in homes.iter().map(|home| &**home) {
             // Who wants to cancel something waits for its turn meanwhile.
-            let result = control.ping(self.settings.bounds.cancel).await;
+            let bound = self.settings.load().bounds.cancel;
+            let result = control.ping(bound).await;
             if control.down.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
@@ -48,8 +52,9 @@ impl Inner {
     }
 
     fn warn_of_leaks(&self) {
+        let leak_warning = self.settings.load().leak_warning;
         let old = |tenancy: &&Arc<Tenancy>| {
-            let is_old = tenancy.since.elapsed() >= self.settings.leak_warning && tenancy.ended.get().is_none();
+            let is_old = tenancy.since.elapsed() >= leak_warning && tenancy.ended.get().is_none();
             is_old && !tenancy.warned.swap(true, Ordering::Relaxed)
         };
         // Logged outside the lock: whoever reads the log may be slow.

@@ -1,6 +1,6 @@
 //! What a database looks like from outside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Counters, Counts, Database, Settings};
 use crate::driver::Engine;
@@ -18,10 +18,28 @@ impl Database {
         &self.0.name
     }
 
-    /// The limits.
+    /// The limits that are in force.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.settings.load())
+    }
+
+    /// How long one statement may take.
+    #[must_use]
+    pub fn statement_timeout(&self) -> Duration {
+        self.0.settings.load().statement_timeout
+    }
+
+    /// Whether nothing is lent until [`Database::resume`].
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.0.state().paused
+    }
+
+    /// How many pools there are, those included that are retired and not over yet.
+    #[must_use]
+    pub fn pools(&self) -> usize {
+        self.0.state().pools.iter().count()
     }
 
     /// How many connections are in which state now.
