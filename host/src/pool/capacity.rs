@@ -42,12 +42,17 @@ impl HostCapacity {
 
     /// Another limit. When it is lower than what is used, idle connections are closed now, and others as they are given back.
     pub fn set_max(&self, max: u32) {
-        self.change(|places| {
-            let leaving = places.used.saturating_sub(places.max).saturating_sub(places.debt);
+        // In this order nothing that has to be closed is overlooked: from here on none is opened beyond the limit, and who leaves meanwhile
+        // may count twice, but never stands for another.
+        let used = self.change(|places| {
             places.max = max;
-            places.debt = places.used.saturating_sub(leaving).saturating_sub(max);
+            places.used
         });
         let databases = self.others(None);
+        let leaving: u32 = databases.iter().map(|database| database.state().leaving()).sum();
+        self.change(|places| {
+            places.debt = used.saturating_sub(leaving).min(places.used).saturating_sub(max);
+        });
         while self.owing.load(Ordering::Acquire) && databases.iter().any(|database| database.evict_idle(Leaving::Spared)) {
             self.take_debt();
         }

@@ -237,10 +237,15 @@ impl State {
         self.ceiling = max.max(self.counts.total());
     }
 
+    /// Connections that are about to be gone.
+    pub(super) fn leaving(&self) -> u32 {
+        self.slots().map(|entry| u32::from(entry.is_leaving())).sum()
+    }
+
     /// Connections beyond the limit that are not about to be gone.
-    fn excess(&self) -> usize {
-        let beyond = self.counts.total().saturating_sub(self.max) as usize;
-        if beyond == 0 { 0 } else { beyond.saturating_sub(self.slots().filter(|entry| entry.is_leaving()).count()) }
+    fn excess(&self) -> u32 {
+        let beyond = self.counts.total().saturating_sub(self.max);
+        if beyond == 0 { 0 } else { beyond.saturating_sub(self.leaving()) }
     }
 
     /// An idle connection that is not to be kept: there are too many, nothing is lent for now, or its pool is retired and nobody waits
