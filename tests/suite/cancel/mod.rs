@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 use wharf::{
-    driver::{ResultLimit, settings::Access},
+    driver::{Driver, ResultLimit, settings::Access},
     lease::{CallInfo, Grant, Grants, Scope},
     pool::{Bounds, Counts, Database, Granted, HostCapacity, PoolSpec, Quota, Settings},
 };
@@ -43,13 +43,14 @@ struct Open<'a> {
     bed: &'a dyn Bed,
     database: Database,
     grant: Arc<Granted>,
+    driver: Arc<dyn Driver>,
     meter: Arc<Meter>,
 }
 
 impl<'a> Open<'a> {
     fn cold(bed: &'a dyn Bed) -> Self {
         let meter = Arc::<Meter>::default();
-        let driver = Arc::new(Metered { driver: bed.driver(), meter: Arc::clone(&meter) });
+        let driver: Arc<dyn Driver> = Arc::new(Metered { driver: bed.driver(), meter: Arc::clone(&meter) });
         let settings = Settings {
             max_connections: MAX,
             min_connections: MAX,
@@ -61,9 +62,9 @@ impl<'a> Open<'a> {
             ..Settings::default()
         };
         let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE };
-        let pools = vec![PoolSpec { driver, shares_control_of: None }];
+        let pools = vec![PoolSpec { driver: Arc::clone(&driver), shares_control_of: None }];
         let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
-        Self { bed, database, grant: Arc::clone(&grants[0]), meter }
+        Self { bed, database, grant: Arc::clone(&grants[0]), driver, meter }
     }
 
     async fn warm(bed: &'a dyn Bed) -> Self {
@@ -83,6 +84,7 @@ impl<'a> Open<'a> {
         let rig = Rig {
             database: self.database.clone(),
             grant: Arc::clone(&self.grant),
+            driver: Arc::clone(&self.driver),
             scope: Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)])))),
             cut: Cut { when, meter: Arc::clone(&self.meter) },
             call_ends,
