@@ -99,7 +99,8 @@ impl Database {
         let engine = pools[0].driver.engine();
         let mut state = State::new(settings.max_connections, settings.connect_timeout);
         for pool in pools {
-            state.add_pool(pool);
+            let number = state.add_pool(pool);
+            state.keep_pool(number);
         }
         let numbers: Vec<usize> = quotas.into_iter().map(|quota| state.grants.add(quota, None)).collect();
         let inner = Arc::new(Inner {

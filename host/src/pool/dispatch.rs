@@ -120,12 +120,12 @@ impl Inner {
         true
     }
 
-    /// Opens the first connection of a pool and waits for the outcome.
+    /// Opens the first connection of a pool, if there is a place for it, and waits for the outcome.
     pub(super) async fn probe(self: &Arc<Self>, home: &Pool) -> Result<(), Failure> {
         let (sender, opened) = oneshot::channel();
         {
             let mut state = self.state();
-            if state.is_full() || !self.open(&mut state, home.number, Some(sender)) {
+            if state.paused || state.is_full() || !self.open(&mut state, home.number, Some(sender)) {
                 return Ok(());
             }
         }
@@ -135,8 +135,8 @@ impl Inner {
     /// Opens what the first pool lacks of its minimum.
     pub(super) fn fill(self: &Arc<Self>) {
         let mut state = self.state();
-        let pool = state.primary;
-        let min = state.minimum(pool, self.settings.load().min_connections);
+        let Some(pool) = state.primary() else { return };
+        let min = self.settings.load().min_connections;
         while !state.closed && !state.is_full() && state.pools[pool].open + state.pools[pool].connecting < min {
             if !state.pools[pool].may_open() || !self.open(&mut state, pool, None) {
                 break;

@@ -41,6 +41,7 @@ impl Database {
         home.control.ping(limit).await?;
         self.0.probe(&home).await?;
         trial.pool = None;
+        self.0.state().keep_pool(number);
         Ok(number)
     }
 
@@ -62,7 +63,7 @@ impl Database {
     }
 }
 
-/// A pool that nobody has a grant for yet; retired unless it works.
+/// A pool that is tried; retired unless it works.
 struct Trial<'a> {
     database: &'a Database,
     pool: Option<usize>,

@@ -96,8 +96,8 @@ impl Inner {
         let mut state = self.state();
         let Settings { min_connections, idle_timeout, .. } = **self.settings.load();
         let pool = slot.home.number;
-        let old = state.pools[pool].open > state.minimum(pool, min_connections)
-            && state.idle_since(slot).is_some_and(|since| since.elapsed() >= idle_timeout);
+        let min = if state.primary() == Some(pool) { min_connections } else { 0 };
+        let old = state.pools[pool].open > min && state.idle_since(slot).is_some_and(|since| since.elapsed() >= idle_timeout);
         if old {
             state.leave(slot.index, Leaving::Spared);
         }

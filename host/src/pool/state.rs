@@ -108,6 +108,8 @@ pub(super) enum Leaving {
 /// What becomes of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Has just been added; becomes `Kept` if it works, else `Retired`.
+    Tried,
     /// In use; becomes `Retired`.
     Kept,
     /// Serves who still has a grant for it, and keeps nothing idle; becomes `Ending` when there is neither grant nor session.
@@ -144,7 +146,7 @@ pub(super) struct PoolState {
 
 impl PoolState {
     fn new(home: Pool) -> Self {
-        let (home, stage) = (Arc::new(home), Stage::Kept);
+        let (home, stage) = (Arc::new(home), Stage::Tried);
         Self { home, stage, idle: Vec::new(), connecting: 0, claims: 0, open: 0, down: None, failures: 0 }
     }
 
@@ -165,8 +167,6 @@ pub(super) struct State {
     slots: Places<Entry>,
     counts: Counts,
     pub(super) pools: Places<PoolState>,
-    /// The pool whose minimum is kept open.
-    pub(super) primary: usize,
     pub(super) grants: Grants,
     pub(super) queue: Queue,
     pub(super) closed: bool,
@@ -184,7 +184,6 @@ impl State {
             slots: Places::default(),
             counts: Counts::default(),
             pools: Places::default(),
-            primary: 0,
             grants: Grants::default(),
             queue: Queue::default(),
             closed: false,
@@ -193,7 +192,7 @@ impl State {
         }
     }
 
-    /// Adds a pool; its number.
+    /// Adds a pool, which is to be tried; its number.
     pub(super) fn add_pool(&mut self, PoolSpec { driver, shares_control_of }: PoolSpec) -> usize {
         let shared = shares_control_of.and_then(|other| self.pools.get(other)).filter(|it| it.stage != Stage::Ending);
         let control = match shared {
@@ -203,13 +202,15 @@ impl State {
         self.pools.add(|number| PoolState::new(Pool { number, driver, control }))
     }
 
-    /// From now on a pool keeps nothing that nobody waits for. Another one keeps the minimum.
+    /// A pool that was added works.
+    pub(super) fn keep_pool(&mut self, pool: usize) {
+        self.pools[pool].stage = Stage::Kept;
+    }
+
+    /// From now on a pool keeps nothing that nobody waits for.
     pub(super) fn retire_pool(&mut self, pool: usize) {
-        let Some(it) = self.pools.get_mut(pool).filter(|it| it.stage == Stage::Kept) else { return };
-        it.stage = Stage::Retired;
-        if self.primary == pool {
-            let kept = self.pools.iter().find(|(_, it)| it.stage == Stage::Kept);
-            self.primary = kept.map_or(pool, |(pool, _)| pool);
+        if let Some(it) = self.pools.get_mut(pool).filter(|it| it.stage != Stage::Ending) {
+            it.stage = Stage::Retired;
         }
     }
 
@@ -225,10 +226,10 @@ impl State {
         Some((home, is_own))
     }
 
-    /// How many sessions of a pool are kept while idle, if its database keeps `min`.
-    pub(super) fn minimum(&self, pool: usize, min: u32) -> u32 {
-        let keeps = pool == self.primary && self.pools[pool].stage == Stage::Kept && !self.paused;
-        if keeps { min } else { 0 }
+    /// The pool whose minimum is kept open: the first that is in use.
+    pub(super) fn primary(&self) -> Option<usize> {
+        let primary = self.pools.iter().find(|(_, it)| it.stage == Stage::Kept)?.0;
+        (!self.paused).then_some(primary)
     }
 
     /// Another limit. What is beyond it is closed as it comes free.
@@ -253,7 +254,7 @@ impl State {
     pub(super) fn superfluous(&self) -> Option<usize> {
         let too_many = self.paused || self.excess() > 0;
         let idle = || self.pools.iter().filter(|(_, it)| !it.idle.is_empty());
-        let retired = idle().find(|(pool, it)| it.stage != Stage::Kept && (too_many || self.demand(*pool) == 0));
+        let retired = idle().find(|(pool, it)| it.stage == Stage::Retired && (too_many || self.demand(*pool) == 0));
         let (_, it) = retired.or_else(|| idle().find(|_| too_many))?;
         it.idle.first().map(|(index, _)| *index)
     }
