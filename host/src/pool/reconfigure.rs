@@ -8,18 +8,22 @@ use super::{Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
 use crate::driver::Failure;
 
 impl Database {
-    /// Puts other limits in force. What waits or runs already keeps its own time limit, and a session the end of its life.
+    /// Puts other limits in force. What waits or runs already keeps its own time limit, and a session the end of its life; what a driver has
+    /// the server itself enforce stays as it was, for which the pool has to be replaced.
     ///
     /// More connections can be had at once. When there are to be fewer, idle ones are closed now, and others as they are given back: until
     /// then there are as many as there were, and none is opened.
     pub fn reconfigure(&self, settings: Settings) {
         let (max, connect_timeout) = (settings.max_connections, settings.connect_timeout);
-        let homes = self.0.change(|state| {
+        let homes = self.0.state().homes();
+        for home in homes {
+            home.driver.resize(max);
+            home.control.set_limit(connect_timeout);
+        }
+        self.0.change(|state| {
             self.0.settings.store(Arc::new(settings));
             state.resize(max, connect_timeout);
-            state.homes()
         });
-        homes.iter().for_each(|home| home.control.set_limit(connect_timeout));
     }
 
     /// Adds a pool, once its control path is open and, if there is a place for it, its first connection; its number, for quotas.
