@@ -72,7 +72,7 @@ pub(super) fn bed(engine: Engine, server: Server) -> Bed {
 pub(super) fn call(bed: &Bed) -> Arc<Scope> {
     let grant = Grant {
         database: bed.database.clone(),
-        id: bed.grants[0],
+        granted: Arc::clone(&bed.grants[0]),
         access: Access::ReadWrite,
         max_connections: MAX,
         max_result: ResultLimit { rows: 100, bytes: 100_000 },

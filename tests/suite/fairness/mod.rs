@@ -7,7 +7,7 @@ use std::{cell::Cell, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
-use wharf::pool::{AcquireError, Borrower, Database, GrantId, Hold, HostCapacity, Limit, Quota, Settings, Until, Via};
+use wharf::pool::{AcquireError, Borrower, Database, Granted, Hold, HostCapacity, Limit, Quota, Settings, Until, Via};
 
 use self::engines::Server;
 
@@ -56,7 +56,7 @@ fn quota(pool: usize) -> Quota {
     Quota { pool, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE }
 }
 
-async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
@@ -66,7 +66,7 @@ fn until(after: Duration) -> Until {
 }
 
 /// Borrows, does something, and gives back, without end.
-async fn work(server: &Server, database: &Database, grant: GrantId, lent: impl Fn()) {
+async fn work(server: &Server, database: &Database, grant: &Granted, lent: impl Fn()) {
     loop {
         let hold = acquire(database, grant).await.unwrap();
         lent();
@@ -93,7 +93,7 @@ async fn overtaken(server: &Server, reserved: u32, calls: usize) -> Vec<u32> {
     let (database, grants) = Database::new("shared", settings, vec![server.pool()], quotas, capacity);
     database.start(false).await.unwrap();
     let lent = Cell::new(0);
-    let flood = join_all((0..64).map(|_| work(server, &database, grants[0], || lent.set(lent.get() + 1))));
+    let flood = join_all((0..64).map(|_| work(server, &database, &grants[0], || lent.set(lent.get() + 1))));
     let other = async {
         let mut waits = Vec::new();
         for _ in 0..calls {
@@ -102,7 +102,7 @@ async fn overtaken(server: &Server, reserved: u32, calls: usize) -> Vec<u32> {
                 tokio::task::yield_now().await;
             }
             let before = lent.get();
-            drop(acquire(&database, grants[1]).await.unwrap());
+            drop(acquire(&database, &grants[1]).await.unwrap());
             waits.push(lent.get() - before);
         }
         waits
@@ -135,10 +135,10 @@ async fn a_busy_credential_does_not_starve_another_of_the_same_database(server: 
     let (database, grants) = Database::new("two", settings(), pools, quotas, Arc::new(HostCapacity::new(MAX)));
     database.start(false).await.unwrap();
     // Four that take turns on two connections, for ever.
-    let busy = join_all((0..4).map(|_| work(server, &database, grants[0], || ())));
+    let busy = join_all((0..4).map(|_| work(server, &database, &grants[0], || ())));
     let others = async {
         for _ in 0..10 {
-            let hold = acquire(&database, grants[1]).await.unwrap();
+            let hold = acquire(&database, &grants[1]).await.unwrap();
             hold.run(Via::Connection, server.operation(), until(PATIENCE)).await.unwrap();
         }
     };
@@ -157,8 +157,8 @@ async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host
     one.start(false).await.unwrap();
     other.start(false).await.unwrap();
     for _ in 0..5 {
-        let held = acquire(&one, one_grants[0]).await.unwrap();
-        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        let held = acquire(&one, &one_grants[0]).await.unwrap();
+        let mut waiting = Box::pin(acquire(&other, &other_grants[0]));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         drop(held);
         drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
@@ -185,14 +185,14 @@ async fn one_who_waits_for_room_on_the_host_costs_another_database_one_connectio
     for idles_before in [true, false] {
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(acquire(&one, one_grants[0]).await.unwrap());
+            held.push(acquire(&one, &one_grants[0]).await.unwrap());
         }
         if idles_before {
             held.pop();
             idle(1).await;
         }
         server.hold_up_good_bye();
-        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        let mut waiting = Box::pin(acquire(&other, &other_grants[0]));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         held.pop();
         server.until_good_bye(GOOD_BYE).await;
@@ -213,14 +213,14 @@ async fn a_saturated_database_does_not_keep_another_out_of_a_full_host(server: &
     one.start(false).await.unwrap();
     other.start(false).await.unwrap();
     // Twice as many as there are places take turns for ever, so none is ever idle.
-    let busy = join_all((0..2 * MAX).map(|_| work(server, &one, one_grants[0], || ())));
+    let busy = join_all((0..2 * MAX).map(|_| work(server, &one, &one_grants[0], || ())));
     let others = async {
         // The host is full with the first's.
         while one.counts().leased < MAX {
             tokio::task::yield_now().await;
         }
         for _ in 0..10 {
-            drop(acquire(&other, other_grants[0]).await.unwrap());
+            drop(acquire(&other, &other_grants[0]).await.unwrap());
         }
     };
     tokio::select! {
@@ -235,7 +235,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again(server: &
     let (pools, quotas) = (vec![server.pool(), server.pool()], vec![quota(0), quota(1)]);
     let (database, grants) = Database::new("two", settings(), pools, quotas, Arc::new(HostCapacity::new(MAX)));
     let all_idle = async || {
-        drop([acquire(&database, grants[0]).await.unwrap(), acquire(&database, grants[0]).await.unwrap()]);
+        drop([acquire(&database, &grants[0]).await.unwrap(), acquire(&database, &grants[0]).await.unwrap()]);
         let idle = async {
             while database.counts().idle < MAX {
                 tokio::task::yield_now().await;
@@ -246,7 +246,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again(server: &
     all_idle().await;
     // A connection of the first credential is closed for the second, and nobody wants its place any more.
     server.hold_up_good_bye();
-    let mut waiting = Box::pin(acquire(&database, grants[1]));
+    let mut waiting = Box::pin(acquire(&database, &grants[1]));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     server.until_good_bye(GOOD_BYE).await;
     drop(waiting);
@@ -258,7 +258,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again(server: &
     };
     timeout(PATIENCE, gone).await.unwrap();
     all_idle().await;
-    drop(timeout(PATIENCE, acquire(&database, grants[1])).await.unwrap().unwrap());
+    drop(timeout(PATIENCE, acquire(&database, &grants[1])).await.unwrap().unwrap());
     close(&[&database]).await;
 }
 
@@ -267,7 +267,7 @@ async fn two_databases_that_both_want_the_only_place_take_turns(server: &Server)
     let make = |name: &'static str| Database::new(name, settings(), vec![server.pool()], vec![quota(0)], Arc::clone(&capacity));
     let databases = [make("one"), make("other")];
     let callers =
-        databases.iter().flat_map(|(database, grants)| [(database, grants[0]); 3]).map(|(database, grant)| async move {
+        databases.iter().flat_map(|(database, grants)| [(database, &grants[0]); 3]).map(|(database, grant)| async move {
             for _ in 0..20 {
                 let hold = acquire(database, grant).await.unwrap();
                 hold.run(Via::Connection, server.operation(), until(PATIENCE)).await.unwrap();
