@@ -1,6 +1,7 @@
 //! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`.
 
 mod args;
+mod audit;
 mod build;
 mod cargo;
 mod check;
@@ -13,7 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Command, LogFormat, Output, Target};
+pub use self::args::{Arguments, Audit, Command, LogFormat, Output, Target, Verify};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -55,6 +56,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
+        Command::Audit(Audit::Verify(verify)) => audit::verify(verify),
     };
     // Its last lines come before the last word.
     drop(logs);

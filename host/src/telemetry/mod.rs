@@ -1,5 +1,6 @@
-//! What the host tells about itself: log lines, and counters that are cheap enough for every call.
+//! What the host tells about itself: log lines, counters that are cheap enough for every call, and the audit log.
 
+pub mod audit;
 pub mod counters;
 mod json;
 pub mod logs;
