@@ -1,7 +1,7 @@
 //! Where operations ask for their lines: one before they begin, one when they have ended, whatever ends them.
 
 use std::{
-    io,
+    fmt, io,
     path::Path,
     sync::{
         Arc,
@@ -25,7 +25,7 @@ use super::{
     record::{Asked, Outcome, Reclaim, Record, Request},
     recovery::{Found, StartError, recover},
     settings::{Durability, Settings, WhenUnavailable},
-    writer::{CloseError, Entry, Message, Unavailable, Writer},
+    writer::{Answer, CloseError, Entry, Message, Unavailable, Writer},
 };
 
 /// Lines that may wait before their operations; those that wait to say how one ended are as many as operations at most.
@@ -42,6 +42,12 @@ const MAX_WAITING: usize = 1_024;
 /// Dropping it with all [`Operation`]s ends its thread, but nobody waits for that; [`Audit::close`] does.
 pub struct Audit {
     desk: Arc<Desk>,
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Audit").field("status", &self.status()).finish_non_exhaustive()
+    }
 }
 
 impl Audit {
@@ -178,34 +184,32 @@ impl Operation {
     /// # Cancellation
     /// The line is written all the same.
     pub fn end(mut self, outcome: &Outcome<'_>) -> impl Future<Output = ()> + Send + use<> {
+        let answered = self.tell(outcome);
+        async move {
+            if let Some(answered) = answered {
+                // Written, or kept.
+                let _ = answered.await;
+            }
+        }
+    }
+
+    fn tell(&mut self, outcome: &Outcome<'_>) -> Option<oneshot::Receiver<Result<(), Unavailable>>> {
         self.line = Intent::Ended;
         let us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let record = Record::Outcome { op: self.number, outcome: *outcome, us }.render();
         let (answer, answered) = oneshot::channel();
         let waits = self.desk.durability == Durability::Synced;
         self.desk.push(record, waits.then_some(answer));
-        async move {
-            if waits {
-                // Written, or kept.
-                let _ = answered.await;
-            }
-        }
+        waits.then_some(answered)
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if self.line.is_or_will_be_written() {
-            drop(replaced(self).end(&Outcome { outcome: "abandoned", code: None, rows: None }));
+        if self.line.wants_an_outcome() {
+            drop(self.tell(&Outcome { outcome: "abandoned", code: None, rows: None }));
         }
     }
-}
-
-/// The same operation, to be ended; what is left need not be.
-fn replaced(operation: &mut Operation) -> Operation {
-    operation.line = Intent::Ended;
-    let Operation { desk, number, begun, .. } = operation;
-    Operation { desk: Arc::clone(desk), number: *number, begun: *begun, line: Intent::Ended }
 }
 
 /// What is known of the line before an operation.
@@ -229,7 +233,7 @@ impl Intent {
     }
 
     /// Whether an outcome has to follow, because the line is there, or nobody can take it back any more.
-    fn is_or_will_be_written(&mut self) -> bool {
+    fn wants_an_outcome(&mut self) -> bool {
         match self {
             Self::Unasked | Self::Ended => false,
             Self::Begun => true,
@@ -263,7 +267,8 @@ impl Desk {
         if self.board.is_down() {
             self.push(record, None);
         } else {
-            match timeout(self.patience, self.wait_for(record, line)).await {
+            let waited = timeout(self.patience, self.wait_for(record, line)).await;
+            match waited {
                 Ok(Ok(())) => {}
                 // The thread has ended.
                 Ok(Err(Unavailable)) => self.board.loses(),
@@ -299,7 +304,7 @@ impl Desk {
     }
 
     /// Asks for a line of something that was done. Where work goes on without the log, it is lost when too many wait.
-    fn push(&self, record: Vec<u8>, answer: Option<oneshot::Sender<Result<(), Unavailable>>>) {
+    fn push(&self, record: Vec<u8>, answer: Option<Answer>) {
         let is_kept = self.when_unavailable == WhenUnavailable::Refuse || !self.board.is_down();
         let has_room = is_kept || self.board.waiting() < MAX_WAITING;
         if !has_room || !self.send(Entry { record, answer, is_intent: false, _place: None }) {

@@ -233,25 +233,21 @@ impl<F: Folder> Writer<F> {
     }
 
     fn finish(mut self) {
-        self.let_go();
-        let lost = self.board.untold();
-        let gap =
-            (lost > 0 || self.retry_at.is_some()).then(|| Record::Gap { lines: lost, since: &self.board.down_since() }.render());
-        let written = self.append(gap.as_deref(), true).and_then(|()| {
-            let close = Record::Close.render();
-            self.log.append([close.as_slice()].into_iter(), true)
-        });
+        let now = Instant::now();
+        // Once more, however soon after the last attempt.
+        self.write(now);
+        if self.retry_at.is_none()
+            && let Err(error) = self.log.append([Record::Close.render().as_slice()].into_iter(), true)
+        {
+            self.fail(&error, now);
+        }
         let head = self.log.synced_head();
         self.board.set_head(head);
-        let closed = match written {
-            Ok(()) => {
-                tracing::info!(target: "wharf::audit", %head, "the audit log is closed");
-                Ok(head)
-            }
-            Err(error) => {
-                self.board.falls(error.to_string());
-                Err(CloseError { lines: self.waiting.len() as u64 + lost })
-            }
+        let closed = if self.retry_at.is_none() {
+            tracing::info!(target: "wharf::audit", %head, "the audit log is closed");
+            Ok(head)
+        } else {
+            Err(CloseError { lines: self.waiting.len() as u64 + self.board.untold() })
         };
         if let Some(closer) = self.closer.take() {
             // Who asked may have had no time to wait.

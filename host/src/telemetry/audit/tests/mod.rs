@@ -1,5 +1,9 @@
 //! What an audit log withstands.
 
+mod files;
+mod kills;
+mod memory;
+mod operations;
 mod tampering;
 
 use super::{
