@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by where they stand")]
 
 mod accounts;
+mod audit;
 mod budgets;
 mod cancel;
 mod check;

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Bytes that may wait to be synced. They are kept in memory, because after a sync that failed they have to be written again.
-const MAX_UNSYNCED: usize = 4 << 20;
+pub(super) const MAX_UNSYNCED: usize = 4 << 20;
 /// Digits of the number by which the name of a file is told from those of others. Names sort as the files follow each other.
 const NUMBER_DIGITS: usize = 12;
 /// Bytes that the chain adds to a record.

@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use super::{
     chain::{Chain, Head, Key, Mac, Sealed},
     disk::{Bytes, Folder},
-    log::{Limits, Log, Stage, ended_files},
+    log::{Limits, Log, MAX_UNSYNCED, Stage, ended_files},
     record::{Line, MAX_LINE, Torn},
 };
 
-/// Bytes at the end of a file in which its last line must be.
-const MAX_TAIL: u64 = 8 << 20;
+/// Bytes at the end of a file in which its last line must be: all that may not be on the disk.
+const TAIL: u64 = 2 * MAX_UNSYNCED as u64;
 
 /// Why a log cannot be gone on with. None of it goes away by itself: another file has to be named, or the old ones moved away.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +59,14 @@ pub(super) fn recover<F: Folder>(mut folder: F, name: &str, limits: Limits, key:
         torn = tail.torn.take();
         if let Some(last) = tail.last.take() {
             let (chain, line) = last.checked(name, &mut tail.file, key)?;
-            tail.file.cut(tail.whole)?;
-            tail.file.sync()?;
+            tail.secure()?;
             let is_clean = torn.is_none() && line.kind == "close";
+            let size = tail.whole();
             let stage = match line.to {
                 Some(to) if line.kind == "rotate" => Stage::Ended(to),
                 _ => Stage::Open(tail.file),
             };
-            let log = Log::new(folder, name.to_owned(), limits, key, chain, stage, tail.whole);
+            let log = Log::new(folder, name.to_owned(), limits, key, chain, stage, size);
             return Ok(Found { log, is_clean, torn });
         }
     }
@@ -93,8 +93,9 @@ pub(super) fn recover<F: Folder>(mut folder: F, name: &str, limits: Limits, key:
 /// The end of a file.
 struct Tail<File> {
     file: File,
-    /// Bytes up to the end of the last whole line.
-    whole: u64,
+    /// What was read of it, from `start` on, without what is torn.
+    bytes: Vec<u8>,
+    start: u64,
     last: Option<Last>,
     torn: Option<Torn>,
 }
@@ -108,29 +109,36 @@ struct Last {
 impl<File: Bytes> Tail<File> {
     fn read(name: &str, mut file: File) -> Result<Self, StartError> {
         let size = file.size()?;
-        let mut window = 16 * MAX_LINE as u64;
-        loop {
-            let start = size.saturating_sub(window);
-            let mut bytes = vec![0; usize::try_from(size - start).map_err(io::Error::other)?];
-            file.read_exactly_at(&mut bytes, start)?;
-            let mut breaks = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
-            let (last, before, first) = (breaks.next(), breaks.next(), breaks.next());
-            // The line before is whole as well, or there is none.
-            if start > 0 && first.is_none() {
-                if window >= MAX_TAIL {
-                    return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line at its end" });
-                }
-                window *= 2;
-                continue;
-            }
-            let whole = last.map_or(0, |last| last + 1);
-            let torn = torn(&bytes[whole..]);
-            let last = last.map(|end| {
-                let begin = |end: Option<usize>| end.map_or(0, |end| end + 1);
-                Last { line: bytes[begin(before)..end].to_owned(), before: before.map(|end| bytes[begin(first)..end].to_owned()) }
-            });
-            return Ok(Self { file, whole: start + whole as u64, last, torn });
+        let start = size.saturating_sub(TAIL);
+        let mut bytes = vec![0; usize::try_from(size - start).map_err(io::Error::other)?];
+        file.read_exactly_at(&mut bytes, start)?;
+        let mut breaks = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        let (last, before, first) = (breaks.next(), breaks.next(), breaks.next());
+        // Where the line before the last one begins, one must know.
+        if start > 0 && first.is_none() {
+            return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line at its end" });
         }
+        let after = |end: Option<usize>| end.map_or(0, |end| end + 1);
+        let torn = torn(&bytes[after(last)..]);
+        let last_line = last.map(|end| Last {
+            line: bytes[after(before)..end].to_owned(),
+            before: before.map(|end| bytes[after(first)..end].to_owned()),
+        });
+        bytes.truncate(after(last));
+        Ok(Self { file, bytes, start, last: last_line, torn })
+    }
+
+    /// Bytes up to the end of the last whole line.
+    fn whole(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Cuts off what is torn, and makes sure that the rest is on the disk. It is written again for that: after a sync that failed in the host
+    /// before, another one tells nothing.
+    fn secure(&mut self) -> io::Result<()> {
+        self.file.cut(self.whole())?;
+        self.file.write_all_at(&self.bytes, self.start)?;
+        self.file.sync()
     }
 }
 

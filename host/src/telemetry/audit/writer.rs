@@ -249,7 +249,9 @@ impl<F: Folder> Writer<F> {
         } else {
             Err(CloseError { lines: self.waiting.len() as u64 + self.board.untold() })
         };
-        if let Some(closer) = self.closer.take() {
+        // Who asks from here on is told that nobody writes.
+        drop(self.inbox);
+        if let Some(closer) = self.closer {
             // Who asked may have had no time to wait.
             let _ = closer.send(closed);
         }

@@ -2,10 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use super::{
-    super::{Audit, Settings, StartError, verify::verify},
-    *,
-};
+use super::super::{Audit, Settings, StartError, verify::verify};
+use super::*;
 
 fn settings(folder: &Path) -> Settings {
     Settings::new(folder.join("audit.log"), key())
@@ -61,8 +59,10 @@ async fn a_log_goes_on_after_a_stop_and_refuses_to_after_a_change() {
     let text = fs::read_to_string(&path).unwrap();
     let last = text.trim_end().rfind('\n').unwrap();
     let changes = [
-        text.replacen("\"clean\":true", "\"clean\":false", 0) + "{}\n",
-        text.replacen("wharf", "", 0)[..last].to_owned() + "x\n",
+        text.clone() + "{}\n",
+        text[..last].to_owned() + "x\n",
+        text[..last].to_owned() + &text[last..].replace("close", "stop"),
+        text.replacen("open", "begin", 1),
     ];
     for changed in changes {
         fs::write(&path, &changed).unwrap();
