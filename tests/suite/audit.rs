@@ -32,9 +32,9 @@ async fn operate(audit: &Audit, request: &str, say: impl Fn(&str)) {
     let actor = Actor { request, plugin: "patients", digest: "3f", who: None };
     let statement = Statement { verb: "query", fingerprint: "9c", text: "SELECT name FROM patients WHERE id = $n" };
     let types = Types::from_iter(["signed"]);
-    let asked = audit.intent(&Request { actor, database: "clinic", statement, types: &types }).await;
+    let operation = audit.intent(&Request { actor, database: "clinic", statement, types: &types }).await.unwrap();
     say(request);
-    asked.unwrap().end(&Outcome { outcome: "done", code: None, rows: Some(1) }).await;
+    operation.end(&Outcome { outcome: "done", code: None, rows: Some(1) }).await;
 }
 
 /// All files of the log.
@@ -59,7 +59,8 @@ async fn writes_until_it_is_killed() {
 fn killed(file: &Path, round: usize, after: usize) -> Vec<String> {
     let mut victim = process::Command::new(env::current_exe().unwrap())
         .args(["--exact", "audit::writes_until_it_is_killed", "--nocapture", "--test-threads=1"])
-        .envs([(VICTIM_FILE, file.as_os_str()), (VICTIM_ROUND, round.to_string().as_ref())])
+        .env(VICTIM_FILE, file)
+        .env(VICTIM_ROUND, round.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -142,13 +143,14 @@ async fn an_operator_sees_whether_a_log_was_touched() {
     let (code, said, _) = verified(&[], &files, Some(&KEY.replace('a', "b"))).await;
     assert!(code == Some(1) && said.contains("written with another key"), "{said}");
 
-    for (arguments, key, error) in [
-        (&[][..], None, "no key: give --key-file, or set WHARF_AUDIT_KEY"),
+    let cases: [(&[&str], Option<&str>, &str); 5] = [
+        (&[], None, "no key: give --key-file, or set WHARF_AUDIT_KEY"),
         (&[], Some("short"), "32 bytes at least"),
         (&["nowhere.log"], Some(KEY), "cannot read nowhere.log"),
         (&["--head", "812"], Some(KEY), "a head is SEQ:HEX"),
         (&["--key-file", "nowhere.key"], None, "cannot read nowhere.key"),
-    ] {
+    ];
+    for (arguments, key, error) in cases {
         let (code, _, errors) = verified(arguments, &files, key).await;
         assert!(code == Some(2) && errors.contains(error), "{arguments:?}: {errors}");
     }
