@@ -71,7 +71,7 @@ pub struct Settings {
     pub sync_interval: Duration,
     /// What becomes of work while the log cannot be written.
     pub when_unavailable: WhenUnavailable,
-    /// Bytes that a file does not exceed, [`MIN_FILE_SIZE`] at least.
+    /// Bytes of a file before the line that says that another one follows; [`MIN_FILE_SIZE`] at least.
     pub max_file_size: u64,
     /// Files that were ended and are kept; 0 for all.
     pub max_files: usize,

@@ -107,7 +107,8 @@ impl Memory {
         if inside.is_dead {
             return Err(io::Error::other("killed"));
         }
-        match inside.plan.fails_at {
+        let fails_at = inside.plan.fails_at;
+        match fails_at {
             Some((at, kind)) if at == call => Err(kind.into()),
             _ => Ok(inside),
         }
