@@ -185,7 +185,7 @@ proptest! {
 
     /// Whatever byte becomes whatever other byte, or goes, or comes.
     #[test]
-    fn any_change_of_one_byte_is_found(place in any::<prop::sample::Index>(), byte: u8, what in 0..3) {
+    fn any_change_of_one_byte_is_found(place in any::<prop::sample::Index>(), byte in any::<u8>(), what in 0..3) {
         let text: String = two_files(&key(), "a").iter().map(|(_, lines)| lines.concat()).collect();
         let mut bytes = text.into_bytes();
         let at = place.index(bytes.len());
