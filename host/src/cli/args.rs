@@ -4,7 +4,7 @@ use std::{env, io::IsTerminal, path::PathBuf};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
-use crate::telemetry::logs::Format;
+use crate::telemetry::{audit::ToldHead, logs::Format};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +14,7 @@ Examples:
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
+  wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
@@ -40,10 +41,37 @@ pub enum Command {
     Check(Target),
     /// Compile the plugins that have a `source`
     Build(Target),
+    /// Look into audit logs
+    #[command(subcommand)]
+    Audit(Audit),
     /// Print what every setting of wharf.toml means, as a page of Markdown
     Settings,
     /// Print the JSON Schema of wharf.toml, for editors
     Schema,
+}
+
+/// What can be done with an audit log.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Find what was changed, moved, removed or cut off
+    Verify(Verify),
+}
+
+/// Which log is verified, and against what.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The files of one log, in any order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// File with the key of the log; without it the key is in WHARF_AUDIT_KEY
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// A head that was told in the log of the host or in its metrics; may be given several times
+    #[arg(long = "head", value_name = "SEQ:HEX")]
+    pub heads: Vec<ToldHead>,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which configuration is meant.
@@ -128,6 +156,7 @@ Commands:
   up        Compile what has a source, then serve until Ctrl-C
   check     Say all that is wrong with a configuration and its components, without starting
   build     Compile the plugins that have a `source`
+  audit     Look into audit logs
   settings  Print what every setting of wharf.toml means, as a page of Markdown
   schema    Print the JSON Schema of wharf.toml, for editors
 
@@ -164,6 +193,7 @@ Examples:
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
+  wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
@@ -180,7 +210,19 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
+    fn heads_are_read() {
+        let verify = ["wharf", "audit", "verify", "audit.log", "--head", "812:3fa9c0d1e2b47", "--head", "9:0123456789abcdef"];
+        let Command::Audit(Audit::Verify(verify)) = Arguments::try_parse_from(verify).unwrap().command else {
+            panic!("another command")
+        };
+        assert_eq!(verify.heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [812, 9]);
+        assert_eq!(verify.files, [PathBuf::from("audit.log")]);
+    }
+
+    #[test]
     fn wrong_arguments_exit_with_2() {
+        assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify"]).unwrap_err().exit_code(), 2);
+        assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify", "a", "--head", "812"]).unwrap_err().exit_code(), 2);
         assert_eq!(Arguments::try_parse_from(["wharf", "fly"]).unwrap_err().exit_code(), 2);
         assert_eq!(Arguments::try_parse_from(["wharf", "up", "--color", "red"]).unwrap_err().exit_code(), 2);
     }

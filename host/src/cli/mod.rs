@@ -2,6 +2,7 @@
 //! `build`, `voice` serves `up`.
 
 mod args;
+mod audit;
 mod build;
 mod cargo;
 mod check;
@@ -15,7 +16,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Command, LogFormat, Output, Target};
+pub use self::args::{Arguments, Audit, Command, LogFormat, Output, Target, Verify};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -57,6 +58,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
+        Command::Audit(Audit::Verify(verify)) => audit::verify(verify),
         Command::Settings => reference::settings(),
         Command::Schema => reference::schema(),
     });
