@@ -25,6 +25,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use crate::telemetry::lanes;
+
 /// How often a shard shows that it goes on.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -102,6 +104,7 @@ impl Shards {
             shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0), pulse: Arc::clone(&pulse) });
             thread::Builder::new().name(format!("wharf-shard-{index}")).spawn(move || {
                 HERE.set(Some(index));
+                lanes::settle(index);
                 // Told, or left alone by whoever would have told it.
                 runtime.block_on(async {
                     tokio::select! {

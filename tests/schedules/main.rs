@@ -62,6 +62,11 @@ mod shards {
     }
 }
 
+mod telemetry {
+    //! The host's own: nobody waits for anybody there.
+    pub(crate) use wharf::telemetry::*;
+}
+
 mod sync {
     //! What takes the place of the module of this name in the host.
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};

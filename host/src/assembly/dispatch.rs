@@ -109,6 +109,7 @@ fn problem(error: CallError) -> Problem {
         // The client that would read these is gone, or reads no more.
         CallError::BodyStalled | CallError::ClientGone | CallError::ReaderStalled => Problem::RequestTimeout,
         CallError::HostPanicked => Problem::HostPanicked,
+        CallError::Cancelled => Problem::Cancelled,
     }
 }
 
@@ -122,6 +123,7 @@ fn aborted_by(outcome: Outcome) -> BoxError {
         Outcome::ShuttingDown => Problem::ShuttingDown,
         Outcome::InvalidResponse => Problem::InvalidResponse,
         Outcome::HostPanicked => Problem::HostPanicked,
+        Outcome::Cancelled => Problem::Cancelled,
         other => return other.as_str().into(),
     };
     problem.into()

@@ -15,6 +15,7 @@ use wasmtime_wasi_http::WasiBody;
 use super::CallError;
 use super::body::{AnswerAborted, BodySender, CallBody, NotTaken};
 use super::running::Running;
+use crate::lease::Stage;
 
 /// Bytes of an answer that are collected before it is streamed. What fits goes out with its length and without a task.
 const COLLECTED_BYTES: u64 = 64 << 10;
@@ -70,6 +71,7 @@ pub(super) async fn deliver(
     };
     run.answer_begun();
     if !complete {
+        run.stands(Stage::Streaming);
         let (answer, sender) = CallBody::streamed(frames);
         let discard = delivery.method == Method::HEAD;
         let stream = Stream { run, body, length, sender, discard, reader_stalled: delivery.reader_stalled };
@@ -94,6 +96,7 @@ pub(super) async fn deliver(
 
 /// Lets the guest finish what it does after its answer; the client has all it wanted.
 async fn work_on(mut run: Running) {
+    run.stands(Stage::WorkingOn);
     if run.drive_to_end().await.is_ok() {
         run.end_answered();
     }

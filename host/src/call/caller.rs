@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Delivery};
-use super::guest::{self, Start, Usage};
+use super::guest::{self, Start};
 use super::kept::Kept;
 use super::request;
 use super::running::{Parts, Running};
-use super::{Admission, CallBody, CallError, Counters, RequestBodyError};
+use super::{Admission, CallBody, CallError, Counters, RequestBodyError, Roster};
 use crate::lease::{CallInfo, Scope};
 #[cfg(doc)]
 use crate::plugin::Limits;
@@ -35,17 +35,19 @@ pub struct CallMeta {
 
 /// Calls plugins.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Inner>);
+pub struct Caller(Arc<Shared>);
 
+/// What all calls share.
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Shared {
     admission: Admission,
-    kept: Arc<Kept>,
-    counters: Arc<Counters>,
+    pub(super) kept: Arc<Kept>,
+    pub(super) counters: Counters,
+    pub(super) roster: Arc<Roster>,
     tasks: TaskTracker,
     /// A runtime that steals work, for calls that compute for long.
     stealing: Handle,
-    shutdown: CancellationToken,
+    pub(super) shutdown: CancellationToken,
 }
 
 /// What comes of waiting for the head of an answer; an error when the handler dropped the means to give one.
@@ -62,19 +64,26 @@ impl Caller {
         let tasks = TaskTracker::new();
         let kept = Kept::new(Arc::clone(admission.host()), tasks.clone(), &shutdown);
         let stealing = Handle::current();
-        Self(Arc::new(Inner { admission, kept, counters: Arc::default(), tasks, stealing, shutdown }))
+        let roster = Roster::new(shutdown.clone(), &stealing);
+        Self(Arc::new(Shared { admission, kept, counters: Counters::default(), roster, tasks, stealing, shutdown }))
     }
 
     /// Counts of calls, by outcome.
     #[must_use]
-    pub fn counters(&self) -> &Arc<Counters> {
+    pub fn counters(&self) -> &Counters {
         &self.0.counters
     }
 
-    /// The instances that rest between two calls.
+    /// The calls that run.
+    #[must_use]
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.0.roster
+    }
+
+    /// What its calls share.
     #[cfg(test)]
-    pub(super) fn kept(&self) -> &Arc<Kept> {
-        &self.0.kept
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     /// How many calls have a task of their own.
@@ -165,7 +174,7 @@ impl Caller {
     where
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
-        let Inner { admission, kept, counters, shutdown, .. } = &*self.0;
+        let Shared { admission, kept, shutdown, .. } = &*self.0;
         let (request, body_failure) = request::prepare(request)?;
         let deadline = started + plugin.limits().deadline;
         let (permit, instance) = tokio::select! {
@@ -175,7 +184,6 @@ impl Caller {
         };
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
         let scope = Scope::new(info, Arc::clone(plugin.grants()));
-        let usage = Arc::new(Usage::new(plugin.limits().fuel));
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();
         let guest = guest::start(Start {
@@ -184,22 +192,9 @@ impl Caller {
             request,
             head,
             sent: watched,
-            usage: Arc::clone(&usage),
             instance,
         });
-        let run = Running::new(Parts {
-            guest,
-            permit,
-            kept: Arc::clone(kept),
-            scope,
-            plugin,
-            usage,
-            counters: Arc::clone(counters),
-            sent,
-            body_failure,
-            started,
-            shutdown: shutdown.clone(),
-        });
-        Ok((run, answered))
+        let shared = Arc::clone(&self.0);
+        Ok((Running::new(Parts { shared, guest, permit, scope, plugin, sent, body_failure, started }), answered))
     }
 }

@@ -68,6 +68,9 @@ pub enum CallError {
     /// The host itself panicked while it served the call.
     #[error("the host panicked")]
     HostPanicked,
+    /// The operator ended it.
+    #[error("the operator has cancelled the call")]
+    Cancelled,
 }
 
 /// Which limit an overloaded host has reached.
@@ -114,6 +117,7 @@ impl CallError {
             Self::ClientGone => Outcome::ClientGone,
             Self::ReaderStalled => Outcome::ReaderStalled,
             Self::HostPanicked => Outcome::HostPanicked,
+            Self::Cancelled => Outcome::Cancelled,
         }
     }
 }

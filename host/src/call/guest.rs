@@ -3,10 +3,9 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
-use wasmtime::Store;
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
@@ -36,33 +35,6 @@ const HOSTCALL_BYTES: usize = 17 << 20;
 /// Bytes a handler may ask of the random generator at once.
 const RANDOM_BYTES: u64 = 1 << 20;
 
-/// What a guest has used; complete once its Store is gone.
-#[derive(Debug)]
-pub(super) struct Usage {
-    fuel_left: AtomicU64,
-    memory_peak: AtomicU64,
-    refused_memory: AtomicBool,
-}
-
-impl Usage {
-    /// The account of a guest that has not begun.
-    pub(super) fn new(fuel: u64) -> Self {
-        Self { fuel_left: fuel.into(), memory_peak: 0.into(), refused_memory: false.into() }
-    }
-
-    pub(super) fn fuel_left(&self) -> u64 {
-        self.fuel_left.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn memory_peak(&self) -> u64 {
-        self.memory_peak.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn refused_memory(&self) -> bool {
-        self.refused_memory.load(Ordering::Relaxed)
-    }
-}
-
 /// What a guest is given.
 pub(super) struct Start {
     pub(super) plugin: Arc<Plugin>,
@@ -72,7 +44,6 @@ pub(super) struct Start {
     pub(super) head: oneshot::Sender<Head>,
     /// Resolves when the answer's last byte is handed over; only 0.3 handlers can see it.
     pub(super) sent: oneshot::Receiver<()>,
-    pub(super) usage: Arc<Usage>,
     /// One that has served calls of this plugin and rested since; otherwise a new one is made.
     pub(super) instance: Option<Instance>,
 }
@@ -83,8 +54,6 @@ pub(super) struct Instance {
     exports: Option<Exports>,
     /// How many calls it has begun to serve.
     calls: u32,
-    /// Where the account of the running call is written.
-    usage: Option<Arc<Usage>>,
 }
 
 impl fmt::Debug for Instance {
@@ -108,8 +77,8 @@ pub(super) fn start(start: Start) -> Guest {
 }
 
 async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
-    let Start { plugin, scope, request, head, usage, instance, .. } = start;
-    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope, usage)?;
+    let Start { plugin, scope, request, head, instance, .. } = start;
+    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope)?;
     let store = &mut instance.store;
     let scheme = match request.uri().scheme_str() {
         Some("https") => Scheme::Https,
@@ -130,8 +99,8 @@ async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<
 }
 
 async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
-    let Start { plugin, scope, request, head, sent, usage, instance } = start;
-    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope, usage)?;
+    let Start { plugin, scope, request, head, sent, instance } = start;
+    let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope)?;
     let store = &mut instance.store;
     let (request, _body_read) = {
         let state = store.data_mut().http();
@@ -160,13 +129,7 @@ async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Resul
 
 impl Instance {
     /// Begins a call, in an instance that rested or in a new Store. Everything that a call has to itself is made anew in either.
-    fn begin(
-        rested: Option<Self>,
-        engine: &wasmtime::Engine,
-        plugin: &Arc<Plugin>,
-        scope: Arc<Scope>,
-        usage: Arc<Usage>,
-    ) -> wasmtime::Result<Self> {
+    fn begin(rested: Option<Self>, engine: &wasmtime::Engine, plugin: &Arc<Plugin>, scope: Arc<Scope>) -> wasmtime::Result<Self> {
         let Limits { fuel, memory, .. } = *plugin.limits();
         let request_id = Arc::clone(&scope.call().request_id);
         let wasi = {
@@ -182,13 +145,16 @@ impl Instance {
                 let mut store = Store::new(engine, CallState::new(wasi, scope, Limiter::new(memory)));
                 store.limiter(|state| state.limiter());
                 store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
-                store.epoch_deadline_async_yield_and_update(1);
+                // Others have their turn at each tick; who looks at a call that computes sees how far it is.
+                store.epoch_deadline_callback(|store| {
+                    store.data().scope().life().set_fuel_left(store.get_fuel()?);
+                    Ok(UpdateDeadline::Yield(1))
+                });
                 store.set_max_component_handles(MAX_COMPONENT_HANDLES);
-                Self { store, exports: None, calls: 0, usage: None }
+                Self { store, exports: None, calls: 0 }
             }
         };
         instance.calls += 1;
-        instance.usage = Some(usage);
         instance.store.set_fuel(fuel)?;
         instance.store.set_epoch_deadline(1);
         instance.store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -219,15 +185,15 @@ impl Instance {
         tasks == 0 && !state.limiter().refused() && state.rest()
     }
 
-    /// Writes the account of the call that it serves, if there is one.
+    /// Writes the account of the call that it serves, or has served last: what stands there then is the same.
     fn account(&mut self) {
-        let Some(usage) = self.usage.take() else { return };
         // Fails only when fuel is off, and it is on.
         let fuel_left = self.store.get_fuel().unwrap_or_default();
-        usage.fuel_left.store(fuel_left, Ordering::Relaxed);
-        let limiter = self.store.data_mut().limiter();
-        usage.memory_peak.store(limiter.peak_bytes() as u64, Ordering::Relaxed);
-        usage.refused_memory.store(limiter.refused(), Ordering::Relaxed);
+        let state = self.store.data_mut();
+        let (peak, refused) = (state.limiter().peak_bytes() as u64, state.limiter().refused());
+        let life = state.scope().life();
+        life.set_fuel_left(fuel_left);
+        life.set_memory(peak, refused);
     }
 }
 

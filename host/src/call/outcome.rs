@@ -1,8 +1,6 @@
 //! How calls end, counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::lease::End;
+use crate::{lease::End, telemetry::metrics::Cells};
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $end:ident;)*) => {
@@ -62,46 +60,36 @@ outcomes! {
     ShuttingDown = "shutting-down", ShuttingDown;
     /// See [`CallError::HostPanicked`](super::CallError::HostPanicked).
     HostPanicked = "host-panicked", HostPanicked;
+    /// See [`CallError::Cancelled`](super::CallError::Cancelled).
+    Cancelled = "cancelled", Cancelled;
 }
 
-/// Counts of calls since the start, and of those that run.
+/// Behind the outcomes.
+const FUEL: usize = Outcome::ALL.len();
+
+/// Counts of calls since the start.
 #[derive(Debug, Default)]
-pub struct Counters {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    running: AtomicU64,
-    fuel: AtomicU64,
-}
+pub struct Counters(Cells<{ FUEL + 1 }>);
 
 impl Counters {
     /// Calls that ended so.
     #[must_use]
     pub fn ended(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome as usize].load(Ordering::Relaxed)
-    }
-
-    /// Calls that have an instance, or an answer that is not yet handed over.
-    #[must_use]
-    pub fn running(&self) -> u64 {
-        self.running.load(Ordering::Relaxed)
+        self.0.sum(outcome as usize)
     }
 
     /// Fuel that all ended calls used together.
     #[must_use]
     pub fn fuel_used(&self) -> u64 {
-        self.fuel.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn started(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
+        self.0.sum(FUEL)
     }
 
     pub(super) fn finished(&self, outcome: Outcome, fuel: u64) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        self.fuel.fetch_add(fuel, Ordering::Relaxed);
+        self.0.add(FUEL, fuel);
         self.never_ran(outcome);
     }
 
     pub(super) fn never_ran(&self, outcome: Outcome) {
-        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.0.add(outcome as usize, 1);
     }
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::admission::Permit;
-use super::guest::{Guest, Instance, Usage};
-use super::kept::Kept;
+use super::caller::Shared;
+use super::guest::{Guest, Instance};
 use super::request::BodyFailure;
-use super::{CallError, Counters, Outcome, OverloadLimit};
-use crate::lease::{End, Scope};
+use super::roster::Entry;
+use super::{CallError, Outcome, OverloadLimit};
+use crate::lease::{End, Life, Scope, Stage};
 use crate::plugin::Plugin;
 
 /// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
@@ -26,60 +26,50 @@ const LONG_TURNS: u32 = 4;
 
 /// A call that has an instance, or is about to. Dropping it ends it as `ClientGone`: nobody wants its answer.
 pub(super) struct Running {
+    shared: Arc<Shared>,
     guest: Option<Guest>,
     permit: Option<Permit>,
-    kept: Arc<Kept>,
     scope: Arc<Scope>,
     plugin: Arc<Plugin>,
-    usage: Arc<Usage>,
-    counters: Arc<Counters>,
     sent: Option<oneshot::Sender<()>>,
     body_failure: Option<BodyFailure>,
     started: Instant,
-    shutdown: CancellationToken,
-    // Made at the first wait: a handler that answers at once needs neither.
+    // Made at the first wait: a handler that answers at once needs none.
     alarm: Option<Pin<Box<Sleep>>>,
-    stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// How many turns of computing the guest has had one after the other.
     long_turns: u32,
-    finished: bool,
+    /// In the roster, until it is finished.
+    entry: Option<Entry>,
 }
 
 /// What [`Running`] is made of.
 pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
     pub(super) guest: Guest,
     pub(super) permit: Permit,
-    pub(super) kept: Arc<Kept>,
     pub(super) scope: Arc<Scope>,
     pub(super) plugin: Arc<Plugin>,
-    pub(super) usage: Arc<Usage>,
-    pub(super) counters: Arc<Counters>,
     pub(super) sent: oneshot::Sender<()>,
     pub(super) body_failure: BodyFailure,
     pub(super) started: Instant,
-    pub(super) shutdown: CancellationToken,
 }
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { guest, permit, kept, scope, plugin, usage, counters, sent, body_failure, started, shutdown } = parts;
-        counters.started();
+        let Parts { shared, guest, permit, scope, plugin, sent, body_failure, started } = parts;
+        let entry = Some(shared.roster.enter(&scope, started, plugin.limits().fuel));
         Self {
+            shared,
             guest: Some(guest),
             permit: Some(permit),
-            kept,
             scope,
             plugin,
-            usage,
-            counters,
             sent: Some(sent),
             body_failure: Some(body_failure),
             started,
-            shutdown,
             alarm: None,
-            stopping: None,
             long_turns: 0,
-            finished: false,
+            entry,
         }
     }
 
@@ -96,6 +86,15 @@ impl Running {
     /// The answer has begun: from now on a broken request body is the handler's business.
     pub(super) fn answer_begun(&mut self) {
         self.body_failure = None;
+    }
+
+    /// Tells who looks at it where it stands from now on.
+    pub(super) fn stands(&self, stage: Stage) {
+        self.life().stands(stage);
+    }
+
+    fn life(&self) -> &Life {
+        self.scope.life()
     }
 
     /// Runs the guest until `until` is ready.
@@ -159,10 +158,15 @@ impl Running {
         if now >= self.scope.call().deadline {
             return Poll::Ready(Err(self.end(CallError::DeadlineExceeded)));
         }
-        if self.shutdown.is_cancelled() {
-            return Poll::Ready(Err(self.end(CallError::ShuttingDown)));
+        if let Some(error) = self.unwanted() {
+            return Poll::Ready(Err(self.end(error)));
         }
-        if let Err(error) = self.poll_guest(cx) {
+        let polled = self.poll_guest(cx);
+        // Before whatever the handler makes of the loss of its connections.
+        if self.life().is_cancelled() {
+            return Poll::Ready(Err(self.end(CallError::Cancelled)));
+        }
+        if let Err(error) = polled {
             return Poll::Ready(Err(self.end(error)));
         }
         self.long_turns = if now.elapsed() >= LONG_TURN { self.long_turns + 1 } else { 0 };
@@ -180,12 +184,22 @@ impl Running {
         if alarm.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(self.end(CallError::DeadlineExceeded)));
         }
-        let shutdown = &self.shutdown;
-        let stopping = self.stopping.get_or_insert_with(|| Box::pin(shutdown.clone().cancelled_owned()));
-        if stopping.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(self.end(CallError::ShuttingDown)));
+        self.life().wait(cx.waker());
+        match self.unwanted() {
+            Some(error) => Poll::Ready(Err(self.end(error))),
+            None => Poll::Pending,
         }
-        Poll::Pending
+    }
+
+    /// Why it is to end from outside, if it is.
+    fn unwanted(&self) -> Option<CallError> {
+        if self.life().is_cancelled() {
+            Some(CallError::Cancelled)
+        } else if self.shared.roster.is_stopping() {
+            Some(CallError::ShuttingDown)
+        } else {
+            None
+        }
     }
 
     fn poll_guest(&mut self, cx: &mut Context<'_>) -> Result<(), CallError> {
@@ -197,7 +211,7 @@ impl Running {
                 self.release(End::Returned, instance);
                 Ok(())
             }
-            Ok(Poll::Ready(Err(error))) => Err(classify(&error, &self.usage)),
+            Ok(Poll::Ready(Err(error))) => Err(classify(&error, self.life())),
             Err(_panic) => Err(CallError::HostPanicked),
         }
     }
@@ -223,11 +237,10 @@ impl Running {
 
     /// The one teardown. Counts only the first time.
     fn finish(&mut self, outcome: Outcome, error: Option<&CallError>) {
-        if std::mem::replace(&mut self.finished, true) {
-            return;
-        }
+        let Some(entry) = self.entry.take() else { return };
         self.release(outcome.end(), None);
         self.record(outcome, error);
+        self.shared.roster.leave(entry);
     }
 
     /// Gives everything back that the guest held: leases first, so that nothing is acquired while the Store is being dropped. An instance
@@ -241,17 +254,17 @@ impl Running {
         }
         // After the Store, whose memory it stands for.
         if let (Some(permit), Some(instance)) = (self.permit.take(), instance) {
-            self.kept.put(&self.plugin, instance, permit.host);
+            self.shared.kept.put(&self.plugin, instance, permit.host);
         }
     }
 
     fn record(&self, outcome: Outcome, error: Option<&CallError>) {
-        let fuel = self.plugin.limits().fuel.saturating_sub(self.usage.fuel_left());
-        self.counters.finished(outcome, fuel);
+        let fuel = self.plugin.limits().fuel.saturating_sub(self.life().fuel_left());
+        self.shared.counters.finished(outcome, fuel);
         let call = self.scope.call();
         let (plugin, request_id, outcome) = (&*call.plugin, &*call.request_id, outcome.as_str());
         let duration_us = self.started.elapsed().as_micros();
-        let memory_peak_bytes = self.usage.memory_peak();
+        let memory_peak_bytes = self.life().memory_peak();
         match error {
             None => {
                 tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");
@@ -265,20 +278,22 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let error = if self.shutdown.is_cancelled() { CallError::ShuttingDown } else { CallError::ClientGone };
-        self.finish(error.outcome(), Some(&error));
+        if self.entry.is_some() {
+            let error = if self.shared.shutdown.is_cancelled() { CallError::ShuttingDown } else { CallError::ClientGone };
+            self.finish(error.outcome(), Some(&error));
+        }
     }
 }
 
 /// What a guest's error means. The Store is gone by now, so its account is complete.
-fn classify(error: &wasmtime::Error, usage: &Usage) -> CallError {
+fn classify(error: &wasmtime::Error, life: &Life) -> CallError {
     if error.is::<PoolConcurrencyLimitError>() {
         return CallError::Overloaded { limit: OverloadLimit::HostInstances };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => CallError::FuelExhausted,
         // An allocator that gets no more memory aborts, which looks like any other trap.
-        _ if usage.refused_memory() => CallError::MemoryExhausted,
+        _ if life.refused_memory() => CallError::MemoryExhausted,
         _ => CallError::Trapped { detail: format!("{error:?}") },
     }
 }

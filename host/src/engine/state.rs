@@ -65,6 +65,12 @@ impl CallState {
         self.scope = scope;
     }
 
+    /// The call's.
+    #[must_use]
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
     /// The bounds on memory and tables.
     #[must_use]
     pub fn limiter(&mut self) -> &mut Limiter {

@@ -52,6 +52,10 @@ impl Grants {
         self.0.iter().map(|(name, _)| &**name)
     }
 
+    pub(super) fn name(&self, index: usize) -> &Arc<str> {
+        &self.0[index].0
+    }
+
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.0.binary_search_by(|(other, _)| (**other).cmp(name)).ok()
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     driver::{Answer, Begin, Operation, ResultLimit, Source},
-    pool::{Ended, Hold, OperationError, Via},
+    pool::{Ended, Hold, LeaseView, OperationError, Via},
 };
 
 /// One leased connection; given back when its last handle is dropped.
@@ -25,6 +25,11 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn new(hold: Hold, counted: Counted) -> Self {
         Self { hold, counted }
+    }
+
+    /// How it is seen from outside; `None` once it is over.
+    pub(super) fn view(&self) -> Option<LeaseView> {
+        self.hold.view(&self.grant().database)
     }
 
     /// Gives the connection back although handles to it exist still.

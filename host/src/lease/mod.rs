@@ -9,11 +9,13 @@ mod error;
 mod grant;
 mod handles;
 mod held;
+mod life;
 mod scope;
 
 pub use self::{
     error::Error,
     grant::{Grant, Grants},
     handles::{Connection, Cursor, Database, Transaction},
+    life::{Life, Stage},
     scope::{CallInfo, End, Scope},
 };

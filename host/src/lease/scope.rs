@@ -8,10 +8,10 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Grants, grant::Grant, handles::Database, held::Lease};
+use super::{Error, Grants, Life, grant::Grant, handles::Database, held::Lease};
 use crate::{
     driver::Operation,
-    pool::{Borrower, Ended, Limit, Until},
+    pool::{Borrower, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
 };
 
@@ -51,12 +51,15 @@ pub enum End {
     ShuttingDown,
     /// The host itself panicked while serving the call.
     HostPanicked,
+    /// The operator wanted it to end.
+    Cancelled,
 }
 
 /// What one call holds. Lives outside the Store; [`Scope::end`] ends it, whoever still has a clone of the `Arc`.
 #[derive(Debug)]
 pub struct Scope {
     call: CallInfo,
+    life: Life,
     grants: Arc<Grants>,
     /// For each grant, what of its budgets is used.
     used: Vec<Used>,
@@ -75,6 +78,8 @@ pub struct Scope {
 struct Used {
     statements: AtomicU32,
     connections: AtomicU32,
+    /// How many wait for a connection now.
+    waiting: AtomicU32,
 }
 
 impl Scope {
@@ -84,6 +89,7 @@ impl Scope {
         let used = (0..grants.len()).map(|_| Used::default()).collect();
         Arc::new(Self {
             call,
+            life: Life::new(),
             grants,
             used,
             in_flight: AtomicUsize::new(0),
@@ -98,6 +104,27 @@ impl Scope {
     #[must_use]
     pub fn call(&self) -> &CallInfo {
         &self.call
+    }
+
+    /// What it has used, and where it stands.
+    #[must_use]
+    pub fn life(&self) -> &Life {
+        &self.life
+    }
+
+    /// The names of the grants for a connection of which it waits.
+    #[must_use]
+    pub fn waits_for(&self) -> Vec<Arc<str>> {
+        let waits = self.used.iter().map(|used| used.waiting.load(Ordering::Relaxed) > 0);
+        waits.enumerate().filter(|(_, waits)| *waits).map(|(grant, _)| Arc::clone(self.grants.name(grant))).collect()
+    }
+
+    /// The connections it has.
+    #[must_use]
+    pub fn leased(&self) -> Vec<LeaseView> {
+        // Looked at outside the lock, where one whose last handle was dropped meanwhile may be dropped.
+        let leases: Vec<Arc<Lease>> = self.leases().iter().filter_map(Weak::upgrade).collect();
+        leases.iter().filter_map(|lease| lease.view()).collect()
     }
 
     /// Opens a database by the name of its grant: costs nothing, holds nothing.
@@ -124,6 +151,14 @@ impl Scope {
         for lease in std::mem::take(&mut *self.leases()).iter().filter_map(Weak::upgrade) {
             lease.hold.release(Ended::CallEnded);
         }
+    }
+
+    /// Ends the scope because the operator wants the call to end, and wakes whoever runs it. Does not wait, cannot fail.
+    pub fn cancel(&self) {
+        // First, so that whoever sees that the scope has ended also sees why.
+        self.life.cancel();
+        self.end(End::Cancelled);
+        self.life.wake();
     }
 
     pub(super) fn grant(&self, grant: usize) -> &Grant {
@@ -186,7 +221,7 @@ impl Scope {
             biased;
             // First, since mostly it need not wait, and then nobody need listen for the end; that is looked at below.
             hold = database.acquire(*id, borrower, *deadline) => hold.map_err(Error::Acquire)?,
-            () = self.over.cancelled() => return Err(self.over_error()),
+            () = self.wait_for_end(grant) => return Err(self.over_error()),
         };
         let lease = Arc::new(Lease::new(hold, counted));
         let mut leases = self.leases();
@@ -197,6 +232,12 @@ impl Scope {
         leases.retain(|other| other.strong_count() > 0);
         leases.push(Arc::downgrade(&lease));
         Ok(lease)
+    }
+
+    /// Waits for the end of the scope, and counts as one who waits for a connection meanwhile.
+    async fn wait_for_end(&self, grant: usize) {
+        let _counted = Waiting::new(&self.used[grant].waiting);
+        self.over.cancelled().await;
     }
 
     fn over_error(&self) -> Error {
@@ -223,6 +264,22 @@ pub(super) struct InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.scope.in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// One who waits for a connection, until it is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

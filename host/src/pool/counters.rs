@@ -1,6 +1,6 @@
 //! What happened in a database's pools, counted from the start.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::metrics::Cells;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $text:literal),+ $(,)?) => {
@@ -68,23 +68,17 @@ counters! {
 }
 
 /// The counters of one database; never reset.
-#[derive(Debug)]
-pub struct Counters([AtomicU64; Counter::ALL.len()]);
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-}
+#[derive(Debug, Default)]
+pub struct Counters(Cells<{ Counter::ALL.len() }>);
 
 impl Counters {
     /// The value now.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Ordering::Relaxed)
+        self.0.sum(counter as usize)
     }
 
     pub(super) fn add(&self, counter: Counter) {
-        self.0[counter as usize].fetch_add(1, Ordering::Relaxed);
+        self.0.add(counter as usize, 1);
     }
 }

@@ -1,15 +1,15 @@
 //! A borrowed connection, as its borrower has it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Ended, Limit, OperationError,
+    Database, Ended, Limit, OperationError,
     slot::{Command, Notice, Slot, Work},
-    tenancy::Tenancy,
+    tenancy::{Doing, Tenancy},
 };
-use crate::driver::{Answer, Operation};
+use crate::driver::{Answer, Operation, Session};
 
 /// Until when an operation may run, and the limit that says so.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,21 @@ impl Via {
             Self::Transaction(transaction) | Self::Cursor { transaction, .. } => Some(transaction),
         }
     }
+}
+
+/// A lent connection, as it was when somebody looked.
+#[derive(Clone, Debug)]
+pub struct LeaseView {
+    /// The database's name in the configuration.
+    pub database: Arc<str>,
+    /// Who the connection is on the server.
+    pub session: Option<Session>,
+    /// `ready`, `idle in transaction`, or the operation that runs.
+    pub state: &'static str,
+    /// The last statement without its values, or the collection that the last request was about.
+    pub statement: Option<String>,
+    /// Since it was lent.
+    pub age: Duration,
 }
 
 /// A lent connection. Dropping it gives the connection back: a message to the slot, nothing else.
@@ -123,6 +138,22 @@ impl Hold {
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         self.tenancy.ended.get().copied()
+    }
+
+    /// How a connection of that database is seen from outside; `None` once it is not lent any more.
+    #[must_use]
+    pub fn view(&self, Database(database): &Database) -> Option<LeaseView> {
+        if self.ended().is_some() {
+            return None;
+        }
+        let session = {
+            let state = database.state();
+            let entry = state.slots().find(|entry| Arc::ptr_eq(&entry.slot, &self.slot));
+            entry.and_then(|entry| entry.session.clone())
+        };
+        let Doing { state, text } = self.tenancy.doing();
+        let statement = text.map(|text| database.without_values(&text));
+        Some(LeaseView { database: Arc::clone(&database.name), session, state, statement, age: self.tenancy.since.elapsed() })
     }
 
     /// Takes the connection back although handles to it exist still; their operations fail from now on. Does not wait.

@@ -29,7 +29,7 @@ pub use self::{
     counters::{Counter, Counters},
     database::{Borrower, Database, GrantId, PoolSpec, Quota},
     error::{AcquireError, Ended, Limit, OperationError},
-    hold::{Hold, Until, Via},
+    hold::{Hold, LeaseView, Until, Via},
     settings::{Bounds, Settings},
     state::Counts,
 };

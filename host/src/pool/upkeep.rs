@@ -46,6 +46,11 @@ impl Inner {
         }
     }
 
+    /// A statement as it may be shown.
+    pub(super) fn without_values(&self, text: &str) -> String {
+        redact(text, self.pools[0].driver.engine())
+    }
+
     fn warn_of_leaks(&self) {
         let old = |tenancy: &&Arc<Tenancy>| {
             let is_old = tenancy.since.elapsed() >= self.settings.leak_warning && tenancy.ended.get().is_none();
@@ -58,7 +63,7 @@ impl Inner {
             let Borrower { plugin, request_id } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let Doing { state, text } = tenancy.doing();
-            let statement = text.map(|text| redact(&text, self.pools[0].driver.engine())).unwrap_or_default();
+            let statement = text.map(|text| self.without_values(&text)).unwrap_or_default();
             let database = &self.name;
             tracing::warn!(
                 %database, %plugin, %request_id, age_ms, state, statement, "a lease is held for longer than `leak_warning`"

@@ -10,6 +10,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::Counters;
+
 const NEVER: u64 = u64::MAX;
 
 /// An answer that a stalled reader may lose.
@@ -21,6 +23,8 @@ pub(super) trait Answering: Send + Sync {
 /// Every field stands for itself, so relaxed atomics do; with HTTP/1.1 one task touches them all.
 pub(super) struct Activity {
     accepted: Instant,
+    /// The server's; here so that nothing that all cores share is touched for a request.
+    counters: Arc<Counters>,
     calls: AtomicUsize,
     /// When the last call ended, and when the first byte after it came in; in ms since `accepted`.
     idle_since: AtomicU64,
@@ -49,9 +53,10 @@ pub(super) enum Waiting {
 }
 
 impl Activity {
-    pub(super) fn new(accepted: Instant) -> Self {
+    pub(super) fn new(accepted: Instant, counters: Arc<Counters>) -> Self {
         Self {
             accepted,
+            counters,
             calls: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             first_byte: AtomicU64::new(NEVER),
@@ -64,6 +69,10 @@ impl Activity {
             cut: AtomicBool::new(false),
             answers: Mutex::new(Vec::new()),
         }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(super) fn call_began(&self) {

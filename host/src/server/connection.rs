@@ -77,13 +77,13 @@ enum Verdict {
 
 /// Serves one connection to its end. `cut` ends it at once, with all its calls.
 pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer: Peer, tasks: Tasks, cut: CancellationToken) {
-    let activity = Arc::new(Activity::new(Instant::now()));
+    let activity = Arc::new(Activity::new(Instant::now(), Arc::clone(&shared.counters)));
     let stream = Arc::new(stream);
     let last_words = converse(&shared, &activity, &stream, peer, tasks, cut).await;
     if let Some(problem) = &last_words {
         let id = RequestId::make();
         if !activity.has_served() {
-            exchange::refused(&shared.counters, problem, &id);
+            exchange::refused(activity.counters(), problem, &id);
         }
         // Best effort, as the connection ends either way.
         let _written = stream.try_write(&problem.raw(&id));
@@ -107,7 +107,7 @@ async fn converse<D: Dispatch>(
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
     let builder = builder(settings, Streams { tasks, ended });
-    let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), Arc::clone(&shared.counters), settings.max_uri);
+    let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
         async move { Ok::<_, Infallible>(answer.await) }

@@ -2,15 +2,14 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering},
 };
 
 use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::{Code, Peer, Problem, RequestId, activity::Activity};
-use crate::telemetry::counters::Counters;
+use super::{Code, Counters, Peer, Problem, RequestId, activity::Activity};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +50,7 @@ pub const OUTCOMES: [&str; 4 + Code::ALL.len()] = {
         "overloaded",
         "shutting-down",
         "deadline-exceeded",
+        "cancelled-by-operator",
         "unauthorized",
         "cross-site",
         "misdirected",
@@ -176,20 +176,13 @@ impl Exchange {
 pub(super) struct Running {
     exchange: Arc<Exchange>,
     activity: Arc<Activity>,
-    counters: Arc<Counters>,
-    running: Arc<AtomicUsize>,
 }
 
 impl Running {
-    pub(super) fn begin(
-        exchange: Arc<Exchange>,
-        activity: Arc<Activity>,
-        counters: Arc<Counters>,
-        running: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn begin(exchange: Arc<Exchange>, activity: Arc<Activity>) -> Self {
         activity.call_began();
-        running.fetch_add(1, Ordering::Relaxed);
-        Self { exchange, activity, counters, running }
+        activity.counters().began();
+        Self { exchange, activity }
     }
 
     pub(super) fn exchange(&self) -> &Arc<Exchange> {
@@ -204,12 +197,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.running.fetch_sub(1, Ordering::Relaxed);
         self.activity.call_ended(now);
         let exchange = &self.exchange;
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
-        self.counters.count(place);
+        self.activity.counters().ended(place);
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
@@ -229,7 +221,7 @@ impl Drop for Running {
 /// Counts and logs a request that never became one, because it could not be read.
 pub(super) fn refused(counters: &Counters, problem: &Problem, id: &RequestId) {
     let outcome = Outcome::Failed(problem.code());
-    counters.count(usize::from(outcome.place()));
+    counters.never_ran(outcome);
     tracing::info!(
         target: "access",
         method = "",

@@ -1,15 +1,6 @@
 //! Accepts connections within their number, and drains them in the end.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -18,12 +9,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Dispatch, Listener, OUTCOMES, Peer, Settings,
+    Counters, Dispatch, Listener, Peer, Settings,
     connection::{self, Tasks},
     service::Shared,
     stream::Wire,
 };
-use crate::{shards::Shards, telemetry::counters::Counters};
+use crate::shards::Shards;
 
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -72,11 +63,11 @@ impl Server {
     pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
         match settings.out_of_bounds() {
             Some(name) => Err(BindError::Setting(name)),
-            None => Ok(Self { listener, settings, counters: Arc::new(Counters::new(OUTCOMES.to_vec())) }),
+            None => Ok(Self { listener, settings, counters: Arc::default() }),
         }
     }
 
-    /// Requests by outcome, under the names of [`OUTCOMES`].
+    /// What came of its requests.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -93,8 +84,7 @@ impl Server {
         let Self { listener, settings, counters } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        let running = Arc::new(AtomicUsize::new(0));
-        let shared = Arc::new(Shared { dispatch, settings, counters, shutdown: shutdown.clone(), running: Arc::clone(&running) });
+        let shared = Arc::new(Shared { dispatch, settings, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
@@ -110,11 +100,11 @@ impl Server {
         }
         drop(listener);
 
-        let at_shutdown = running.load(Ordering::Relaxed);
+        let at_shutdown = counters.running();
         tracker.close();
         let mut left = 0;
         if timeout(drain_timeout, tracker.wait()).await.is_err() {
-            left = running.load(Ordering::Relaxed);
+            left = counters.running();
             cut.cancel();
             // Whether it settled is read from the tracker.
             let _settled = timeout(SETTLE, tracker.wait()).await;

@@ -2,11 +2,12 @@
 //!
 //! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
 //! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `service` takes one request to
-//! its answer, which `exchange` records; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors
-//! to answers.
+//! its answer, which `exchange` records and [`Counters`] counts; `request_body` and `response_body` bound the bodies; [`problem`] is the
+//! one table from errors to answers.
 
 mod activity;
 mod connection;
+mod counters;
 mod exchange;
 mod listener;
 mod place;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 pub use self::{
+    counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
     listener::{BindError, Drained, Server},
     problem::{Code, Problem},

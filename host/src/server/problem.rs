@@ -45,6 +45,8 @@ pub enum Problem {
     ShuttingDown,
     /// The call's wall clock ran out.
     DeadlineExceeded,
+    /// The operator ended the call.
+    Cancelled,
     /// Only who has the host's token may ask this.
     Unauthorized,
     /// A page of another site asks.
@@ -73,6 +75,7 @@ pub enum Code {
     Overloaded,
     ShuttingDown,
     DeadlineExceeded,
+    Cancelled,
     Unauthorized,
     CrossSite,
     Misdirected,
@@ -83,7 +86,7 @@ const SHUTDOWN_RETRY: Duration = Duration::from_secs(5);
 
 impl Code {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::BadRequest,
@@ -100,6 +103,7 @@ impl Code {
         Self::Overloaded,
         Self::ShuttingDown,
         Self::DeadlineExceeded,
+        Self::Cancelled,
         Self::Unauthorized,
         Self::CrossSite,
         Self::Misdirected,
@@ -154,6 +158,7 @@ impl Code {
             Self::DeadlineExceeded => {
                 ("deadline-exceeded", StatusCode::GATEWAY_TIMEOUT, "The call took longer than a call may take.")
             }
+            Self::Cancelled => ("cancelled-by-operator", StatusCode::SERVICE_UNAVAILABLE, "The operator has ended the call."),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "This takes the host's token."),
             Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "A page of another site may not ask this."),
             Self::Misdirected => ("misdirected", StatusCode::MISDIRECTED_REQUEST, "This host does not go by that name."),
@@ -182,6 +187,7 @@ impl Problem {
             Self::Overloaded(_) => Code::Overloaded,
             Self::ShuttingDown => Code::ShuttingDown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Cancelled => Code::Cancelled,
             Self::Unauthorized => Code::Unauthorized,
             Self::CrossSite => Code::CrossSite,
             Self::Misdirected => Code::Misdirected,
@@ -304,6 +310,7 @@ mod tests {
             Problem::Overloaded(Duration::from_millis(1200)),
             Problem::ShuttingDown,
             Problem::DeadlineExceeded,
+            Problem::Cancelled,
             Problem::Unauthorized,
             Problem::CrossSite,
             Problem::Misdirected,

@@ -1,9 +1,6 @@
 //! Takes one request to its answer: admission, dispatch, and whatever is wrong with either.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -13,10 +10,9 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Dispatch, Exchange, Outcome, Peer, Problem, RequestBody, RequestId, Settings, activity::Activity, exchange::Running,
-    request_id, response_body::ResponseBody,
+    Counters, Dispatch, Exchange, Outcome, Peer, Problem, RequestBody, RequestId, Settings, activity::Activity,
+    exchange::Running, request_id, response_body::ResponseBody,
 };
-use crate::telemetry::counters::Counters;
 
 /// What all connections of a server share.
 pub(super) struct Shared<D> {
@@ -24,8 +20,6 @@ pub(super) struct Shared<D> {
     pub(super) settings: Settings,
     pub(super) counters: Arc<Counters>,
     pub(super) shutdown: CancellationToken,
-    /// Exchanges that have begun and not ended, on all connections.
-    pub(super) running: Arc<AtomicUsize>,
 }
 
 /// Answers one request. Every error is an answer.
@@ -39,8 +33,7 @@ pub(super) async fn answer<D: Dispatch>(
     let id = RequestId::of(&mut parts.headers);
     let is_logged = shared.settings.access_log;
     let exchange = Arc::new(Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer, is_logged));
-    let running =
-        Running::begin(Arc::clone(&exchange), Arc::clone(&activity), Arc::clone(&shared.counters), Arc::clone(&shared.running));
+    let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
     let settings = &shared.settings;
 

@@ -10,7 +10,6 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::{Problem, RequestId, activity::Activity, exchange, stream::Wire};
-use crate::telemetry::counters::Counters;
 
 const HTTP2_PREFACE_START: &[u8] = b"PRI * ";
 
@@ -18,15 +17,14 @@ const HTTP2_PREFACE_START: &[u8] = b"PRI * ";
 pub(super) struct Socket {
     stream: Arc<Wire>,
     activity: Arc<Activity>,
-    counters: Arc<Counters>,
     max_uri: usize,
     is_new: bool,
     is_refused: bool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Arc<Wire>, activity: Arc<Activity>, counters: Arc<Counters>, max_uri: usize) -> Self {
-        Self { stream, activity, counters, max_uri, is_new: true, is_refused: false }
+    pub(super) fn new(stream: Arc<Wire>, activity: Arc<Activity>, max_uri: usize) -> Self {
+        Self { stream, activity, max_uri, is_new: true, is_refused: false }
     }
 
     /// hyper answers what it cannot parse by itself, without a body. Such an answer is the only thing that begins like this while
@@ -52,7 +50,7 @@ impl Socket {
             self.is_refused = true;
             self.activity.set_unread();
             let id = RequestId::make();
-            exchange::refused(&self.counters, &problem, &id);
+            exchange::refused(self.activity.counters(), &problem, &id);
             // Best effort: the connection ends either way, and there is room for a document unless the client does not read.
             let _written = self.stream.try_write(&problem.raw(&id));
             return Poll::Ready(Ok(total));

@@ -1,5 +1,6 @@
-//! What the host tells about itself: log lines, and counters that are cheap enough for every call.
+//! What the host tells about itself: log lines, and metrics that are cheap enough for every call.
 
-pub mod counters;
 mod json;
+pub mod lanes;
 pub mod logs;
+pub mod metrics;

@@ -79,7 +79,13 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
             task(async move {
                 let guest = task(guest(scope));
                 turns(draw(150)).await;
-                ending.end(End::Trapped);
+                // Somebody looks, and may want it to end.
+                drop((ending.leased(), ending.waits_for()));
+                if draw(2) == 0 {
+                    ending.cancel()
+                } else {
+                    ending.end(End::Trapped)
+                }
                 // It goes on until it has had enough, or is dropped where it stands.
                 if draw(2) == 0 {
                     guest.abort();

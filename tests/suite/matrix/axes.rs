@@ -32,6 +32,8 @@ axis! {
         Deadline = "deadline",
         OutOfMemory = "out-of-memory",
         ClientGone = "client-gone",
+        /// By the operator, who picks it from the calls that run.
+        Cancelled = "cancelled",
         /// The host's own, with the call still running after the drain.
         Shutdown = "shutdown",
     }
@@ -146,6 +148,7 @@ impl Exit {
             Self::OutOfFuel => Some((500, "fuel-exhausted")),
             Self::Deadline => Some((504, "deadline-exceeded")),
             Self::OutOfMemory => Some((500, "memory-exhausted")),
+            Self::Cancelled => Some((503, "cancelled-by-operator")),
             // Nobody is there to see it, or the connection may be cut.
             Self::ClientGone | Self::Shutdown => None,
         }

@@ -1,6 +1,6 @@
 //! The host under test, in this process: put together from a `wharf.toml`, asked over HTTP, stopped by its own shutdown.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future, stream};
 use http::Request;
@@ -21,6 +21,7 @@ use tokio::{
 };
 use wharf::{
     assembly::{Host, Progress, Stop, Stopped},
+    call::Roster,
     config,
     pool::{Bounds, Counter, Counts, Database, Settings},
     shards::{Shards, Threads},
@@ -53,6 +54,7 @@ pub(super) struct Bed {
     pub(super) database: Database,
     /// Asked by guests that are where they were to go.
     signal: Database,
+    calls: Arc<Roster>,
     client: Client,
     stop: Stop,
     running: Option<JoinHandle<Stopped>>,
@@ -94,11 +96,12 @@ impl Bed {
         let host = starting.await.map_err(|panicked| panicked.to_string())?;
         let host = host.map_err(|error| format!("the host did not start: {error}"))?;
         let [database, signal] = [0, 1].map(|place| host.databases()[place].clone());
+        let calls = Arc::clone(host.calls());
         let client = Client::new(host.address()).patience(Duration::from_secs(70));
         let stop = Stop::new();
         let asked = stop.clone();
         let running = Some(process.spawn(async move { host.run(&asked).await }));
-        Ok(Self { database, signal, client, stop, running, process, cell, _threads: threads, _folder: folder })
+        Ok(Self { database, signal, calls, client, stop, running, process, cell, _threads: threads, _folder: folder })
     }
 
     /// All steps of reclaim one after the other, and what a busy machine adds.
@@ -130,6 +133,16 @@ impl Bed {
             Guest::Concurrent => "concurrent",
         };
         self.begin(plugin, state.name(), exit.name(), 1)
+    }
+
+    /// Cancels the call of the cell, which is the only one but for a hoarder's.
+    pub(super) fn cancel(&self) -> Result<(), String> {
+        let running = self.calls.calls();
+        let of_cell: Vec<_> = running.iter().filter(|call| &*call.plugin != "hoarder").collect();
+        match of_cell[..] {
+            [call] if self.calls.cancel(call.number) => Ok(()),
+            _ => Err(format!("not the call of the cell alone runs: {running:?}")),
+        }
     }
 
     /// A call of another plugin that has all connections until it is told to leave.

@@ -113,6 +113,9 @@ impl Stage<'_> {
         if exit.is_of_the_guest() {
             call.tell_to_leave();
         }
+        if exit == Exit::Cancelled {
+            self.bed.cancel()?;
+        }
         match exit.answer() {
             Some((status, code)) => {
                 let reply = call.answer().await?;

@@ -30,7 +30,7 @@ impl Host {
 
     /// Instances that rest, and places behind the gate that are taken.
     fn rest(&self) -> (usize, usize) {
-        (self.caller.kept().len(), self.engines.gate().running())
+        (self.caller.shared().kept.len(), self.engines.gate().running())
     }
 }
 
@@ -141,7 +141,7 @@ async fn nobody_rests_for_long() {
     let plugin = host.plugin(TIDY, reused(100));
     let before = Instant::now();
     assert_eq!(host.call(&plugin).await.unwrap_err().outcome(), Outcome::NoResponse);
-    let kept = host.caller.kept();
+    let kept = &host.caller.shared().kept;
     assert!(!kept.give_up(before + KEPT_FOR));
     assert_eq!(host.rest(), (1, 1));
     assert!(kept.give_up(Instant::now() + KEPT_FOR));

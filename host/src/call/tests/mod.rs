@@ -1,6 +1,7 @@
 //! Every way a call can end, with handlers written by hand. Handlers that answer are compiled from Rust by the integration tests.
 
 mod kept;
+mod roster;
 mod shards;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::guest::{Guest, Usage};
+use super::guest::Guest;
 use super::request::BodyFailure;
 use super::running::{Parts, Running};
 use super::{Admission, CallBody, CallError, CallMeta, Caller, Outcome, OverloadLimit, RequestBodyError};
@@ -84,7 +85,7 @@ impl Host {
     /// All capacity is free, nothing runs, and these are the outcomes that were counted since the start.
     fn is_whole(&self, outcomes: &[Outcome]) {
         assert_eq!(self.engines.gate().running(), 0);
-        assert_eq!(self.caller.counters().running(), 0);
+        assert_eq!(self.caller.roster().running(), 0);
         for outcome in Outcome::ALL {
             let expected = outcomes.iter().filter(|counted| *counted == outcome).count() as u64;
             assert_eq!(self.caller.counters().ended(*outcome), expected, "{outcome:?}");
@@ -141,7 +142,7 @@ async fn a_client_that_goes_away_takes_its_call_along() {
     let plugin = host.plugin(SPIN, brief(Duration::from_secs(60)));
     let mut call = Box::pin(host.call(&plugin));
     assert!((&mut call).now_or_never().is_none());
-    assert_eq!((host.engines.gate().running(), host.caller.counters().running()), (1, 1));
+    assert_eq!((host.engines.gate().running(), host.caller.roster().running()), (1, 1));
     drop(call);
     host.is_whole(&[Outcome::ClientGone]);
 }
@@ -190,17 +191,14 @@ fn running(host: &Host, guest: Guest, failure: BodyFailure) -> Running {
         deadline: Instant::now() + Duration::from_secs(60),
     };
     Running::new(Parts {
+        shared: Arc::clone(host.caller.shared()),
         guest,
         permit: super::admission::Permit::of(permit, own),
-        kept: Arc::clone(host.caller.kept()),
         scope: Scope::new(info, Arc::new(Grants::default())),
-        usage: Arc::new(Usage::new(plugin.limits().fuel)),
         plugin,
-        counters: Arc::clone(host.caller.counters()),
         sent: oneshot::channel().0,
         body_failure: failure,
         started: Instant::now(),
-        shutdown: host.shutdown.clone(),
     })
 }
 
@@ -241,7 +239,7 @@ async fn a_guest_that_returned_gives_everything_back_before_its_answer_is_sent()
     let mut run = running(&host, Box::pin(async { Ok(None) }), BodyFailure::default());
     run.drive(std::future::ready(())).await.unwrap();
     assert!(run.guest_returned());
-    assert_eq!((host.engines.gate().running(), host.caller.counters().running()), (0, 1));
+    assert_eq!((host.engines.gate().running(), host.caller.roster().running()), (0, 1));
     run.end_answered();
     host.is_whole(&[Outcome::Answered]);
 }

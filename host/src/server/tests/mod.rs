@@ -42,7 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{stream::Wire, *};
-use crate::{shards::Shards, telemetry::counters::Counters};
+use crate::shards::Shards;
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
