@@ -12,6 +12,7 @@ pub mod mongodb;
 pub mod mysql;
 mod operation;
 pub mod postgres;
+pub mod redact;
 pub mod settings;
 pub mod sql;
 pub mod sqlite;

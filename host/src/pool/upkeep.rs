@@ -10,10 +10,13 @@ use super::{
     database::Inner,
     tenancy::{Doing, Tenancy},
 };
-use crate::driver::sql::redact::redact;
+use crate::driver::redact;
 
 /// How often.
 const UPKEEP: Duration = Duration::from_secs(1);
+
+/// What is told of a statement, in bytes.
+const MAX_STATEMENT: usize = 240;
 
 impl Inner {
     /// Runs until the pools are closed.
@@ -48,7 +51,7 @@ impl Inner {
 
     /// A statement as it may be shown.
     pub(super) fn without_values(&self, text: &str) -> String {
-        redact(text, self.pools[0].driver.engine())
+        redact::statement(self.pools[0].driver.engine(), text, MAX_STATEMENT).text
     }
 
     fn warn_of_leaks(&self) {

@@ -168,6 +168,15 @@ pub enum Query {
 }
 
 impl Query {
+    /// What it does, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Find(..) => "find",
+            Self::Aggregate(..) => "aggregate",
+        }
+    }
+
     /// The collection that it is about.
     #[must_use]
     pub fn collection(&self) -> &Collection {

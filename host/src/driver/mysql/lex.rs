@@ -9,8 +9,10 @@ pub(super) enum Token<'a> {
     Quoted(&'a str),
     /// A string in single quotes without a backslash: it ends where it seems to under every setting.
     Text,
-    /// Something whose reading depends on `sql_mode` or the server's version: a string with a backslash or in double quotes, an
-    /// executable comment.
+    /// Something in double quotes without a backslash: a string, or a name under `ANSI_QUOTES`. It ends where it seems to.
+    TextOrName,
+    /// Something whose reading depends on `sql_mode`, the character set or the server's version: a string with a backslash, an
+    /// executable comment, a hint with quotes in it, a bracket.
     Doubt,
     /// `?`.
     Parameter,
@@ -53,6 +55,12 @@ impl<'a> Tokens<'a> {
         Token::Malformed
     }
 
+    /// Nothing behind it can be told.
+    fn doubt(&mut self) -> Token<'a> {
+        self.at = self.sql.len();
+        Token::Doubt
+    }
+
     fn skip_line(&mut self) {
         let rest = self.rest();
         self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
@@ -85,15 +93,20 @@ impl<'a> Tokens<'a> {
             match self.rest() {
                 [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => self.at += 1,
                 [b'#', ..] => self.skip_line(),
-                // Only with white space behind it; `1--1` is arithmetic.
+                // Only with white space or a control character behind it; `1--1` is arithmetic.
                 [b'-', b'-'] => self.at += 2,
-                [b'-', b'-', space, ..] if *space <= b' ' => self.skip_line(),
+                [b'-', b'-', space, ..] if *space <= b' ' || *space == 0x7f => self.skip_line(),
+                // Some character sets have spaces there.
+                [b'-', b'-', other, ..] if !other.is_ascii() => return Some(self.doubt()),
                 [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
                     // Whether it runs depends on the version that it names, and where it ends on what is in it.
-                    self.at = self.sql.len();
-                    return Some(Token::Doubt);
+                    return Some(self.doubt());
                 }
                 [b'/', b'*', inside @ ..] => match inside.windows(2).position(|pair| pair == b"*/") {
+                    // MySQL reads strings and names in a hint, and does not look for its end in them.
+                    Some(end) if inside[0] == b'+' && inside[..end].iter().any(|byte| matches!(byte, b'\'' | b'"' | b'`')) => {
+                        return Some(self.doubt());
+                    }
                     Some(end) => self.at += 2 + end + 2,
                     None => return Some(self.malformed()),
                 },
@@ -118,7 +131,8 @@ impl<'a> Iterator for Tokens<'a> {
                 None => self.malformed(),
             },
             b'"' => match self.quoted(b'"') {
-                Some(_) => Token::Doubt,
+                Some((_, false)) => Token::TextOrName,
+                Some((_, true)) => Token::Doubt,
                 None => self.malformed(),
             },
             b'`' => match self.quoted(b'`') {
@@ -134,6 +148,8 @@ impl<'a> Iterator for Tokens<'a> {
                 self.at += 1;
                 Token::Parameter
             }
+            // With `sql_mode = MSSQL` a name stands in brackets.
+            b'[' => self.doubt(),
             b'(' if self.at.checked_sub(1).is_some_and(|before| in_word(self.sql.as_bytes()[before])) => {
                 self.at += 1;
                 Token::Call
@@ -181,7 +197,12 @@ mod tests {
         assert_eq!(all("/*! COMMIT */"), [Token::Doubt]);
         assert_eq!(all("/*M!100000 COMMIT */"), [Token::Doubt]);
         assert_eq!(all(r"'a\' b' c"), [Token::Doubt, Token::Word("c")]);
-        assert_eq!(all("\"a\" c"), [Token::Doubt, Token::Word("c")]);
+        assert_eq!(all("\"a\"\"b\" c"), [Token::TextOrName, Token::Word("c")]);
+        assert_eq!(all("\"a\\\" c\" d"), [Token::Doubt, Token::Word("d")]);
+        assert_eq!(all("x [it's] y"), [Token::Word("x"), Token::Doubt]);
+        assert_eq!(all("/*+ SET_VAR(a = '*/ x') */"), [Token::Doubt]);
+        assert_eq!(all("1--\u{280}'"), [Token::Number, Token::Doubt]);
+        assert_eq!(all("--\u{7f} '\nx"), [Token::Word("x")]);
         assert_eq!(all("'a''b' c"), [Token::Text, Token::Word("c")]);
         assert_eq!(all("'open"), [Token::Malformed]);
     }

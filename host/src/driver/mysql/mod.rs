@@ -4,7 +4,7 @@
 //! `connection` takes the operations. A guest's text is read just far enough to refuse transaction control and to know what it may
 //! leave behind (`lex`, `text`, `residue`, `catalog`), prepared, its parameters bound (`encode`), and its rows read into columns
 //! (`types`, `statement`, `decode`); an open `cursor` owns the connection. `transaction` is begun and ended by the host alone;
-//! `control` ends statements and sessions from outside.
+//! `control` ends statements and sessions from outside. What may be shown of a text `redact` says, by the same lexer.
 //!
 //! What the host itself says goes through the text protocol (`host`), several statements in one message; what a guest says goes through
 //! prepared statements only, of which the server takes one at a time although sqlx asks for `CLIENT_MULTI_STATEMENTS`.
@@ -20,6 +20,7 @@ mod encode;
 mod error;
 mod host;
 mod lex;
+pub(super) mod redact;
 mod residue;
 mod role;
 mod statement;

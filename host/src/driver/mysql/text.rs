@@ -173,7 +173,7 @@ fn conditions(sql: &str) -> Option<Conditions> {
     for (index, token) in all.iter().enumerate() {
         let before = |steps: usize| index.checked_sub(steps).and_then(|at| all.get(at));
         match token {
-            Token::Doubt | Token::Malformed | Token::UserVariable | Token::Other(';') => return None,
+            Token::TextOrName | Token::Doubt | Token::Malformed | Token::UserVariable | Token::Other(';') => return None,
             Token::SystemVariable => found.looks = true,
             Token::Call | Token::Other('(') => depth += 1,
             Token::Other(')') => depth = depth.saturating_sub(1),
@@ -236,7 +236,7 @@ fn conditions(sql: &str) -> Option<Conditions> {
 pub(super) fn is_harmless_expression(text: &str) -> bool {
     let mut called: Option<String> = None;
     tokens(text).all(|token| match token {
-        Token::Malformed | Token::UserVariable | Token::Doubt => false,
+        Token::Malformed | Token::UserVariable | Token::TextOrName | Token::Doubt => false,
         Token::Word(word) | Token::Quoted(word) => {
             called = Some(word.to_ascii_lowercase());
             true

@@ -4,7 +4,7 @@
 //! that the engine's compiler asks about every action (`policy`, installed by `authorizer`), a progress handler that ends statements
 //! (`shared`, raised by `control`), and limits. A statement is compiled once to see what it is (`authorizer`, `statement`), then runs
 //! through sqlx (`connection`, `transaction`, `rows`, `cursor`) with its parameters (`params`) and its rows made columns (`batch`, `kind`,
-//! `temporal`). `failure` turns result codes into failures.
+//! `temporal`). `failure` turns result codes into failures; `lex` reads a text as the engine does, for `scan` and `redact`.
 //!
 //! # Bounds
 //! A value and a row in a table have at most 16 MiB, a statement 1 MiB; SQLite allocates at most 1 GiB in the whole process.
@@ -16,8 +16,10 @@ mod control;
 mod cursor;
 mod failure;
 mod kind;
+mod lex;
 mod params;
 mod policy;
+pub(super) mod redact;
 mod rows;
 mod scan;
 mod shared;

@@ -3,6 +3,7 @@
 mod classifier;
 mod connect;
 mod cursors;
+mod redact;
 mod reset;
 mod server;
 mod statements;

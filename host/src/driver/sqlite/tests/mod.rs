@@ -4,6 +4,7 @@ mod cancel;
 mod cursors;
 mod guard;
 mod limits;
+mod redact;
 mod statements;
 mod transactions;
 mod types;
