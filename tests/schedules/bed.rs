@@ -9,7 +9,7 @@ use wharf::driver::{Driver, FailureKind};
 
 use crate::{
     explore::be_patient,
-    pool::{AcquireError, Borrower, Counts, Database, GrantId, Hold, HostCapacity, PoolSpec, Quota, Settings},
+    pool::{AcquireError, Borrower, Counts, Database, Granted, Hold, HostCapacity, PoolSpec, Quota, Settings},
 };
 
 /// Longer than all bounds of a pool together.
@@ -49,7 +49,7 @@ impl Server {
 /// One database and its script.
 pub(crate) struct Bed {
     pub(crate) database: Database,
-    pub(crate) grants: Vec<GrantId>,
+    pub(crate) grants: Vec<Arc<Granted>>,
     pub(crate) script: Script,
 }
 
@@ -93,7 +93,7 @@ impl Bed {
     async fn acquire(&self) -> Hold {
         let since = Instant::now();
         loop {
-            match self.database.acquire(self.grants[0], borrower(), since + PATIENCE).await {
+            match self.database.acquire(&self.grants[0], borrower(), since + PATIENCE).await {
                 Ok(hold) => return hold,
                 Err(AcquireError::Connect(_)) if since.elapsed() < SOON => sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("{error:?} after {:?}", since.elapsed()),

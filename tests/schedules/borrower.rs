@@ -8,7 +8,7 @@ use wharf::driver::{Begin, Operation, ResultLimit, Statement, TransactionOptions
 
 use crate::{
     bed::{Bed, borrower, draw, turns},
-    pool::{AcquireError, Database, GrantId, Hold, Limit, OperationError, Until, Via},
+    pool::{AcquireError, Database, Granted, Hold, Limit, OperationError, Until, Via},
 };
 
 /// Turns after which somebody has gone away, at most.
@@ -31,20 +31,20 @@ pub(crate) fn task<T: Send + 'static>(future: impl Future<Output = T> + Send + '
 #[derive(Clone)]
 pub(crate) struct Visitor {
     pub(crate) database: Database,
-    pub(crate) grant: GrantId,
+    pub(crate) grant: Arc<Granted>,
     /// How long a call of it lasts.
     pub(crate) patience: Duration,
 }
 
 impl Visitor {
     pub(crate) fn of(bed: &Bed, grant: usize, patience: Duration) -> Self {
-        Self { database: bed.database.clone(), grant: bed.grants[grant], patience }
+        Self { database: bed.database.clone(), grant: Arc::clone(&bed.grants[grant]), patience }
     }
 
     /// One connection, used by chance and given back by chance.
     pub(crate) async fn visit(&self) -> Result<(), AcquireError> {
         let deadline = Instant::now() + self.patience;
-        let hold = self.database.acquire(self.grant, borrower(), deadline).await?;
+        let hold = self.database.acquire(&self.grant, borrower(), deadline).await?;
         self.work(&hold, deadline).await;
         Ok(())
     }

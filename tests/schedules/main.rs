@@ -69,7 +69,38 @@ mod telemetry {
 
 mod sync {
     //! What takes the place of the module of this name in the host.
+    use std::{ops::Deref, sync::Arc};
+
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
+
+    /// As `arc_swap::ArcSwap`, which the scheduler could not stop.
+    #[derive(Debug)]
+    pub(crate) struct Live<T>(Mutex<Arc<T>>);
+
+    /// As `arc_swap::Guard`.
+    pub(crate) struct Loaded<T>(Arc<T>);
+
+    impl<T> Live<T> {
+        pub(crate) fn from_pointee(value: T) -> Self {
+            Self(Mutex::new(Arc::new(value)))
+        }
+
+        pub(crate) fn load(&self) -> Loaded<T> {
+            Loaded(Arc::clone(&self.0.lock().unwrap()))
+        }
+
+        pub(crate) fn store(&self, value: Arc<T>) {
+            *self.0.lock().unwrap() = value;
+        }
+    }
+
+    impl<T> Deref for Loaded<T> {
+        type Target = Arc<T>;
+
+        fn deref(&self) -> &Arc<T> {
+            &self.0
+        }
+    }
 }
 
 mod bed;

@@ -18,11 +18,12 @@ const MIB: usize = 1 << 20;
 async fn scope(script: &Script) -> Arc<Scope> {
     let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 0, max_transaction_time: PATIENCE };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-    let (database, ids) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
+    let (database, grants) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
     database.start(true).await.unwrap();
     let max_result = ResultLimit { rows: 10, bytes: 1000 };
     let access = Access::ReadWrite;
-    let grant = Grant { database, id: ids[0], access, max_connections: 1, max_result, max_statements: STATEMENTS };
+    let grant =
+        Grant { database, granted: Arc::clone(&grants[0]), access, max_connections: 1, max_result, max_statements: STATEMENTS };
     let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
     Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))))
 }

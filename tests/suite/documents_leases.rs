@@ -33,11 +33,12 @@ impl Call {
         script.speak(engine);
         let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 0, max_transaction_time: PATIENCE };
         let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-        let (pool, ids) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
+        let (pool, grants) = Database::new("scripted", Settings::default(), pools, vec![quota], Arc::new(HostCapacity::new(1)));
         pool.start(true).await.unwrap();
         let max_result = ResultLimit { rows: 10, bytes: 1000 };
         let database = pool.clone();
-        let grant = Grant { database, id: ids[0], access, max_connections: 1, max_result, max_statements: 100 };
+        let grant =
+            Grant { database, granted: Arc::clone(&grants[0]), access, max_connections: 1, max_result, max_statements: 100 };
         let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
         let scope = Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))));
         Self { script, pool, scope }

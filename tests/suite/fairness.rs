@@ -7,7 +7,7 @@ use support::scripted::{Behaviour, Event, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{Operation, ResultLimit, Statement},
-    pool::{AcquireError, Borrower, Database, GrantId, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until, Via},
+    pool::{AcquireError, Borrower, Database, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until, Via},
 };
 
 const MAX: u32 = 2;
@@ -21,7 +21,7 @@ fn quota(pool: usize) -> Quota {
     Quota { pool, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE }
 }
 
-async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
@@ -49,7 +49,7 @@ async fn overtaken(reserved: u32, calls: usize) -> Vec<u32> {
     let lent = Cell::new(0);
     let flood = stream::iter(0..64).map(|_| async {
         loop {
-            let hold = acquire(&database, grants[0]).await.unwrap();
+            let hold = acquire(&database, &grants[0]).await.unwrap();
             lent.set(lent.get() + 1);
             hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
         }
@@ -63,7 +63,7 @@ async fn overtaken(reserved: u32, calls: usize) -> Vec<u32> {
                 tokio::task::yield_now().await;
             }
             let before = lent.get();
-            drop(acquire(&database, grants[1]).await.unwrap());
+            drop(acquire(&database, &grants[1]).await.unwrap());
             waits.push(lent.get() - before);
         }
         waits
@@ -100,14 +100,14 @@ async fn a_busy_credential_does_not_starve_another_of_the_same_database() {
     // Four that take turns on two connections, for ever.
     let busy = stream::iter(0..4).map(|_| async {
         loop {
-            let hold = acquire(&database, grants[0]).await.unwrap();
+            let hold = acquire(&database, &grants[0]).await.unwrap();
             hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
         }
     });
     let busy = busy.buffer_unordered(4).for_each(|(): ()| async {});
     let others = async {
         for _ in 0..10 {
-            let hold = acquire(&database, grants[1]).await.unwrap();
+            let hold = acquire(&database, &grants[1]).await.unwrap();
             hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
         }
     };
@@ -130,8 +130,8 @@ async fn an_idle_connection_of_one_database_makes_room_for_another_when_the_host
     one.start(false).await.unwrap();
     other.start(false).await.unwrap();
     for _ in 0..5 {
-        let held = acquire(&one, one_grants[0]).await.unwrap();
-        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        let held = acquire(&one, &one_grants[0]).await.unwrap();
+        let mut waiting = Box::pin(acquire(&other, &other_grants[0]));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         drop(held);
         drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
@@ -160,7 +160,7 @@ async fn one_who_waits_for_room_on_the_host_costs_another_database_one_connectio
     for idles_before in [true, false] {
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(acquire(&one, one_grants[0]).await.unwrap());
+            held.push(acquire(&one, &one_grants[0]).await.unwrap());
         }
         if idles_before {
             held.pop();
@@ -168,7 +168,7 @@ async fn one_who_waits_for_room_on_the_host_costs_another_database_one_connectio
         }
         let closed = script.count(|event| matches!(event, Event::Began(Step::Close, _)));
         script.once(Step::Close, Behaviour::Slow);
-        let mut waiting = Box::pin(acquire(&other, other_grants[0]));
+        let mut waiting = Box::pin(acquire(&other, &other_grants[0]));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         held.pop();
         timeout(PATIENCE, script.began(Step::Close, closed + 1)).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_saturated_database_does_not_keep_another_out_of_a_full_host() {
     // Twice as many as there are places take turns for ever, so none is ever idle.
     let busy = stream::iter(0..2 * MAX).map(|_| async {
         loop {
-            let hold = acquire(&one, one_grants[0]).await.unwrap();
+            let hold = acquire(&one, &one_grants[0]).await.unwrap();
             hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();
         }
     });
@@ -206,7 +206,7 @@ async fn a_saturated_database_does_not_keep_another_out_of_a_full_host() {
             tokio::task::yield_now().await;
         }
         for _ in 0..10 {
-            drop(acquire(&other, other_grants[0]).await.unwrap());
+            drop(acquire(&other, &other_grants[0]).await.unwrap());
         }
     };
     tokio::select! {
@@ -224,7 +224,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again() {
     let (pools, quotas) = (vec![pool(), pool()], vec![quota(0), quota(1)]);
     let (database, grants) = Database::new("two", settings, pools, quotas, Arc::new(HostCapacity::new(MAX)));
     let all_idle = async || {
-        drop([acquire(&database, grants[0]).await.unwrap(), acquire(&database, grants[0]).await.unwrap()]);
+        drop([acquire(&database, &grants[0]).await.unwrap(), acquire(&database, &grants[0]).await.unwrap()]);
         let idle = async {
             while database.counts().idle < MAX {
                 tokio::task::yield_now().await;
@@ -235,7 +235,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again() {
     all_idle().await;
     // A connection of the first credential is closed for the second, and nobody wants its place any more.
     script.once(Step::Close, Behaviour::Slow);
-    let mut waiting = Box::pin(acquire(&database, grants[1]));
+    let mut waiting = Box::pin(acquire(&database, &grants[1]));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     timeout(PATIENCE, script.began(Step::Close, 1)).await.unwrap();
     drop(waiting);
@@ -247,7 +247,7 @@ async fn room_that_was_made_for_one_who_gave_up_can_be_asked_for_again() {
     };
     timeout(PATIENCE, gone).await.unwrap();
     all_idle().await;
-    timeout(PATIENCE, acquire(&database, grants[1])).await.unwrap().unwrap();
+    timeout(PATIENCE, acquire(&database, &grants[1])).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn two_databases_that_both_want_the_only_place_take_turns() {
     };
     let databases = [make("one"), make("other")];
     let callers =
-        databases.iter().flat_map(|(database, grants)| [(database, grants[0]); 3]).map(|(database, grant)| async move {
+        databases.iter().flat_map(|(database, grants)| [(database, &grants[0]); 3]).map(|(database, grant)| async move {
             for _ in 0..20 {
                 let hold = acquire(database, grant).await.unwrap();
                 hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap();

@@ -17,11 +17,11 @@ async fn grants(script: &Script) -> Arc<Grants> {
     let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 0, max_transaction_time: PATIENCE };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let settings = Settings { max_connections: 1, ..Settings::default() };
-    let (database, ids) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
+    let (database, granted) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
     database.start(true).await.unwrap();
     let max_result = ResultLimit { rows: 10, bytes: 1000 };
-    let grant =
-        Grant { database, id: ids[0], access: Access::ReadWrite, max_connections: 1, max_result, max_statements: u32::MAX };
+    let granted = Arc::clone(&granted[0]);
+    let grant = Grant { database, granted, access: Access::ReadWrite, max_connections: 1, max_result, max_statements: u32::MAX };
     Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)])))
 }
 

@@ -26,6 +26,7 @@ mod outcome;
 mod promises;
 mod readme;
 mod reclaim;
+mod reconfigure;
 mod recovery;
 mod residue;
 mod soak;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        AcquireError, Borrower, Bounds, Counter, Counts, Database, Ended, GrantId, Hold, HostCapacity, Limit, OperationError,
+        AcquireError, Borrower, Bounds, Counter, Counts, Database, Ended, Granted, Hold, HostCapacity, Limit, OperationError,
         PoolSpec, Quota, Settings, Until, Via,
     },
 };
@@ -58,14 +58,14 @@ fn settings() -> Settings {
     }
 }
 
-fn database(script: &Script, settings: Settings) -> (Database, GrantId) {
+fn database(script: &Script, settings: Settings) -> (Database, Arc<Granted>) {
     let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: Duration::from_secs(10) };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let (database, grants) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
-    (database, grants[0])
+    (database, Arc::clone(&grants[0]))
 }
 
-async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
@@ -79,7 +79,7 @@ fn query() -> Operation {
 }
 
 /// A lease that passes through as many steps as its exit allows; what fails on the way is of no interest.
-async fn lease(database: &Database, grant: GrantId, script: &Script, step: Step, exit: Exit) {
+async fn lease(database: &Database, grant: &Granted, script: &Script, step: Step, exit: Exit) {
     let Ok(hold) = acquire(database, grant).await else { return };
     let transaction = Via::Transaction(1);
     let options = TransactionOptions { isolation: None, read_only: false };
@@ -126,7 +126,7 @@ fn slow_query(script: &Script, step: Step) {
 }
 
 /// Lends everything at once, repeatedly if need be, and uses it.
-async fn all_free(database: &Database, grant: GrantId) -> Result<(), String> {
+async fn all_free(database: &Database, grant: &Granted) -> Result<(), String> {
     let start = Instant::now();
     loop {
         let (one, other) = tokio::join!(acquire(database, grant), acquire(database, grant));
@@ -178,7 +178,7 @@ async fn cell(step: Step, behaviour: Behaviour, exit: Exit) -> Result<(), String
     });
     let (database, grant) = database(&script, settings());
     let _ = timeout(PATIENCE, database.start(false)).await.map_err(|_| "the start did not end")?;
-    timeout(PATIENCE, lease(&database, grant, &script, step, exit)).await.map_err(|_| "the lease did not end")?;
+    timeout(PATIENCE, lease(&database, &grant, &script, step, exit)).await.map_err(|_| "the lease did not end")?;
     let peak = script.peak();
     if peak > MAX as usize {
         return Err(format!("{peak} sessions at once"));
@@ -188,7 +188,7 @@ async fn cell(step: Step, behaviour: Behaviour, exit: Exit) -> Result<(), String
     if matches!(exit, Exit::Revoked) {
         return revoked(&script, &database, step, behaviour).await;
     }
-    all_free(&database, grant).await?;
+    all_free(&database, &grant).await?;
     if script.peak() > MAX as usize {
         return Err(format!("{} sessions at once", script.peak()));
     }
@@ -232,7 +232,7 @@ async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_doe
     script.immortal(true);
     let (database, grant) = database(&script, settings());
     database.start(false).await.unwrap();
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     script.always(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
     let _ = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
     drop(hold);
@@ -243,13 +243,13 @@ async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_doe
     };
     timeout(PATIENCE, unconfirmed).await.unwrap();
     script.always(Step::Run(Kind::Query), Behaviour::Ok);
-    let _one = acquire(&database, grant).await.unwrap();
-    let refused = acquire(&database, grant).await.unwrap_err();
+    let _one = acquire(&database, &grant).await.unwrap();
+    let refused = acquire(&database, &grant).await.unwrap_err();
     assert!(matches!(refused, AcquireError::WaitTimeout { limit: Limit::Acquire, .. }), "{refused:?}");
     assert_eq!(script.peak(), MAX as usize);
     script.immortal(false);
     drop(_one);
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -258,8 +258,8 @@ async fn a_lease_that_is_over_is_not_reported_as_held() {
     script.immortal(true);
     let (database, grant) = database(&script, Settings { leak_warning: BOUND * 5, ..settings() });
     database.start(false).await.unwrap();
-    let held = acquire(&database, grant).await.unwrap();
-    let hold = acquire(&database, grant).await.unwrap();
+    let held = acquire(&database, &grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
     hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
     drop(hold);
@@ -273,7 +273,7 @@ async fn a_lease_that_is_over_is_not_reported_as_held() {
     assert_eq!((database.counters().get(Counter::LeakWarnings), database.counts().unconfirmed), (1, 1));
     drop(held);
     script.immortal(false);
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -281,13 +281,13 @@ async fn a_full_queue_refuses_at_once_and_giving_up_frees_the_place() {
     let script = Script::new();
     let (database, grant) = database(&script, Settings { max_waiters: 1, ..settings() });
     database.start(false).await.unwrap();
-    let held = [acquire(&database, grant).await.unwrap(), acquire(&database, grant).await.unwrap()];
-    let mut waiting = Box::pin(acquire(&database, grant));
+    let held = [acquire(&database, &grant).await.unwrap(), acquire(&database, &grant).await.unwrap()];
+    let mut waiting = Box::pin(acquire(&database, &grant));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
-    assert_eq!(acquire(&database, grant).await.unwrap_err(), AcquireError::QueueFull { max_waiters: 1 });
+    assert_eq!(acquire(&database, &grant).await.unwrap_err(), AcquireError::QueueFull { max_waiters: 1 });
     drop(waiting);
     assert_eq!(database.waiters(), 0);
-    let mut waiting = Box::pin(acquire(&database, grant));
+    let mut waiting = Box::pin(acquire(&database, &grant));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     drop(held);
     timeout(PATIENCE, waiting).await.unwrap().unwrap();
@@ -299,7 +299,7 @@ async fn a_commit_that_is_interrupted_is_unknown() {
     script.always(Step::Run(Kind::Commit), Behaviour::Slow);
     let (database, grant) = database(&script, settings());
     database.start(false).await.unwrap();
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let options = TransactionOptions { isolation: None, read_only: false };
     hold.run(Via::Transaction(1), Operation::Begin(options.into()), until(PATIENCE)).await.unwrap();
     let error = hold.run(Via::Transaction(1), Operation::Commit, until(BOUND)).await.unwrap_err();
@@ -312,13 +312,13 @@ async fn an_idle_transaction_is_rolled_back_and_its_holder_told() {
     let script = Script::new();
     let (database, grant) = database(&script, Settings { idle_in_transaction_timeout: BOUND, ..settings() });
     database.start(false).await.unwrap();
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let options = TransactionOptions { isolation: None, read_only: false };
     hold.run(Via::Transaction(1), Operation::Begin(options.into()), until(PATIENCE)).await.unwrap();
     timeout(PATIENCE, script.began(Step::Run(Kind::Rollback), 1)).await.unwrap();
     let error = hold.run(Via::Transaction(1), query(), until(PATIENCE)).await.unwrap_err();
     assert_eq!(error, OperationError::Ended(Ended::IdleInTransaction));
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -346,21 +346,21 @@ async fn a_connection_that_answers_no_ping_is_given_up_in_its_bound_or_with_the_
     let script = Script::new();
     let (database, grant) = database(&script, Settings { test_before_acquire: Duration::ZERO, ..settings() });
     database.start(false).await.unwrap();
-    drop(acquire(&database, grant).await.unwrap());
+    drop(acquire(&database, &grant).await.unwrap());
     idle(&database).await;
     // Long before the call's time is over the next connection is tried, or opened.
     script.once(Step::Ping, Behaviour::Never);
-    drop(timeout(PATIENCE / 2, acquire(&database, grant)).await.unwrap().unwrap());
+    drop(timeout(PATIENCE / 2, acquire(&database, &grant)).await.unwrap().unwrap());
     assert_eq!(database.counters().get(Counter::TestFailures), 1);
     // A call that goes away while the ping runs takes nothing with it.
     idle(&database).await;
     script.once(Step::Ping, Behaviour::Never);
     let pings = script.count(|event| matches!(event, Event::Began(Step::Ping, _)));
     tokio::select! {
-        _ = acquire(&database, grant) => unreachable!("the ping never ends"),
+        _ = acquire(&database, &grant) => unreachable!("the ping never ends"),
         () = script.began(Step::Ping, pings + 1) => {}
     }
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -377,13 +377,13 @@ async fn a_connection_that_was_idle_for_long_is_tested_for_one_who_waited_too() 
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let (database, grants) =
         Database::new("scripted", settings, pools, vec![quota(1), quota(1)], Arc::new(HostCapacity::new(MAX)));
-    let hold = acquire(&database, grants[0]).await.unwrap();
-    drop(acquire(&database, grants[1]).await.unwrap());
+    let hold = acquire(&database, &grants[0]).await.unwrap();
+    drop(acquire(&database, &grants[1]).await.unwrap());
     idle(&database).await;
     let pings = || script.count(|event| matches!(event, Event::Began(Step::Ping, _)));
     let before = pings();
     // It may have no more than it has, and gets the idle one when its own has broken.
-    let mut waiting = Box::pin(acquire(&database, grants[0]));
+    let mut waiting = Box::pin(acquire(&database, &grants[0]));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     script.once(Step::Run(Kind::Query), Behaviour::Lost(FailureKind::Disconnected));
     hold.run(Via::Connection, query(), until(PATIENCE)).await.unwrap_err();
@@ -399,7 +399,7 @@ async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     database.start(false).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Slow);
     script.once(Step::Cancel, Behaviour::Slow);
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
     assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     timeout(PATIENCE, script.began(Step::Cancel, 1)).await.unwrap();
@@ -412,7 +412,7 @@ async fn a_cancel_that_comes_too_late_keeps_the_control_session() {
     .unwrap();
     script.release(Step::Cancel);
     drop(hold);
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Control, _))), 1, "{:?}", script.events());
 }
 
@@ -424,7 +424,7 @@ async fn a_cancel_that_comes_too_early_is_sent_again() {
     database.start(false).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Slow);
     script.forget_cancels(2);
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let timed_out = hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
     assert!(matches!(timed_out, OperationError::TimedOut { .. }), "{timed_out:?}");
     drop(hold);
@@ -432,7 +432,7 @@ async fn a_cancel_that_comes_too_early_is_sent_again() {
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Cancel, _))), 3, "{:?}", script.events());
     // It has settled, so it was closed and not killed.
     assert_eq!(script.count(|event| matches!(event, Event::Began(Step::Terminate, _))), 0, "{:?}", script.events());
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -440,9 +440,9 @@ async fn a_failure_of_long_ago_refuses_nobody_while_a_session_is_opened() {
     let script = Script::new();
     // Idle for longer than the pause after a failure and two attempts to open.
     let (database, grant) = database(&script, Settings { idle_timeout: BOUND * 10, connect_timeout: BOUND, ..settings() });
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     script.once(Step::Connect, Behaviour::Lost(FailureKind::Disconnected));
-    let mut waiting = Box::pin(acquire(&database, grant));
+    let mut waiting = Box::pin(acquire(&database, &grant));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
     timeout(PATIENCE, script.began(Step::Connect, 2)).await.unwrap();
     drop((waiting, hold));
@@ -453,7 +453,7 @@ async fn a_failure_of_long_ago_refuses_nobody_while_a_session_is_opened() {
     };
     timeout(PATIENCE, gone).await.unwrap();
     script.once(Step::Connect, Behaviour::Slow);
-    let mut calls = [Box::pin(acquire(&database, grant)), Box::pin(acquire(&database, grant))];
+    let mut calls = [Box::pin(acquire(&database, &grant)), Box::pin(acquire(&database, &grant))];
     assert!(futures::poll!(calls[0].as_mut()).is_pending());
     timeout(PATIENCE, script.began(Step::Connect, 3)).await.unwrap();
     assert!(futures::poll!(calls[1].as_mut()).is_pending());
@@ -473,7 +473,7 @@ async fn a_cancel_that_is_repeated_stays_within_the_bounds_of_the_first() {
     script.once(Step::Run(Kind::Query), Behaviour::Never);
     script.once(Step::Cancel, Behaviour::Ok);
     script.always(Step::Cancel, Behaviour::Never);
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     hold.run(Via::Connection, query(), until(BOUND)).await.unwrap_err();
     drop(hold);
     timeout(PATIENCE / 2, script.began(Step::Terminate, 1)).await.unwrap();
@@ -487,7 +487,7 @@ async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease
     database.start(false).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Slow);
     script.once(Step::Cancel, Behaviour::Slow);
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let one = |after: Duration| hold.run(Via::Connection, query(), until(after));
     let both = async { tokio::join!(one(BOUND), one(PATIENCE)) };
     let (first, second) = timeout(PATIENCE / 2, both).await.unwrap();
@@ -496,7 +496,7 @@ async fn what_waits_behind_an_operation_is_told_at_once_when_that_ends_the_lease
     script.release(Step::Run(Kind::Query));
     script.release(Step::Cancel);
     drop(hold);
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
 }
 
 #[tokio::test]
@@ -504,7 +504,7 @@ async fn an_operation_that_is_given_up_before_it_starts_ends_its_transaction_too
     let script = Script::new();
     let (database, grant) = database(&script, settings());
     database.start(false).await.unwrap();
-    let hold = acquire(&database, grant).await.unwrap();
+    let hold = acquire(&database, &grant).await.unwrap();
     let run = |operation: Operation| hold.run(Via::Transaction(1), operation, until(PATIENCE));
     run(Operation::Begin(TransactionOptions { isolation: None, read_only: false }.into())).await.unwrap();
     script.once(Step::Run(Kind::Query), Behaviour::Slow);
@@ -518,7 +518,7 @@ async fn an_operation_that_is_given_up_before_it_starts_ends_its_transaction_too
     timeout(PATIENCE, first).await.unwrap().unwrap();
     assert_eq!(run(Operation::Commit).await.unwrap_err(), OperationError::Ended(Ended::Cancelled));
     drop(hold);
-    all_free(&database, grant).await.unwrap();
+    all_free(&database, &grant).await.unwrap();
     assert_eq!(script.in_transaction(), 0);
 }
 
@@ -529,7 +529,7 @@ async fn a_driver_that_panics_is_counted_like_any_other_that_fails() {
         let (database, grant) = database(&script, settings());
         database.start(false).await.unwrap();
         script.once(step, Behaviour::Panic);
-        let hold = acquire(&database, grant).await.unwrap();
+        let hold = acquire(&database, &grant).await.unwrap();
         let _ = hold.run(Via::Connection, query(), until(PATIENCE)).await;
         drop(hold);
         timeout(PATIENCE, script.began(Step::Terminate, 1)).await.unwrap();

@@ -24,7 +24,7 @@ use crate::{
         sqlite::Sqlite,
     },
     lease::{Grant, Grants},
-    pool::{Database, GrantId, HostCapacity, PoolSpec, Quota},
+    pool::{Database, Granted, HostCapacity, PoolSpec, Quota},
     shards::Shards,
 };
 
@@ -103,16 +103,16 @@ async fn open_all(
         let (database, cut) = assemble(config, described, &capacity, shards).map_err(|failure| fail(failure.to_string()))?;
         databases.open.push(database.clone());
         database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
-        for (plugin, granted, id) in cut {
+        for (plugin, described, granted) in cut {
             let grant = Grant {
                 database: database.clone(),
-                id,
-                access: granted.access,
-                max_connections: granted.max_connections,
-                max_result: ResultLimit { rows: granted.max_rows, bytes: granted.max_result_bytes },
-                max_statements: granted.max_statements,
+                granted,
+                access: described.access,
+                max_connections: described.max_connections,
+                max_result: ResultLimit { rows: described.max_rows, bytes: described.max_result_bytes },
+                max_statements: described.max_statements,
             };
-            grants.entry(plugin.to_owned()).or_default().insert(granted.database.as_str().into(), grant);
+            grants.entry(plugin.to_owned()).or_default().insert(described.database.as_str().into(), grant);
         }
     }
     databases.grants = grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect();
@@ -147,7 +147,7 @@ fn url_of(database: &config::Database, url: &Secret) -> String {
     }
 }
 
-type Cut<'a> = Vec<(&'a str, &'a config::Grant, GrantId)>;
+type Cut<'a> = Vec<(&'a str, &'a config::Grant, Arc<Granted>)>;
 
 /// One database with a pool for each credential and access that its grants name.
 fn assemble<'a>(
@@ -189,8 +189,8 @@ fn assemble<'a>(
         pools.push(PoolSpec { driver, shares_control_of: None });
     }
     let (name, settings) = (described.name.as_str(), described.settings.clone());
-    let (database, ids) = Database::in_shards(name, settings, pools, quotas, Arc::clone(capacity), shards.clone());
-    let cut = shares.into_iter().zip(ids).map(|((plugin, grant), id)| (plugin, grant, id)).collect();
+    let (database, grants) = Database::in_shards(name, settings, pools, quotas, Arc::clone(capacity), shards.clone());
+    let cut = shares.into_iter().zip(grants).map(|((plugin, described), granted)| (plugin, described, granted)).collect();
     Ok((database, cut))
 }
 

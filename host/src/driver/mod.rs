@@ -64,6 +64,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// As for [`Driver::connect`].
     fn control(&self) -> BoxFuture<'_, Result<Box<dyn Control>, Failure>>;
 
+    /// The pool may have so many sessions from now on. For drivers that count those that are being opened.
+    fn resize(&self, max_connections: u32) {
+        let _ = max_connections;
+    }
+
     /// Waits until what dropped connections have left behind is closed. For drivers that cannot close it in `Drop`.
     ///
     /// # Cancellation

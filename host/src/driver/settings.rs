@@ -16,7 +16,7 @@ pub struct Settings {
     /// The server's own limit of an idle transaction, as a backstop of the host's.
     pub idle_in_transaction_timeout: Duration,
     /// Sessions that the pool may have. MongoDB's driver cannot end an opening half-way, and while as many go on begins one in 30 s at most that is
-    /// not answered. Default 10.
+    /// not answered; [`Driver::resize`](super::Driver::resize) changes it. Default 10.
     pub max_connections: u32,
     /// How long MongoDB's driver looks for a primary. Default 5 s.
     pub server_selection_timeout: Duration,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     driver::{ResultLimit, settings::Access},
-    pool::{Database, GrantId},
+    pool::{Database, Granted},
 };
 
 /// A plugin's right to a database, with its budgets.
@@ -12,8 +12,8 @@ use crate::{
 pub struct Grant {
     /// The database.
     pub database: Database,
-    /// The grant's number there.
-    pub id: GrantId,
+    /// The right to its connections.
+    pub granted: Arc<Granted>,
     /// What the plugin may do there. The database itself is the guard; of document databases it also says what is refused before.
     pub access: Access,
     /// Connections that the plugin, and so any one call, may have at once.

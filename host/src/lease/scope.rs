@@ -196,7 +196,7 @@ impl Scope {
 
     /// Until when a statement that starts now may run.
     pub(super) fn statement_until(&self, grant: usize) -> Until {
-        let own = Instant::now() + self.grant(grant).database.settings().statement_timeout;
+        let own = Instant::now() + self.grant(grant).database.statement_timeout();
         if self.call.deadline < own {
             Until { at: self.call.deadline, limit: Limit::Call }
         } else {
@@ -210,7 +210,7 @@ impl Scope {
     /// [`Error::Limit`] at once when this call alone holds as many as the grant allows: waiting would be waiting for itself. Statements
     /// that run side by side do not count, since each gives its connection back by itself.
     pub(super) async fn lease(self: &Arc<Self>, grant: usize, purpose: Purpose) -> Result<Arc<Lease>, Error> {
-        let Grant { database, id, max_connections, .. } = self.grant(grant);
+        let Grant { database, granted, max_connections, .. } = self.grant(grant);
         let counted = Counted::new(self, grant, purpose);
         if counted.before >= *max_connections {
             return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });
@@ -220,7 +220,7 @@ impl Scope {
         let hold = tokio::select! {
             biased;
             // First, since mostly it need not wait, and then nobody need listen for the end; that is looked at below.
-            hold = database.acquire(*id, borrower, *deadline) => hold.map_err(Error::Acquire)?,
+            hold = database.acquire(granted, borrower, *deadline) => hold.map_err(Error::Acquire)?,
             () = self.wait_for_end(grant) => return Err(self.over_error()),
         };
         let lease = Arc::new(Lease::new(hold, counted));

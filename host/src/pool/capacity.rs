@@ -2,10 +2,10 @@
 
 use std::sync::{PoisonError, Weak};
 
-use super::database::Inner;
+use super::{database::Inner, state::Leaving};
 use crate::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 /// Counts the connections of all databases of the host.
@@ -13,8 +13,9 @@ use crate::sync::{
 /// A place is taken before a connection is opened and given back when the server has confirmed that it is gone.
 #[derive(Debug)]
 pub struct HostCapacity {
-    max: u32,
-    used: AtomicU32,
+    places: Mutex<HostPlaces>,
+    /// Whether there is a debt.
+    owing: AtomicBool,
     /// Whether a database was refused a place since somebody looked last.
     wanted: AtomicBool,
     /// Whether a database without any connection found neither a place nor an idle connection that could be closed.
@@ -22,27 +23,78 @@ pub struct HostCapacity {
     databases: Mutex<Vec<Weak<Inner>>>,
 }
 
+#[derive(Debug)]
+struct HostPlaces {
+    max: u32,
+    used: u32,
+    /// Connections that have to be closed because there are fewer places than there were; none of them is on its way.
+    debt: u32,
+}
+
 impl HostCapacity {
     /// At most `max` connections at any time.
     #[must_use]
     pub fn new(max: u32) -> Self {
-        let (wanted, starving) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { max, used: AtomicU32::new(0), wanted, starving, databases: Mutex::default() }
+        let (owing, wanted, starving) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
+        let places = Mutex::new(HostPlaces { max, used: 0, debt: 0 });
+        Self { places, owing, wanted, starving, databases: Mutex::default() }
+    }
+
+    /// Another limit. When it is lower than what is used, idle connections are closed now, and others as they are given back.
+    pub fn set_max(&self, max: u32) {
+        // In this order nothing that has to be closed is overlooked: from here on none is opened beyond the limit, and who leaves meanwhile
+        // may count twice, but never stands for another.
+        let used = self.change(|places| {
+            places.max = max;
+            places.used
+        });
+        let databases = self.others(None);
+        let leaving: u32 = databases.iter().map(|database| database.state().leaving()).sum();
+        self.change(|places| {
+            places.debt = used.saturating_sub(leaving).min(places.used).saturating_sub(max);
+        });
+        while self.owing.load(Ordering::Acquire) && databases.iter().any(|database| database.evict_idle(Leaving::Spared)) {
+            self.take_debt();
+        }
+        self.dispatch_wanting();
+    }
+
+    /// Changes the places. Locked for a moment, whatever else is locked.
+    fn change<T>(&self, change: impl FnOnce(&mut HostPlaces) -> T) -> T {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut places);
+        self.owing.store(places.debt > 0, Ordering::Release);
+        result
     }
 
     pub(super) fn register(&self, database: Weak<Inner>) {
-        self.databases.lock().unwrap_or_else(PoisonError::into_inner).push(database);
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.retain(|other| other.strong_count() > 0);
+        databases.push(database);
     }
 
     pub(super) fn try_take(&self) -> bool {
-        let taken =
-            self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < self.max).then_some(used + 1)).is_ok();
+        let taken = self.change(|places| {
+            let is_free = places.used < places.max;
+            places.used += u32::from(is_free);
+            is_free
+        });
         match taken {
             // There was a place: who starves looks for one again before anything is closed for it.
             true => self.starving.store(false, Ordering::Release),
             false => self.wanted.store(true, Ordering::Release),
         }
         taken
+    }
+
+    /// Whether the connection that has just come free is to be closed because there are fewer places than there were.
+    pub(super) fn take_debt(&self) -> bool {
+        let pay = |places: &mut HostPlaces| {
+            let owed = places.debt > 0;
+            places.debt = places.debt.saturating_sub(1);
+            owed
+        };
+        self.owing.load(Ordering::Acquire) && self.change(pay)
     }
 
     /// Whether some database waits for a place.
@@ -64,9 +116,14 @@ impl HostCapacity {
 
     /// Frees a place and lets the databases that wait for one go on. Must not be called with a database's state locked.
     pub(super) fn give_back(&self) {
-        let before = self.used.fetch_sub(1, Ordering::AcqRel);
-        debug_assert!(before > 0, "a place was given back twice");
-        if before >= self.max {
+        let was_full = self.change(|places| {
+            debug_assert!(places.used > 0, "a place was given back twice");
+            let was_full = places.used >= places.max;
+            places.used = places.used.saturating_sub(1);
+            places.debt = places.debt.min(places.used.saturating_sub(places.max));
+            was_full
+        });
+        if was_full {
             self.dispatch_wanting();
         }
     }
@@ -79,7 +136,7 @@ impl HostCapacity {
         if others.iter().map(|database| database.state().evicting()).sum::<usize>() >= missing as usize {
             return;
         }
-        let found = others.iter().any(|database| database.evict_idle());
+        let found = others.iter().any(|database| database.evict_idle(Leaving::Evicted));
         if starving && !found {
             self.starving.store(true, Ordering::Release);
         }

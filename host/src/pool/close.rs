@@ -6,7 +6,7 @@ use futures::{FutureExt, future::join_all};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    AcquireError, Database,
+    AcquireError, Database, Settings,
     control::ControlPath,
     database::{Inner, Pool},
     slot::Notice,
@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const HURRY: Duration = Duration::from_millis(500);
 
 /// What closing a control path may last.
-const GOODBYE: Duration = Duration::from_millis(100);
+pub(super) const GOODBYE: Duration = Duration::from_millis(100);
 
 /// What was left when a database was closed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,16 +44,19 @@ impl Database {
     /// Sessions have until `deadline`, or for half a second after [`Database::hurry`]; the question has `bounds.kill` and `bounds.confirm` after
     /// that, and closing the control paths 100 ms.
     pub async fn close(&self, deadline: Instant) -> Leftovers {
-        let (waiters, mut sessions) = {
+        let (waiters, homes, mut sessions) = {
             let mut state = self.0.state();
             state.closed = true;
-            let mut sessions = vec![Vec::new(); self.0.pools.len()];
+            let homes = state.homes();
+            let mut sessions = vec![Vec::new(); homes.len()];
             for entry in state.slots() {
                 // A slot that is gone needs no notice.
                 let _ = entry.slot.notices.send(Notice::Revoke);
-                sessions[entry.slot.pool].extend(entry.session.clone());
+                if let Some(pool) = homes.iter().position(|home| Arc::ptr_eq(home, &entry.slot.home)) {
+                    sessions[pool].extend(entry.session.clone());
+                }
             }
-            (state.queue.drain(|_| true), sessions)
+            (state.queue.drain(|_| true), homes, sessions)
         };
         for waiter in waiters {
             // Who gave up meanwhile does not hear it.
@@ -63,19 +66,18 @@ impl Database {
         self.0.tasks.close();
         let closing = async {
             self.0.tasks.wait().await;
-            join_all(self.0.pools.iter().map(|pool| pool.driver.close())).await;
+            join_all(homes.iter().map(|home| home.driver.close())).await;
         };
         tokio::select! {
             _ = timeout_at(deadline, closing) => {}
             () = self.0.hurry.cancelled().then(|()| sleep(HURRY)) => {}
         }
         self.0.closed.cancel();
-        let controls = join_all(self.0.pools.iter().map(|pool| pool.control.close(GOODBYE))).await;
+        let controls = join_all(homes.iter().map(|home| home.control.close(GOODBYE))).await;
         for (sessions, control) in sessions.iter_mut().zip(controls) {
             sessions.extend(control);
         }
-        let answers =
-            join_all(self.0.pools.iter().zip(&sessions).map(|(pool, sessions)| self.0.ask_what_is_left(pool, sessions))).await;
+        let answers = join_all(homes.iter().zip(&sessions).map(|(home, sessions)| self.0.ask_what_is_left(home, sessions))).await;
         let unconfirmed = self.0.state().counts().total();
         answers.into_iter().collect::<Result<Vec<u32>, Failure>>().map_or_else(
             |failure| Leftovers { sessions: unconfirmed, unasked: Some(failure) },
@@ -86,12 +88,13 @@ impl Database {
 
 impl Inner {
     /// How many of the sessions the server still lists, asked over a connection of its own.
-    async fn ask_what_is_left(&self, pool: &Pool, sessions: &[Session]) -> Result<u32, Failure> {
+    pub(super) async fn ask_what_is_left(&self, pool: &Pool, sessions: &[Session]) -> Result<u32, Failure> {
         if sessions.is_empty() {
             return Ok(0);
         }
-        let fresh = ControlPath::new(Arc::clone(&pool.driver), self.settings.connect_timeout);
-        let deadline = Instant::now() + self.settings.bounds.kill + self.settings.bounds.confirm;
+        let Settings { connect_timeout, bounds, .. } = **self.settings.load();
+        let fresh = ControlPath::new(Arc::clone(&pool.driver), connect_timeout);
+        let deadline = Instant::now() + bounds.kill + bounds.confirm;
         let mut left = Vec::from(sessions);
         loop {
             let mut listed = Vec::new();

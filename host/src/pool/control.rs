@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Control, Driver, Failure, FailureKind, Session},
-    sync,
+    sync::{self, Live},
 };
 
 /// Questions that may be without an answer at once, each with a session of its own. A server that answers nobody keeps what is closed here,
@@ -32,7 +32,7 @@ const MOST_DOUBLED: u32 = 3;
 pub(super) struct ControlPath {
     driver: Arc<dyn Driver>,
     /// How long a question may go without an answer, whoever still waits for it, before its session is given up; doubled each time.
-    limit: Duration,
+    limit: Live<Duration>,
     /// Since when it has failed whenever it was looked after.
     down: sync::Mutex<Option<Instant>>,
     /// For good.
@@ -70,7 +70,18 @@ impl fmt::Debug for ControlPath {
 
 impl ControlPath {
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self { driver, limit, down: sync::Mutex::new(None), closed: CancellationToken::new(), sessions: Mutex::default() }
+        Self {
+            driver,
+            limit: Live::from_pointee(limit),
+            down: sync::Mutex::new(None),
+            closed: CancellationToken::new(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// From the next question on, one may go without an answer for so long.
+    pub(super) fn set_limit(&self, limit: Duration) {
+        self.limit.store(Arc::new(limit));
     }
 
     /// Asks the server to end what the session runs.
@@ -128,7 +139,8 @@ impl ControlPath {
     async fn ask(&self, request: Request, bound: Duration) -> Result<bool, Failure> {
         let asking = async {
             let mut sessions = self.sessions.lock().await;
-            sessions.make_room(self.limit).await;
+            let limit = **self.limit.load();
+            sessions.make_room(limit).await;
             let known = sessions.ready.take();
             let session = known.as_ref().and_then(|control| control.session().cloned());
             let answer = answer(Arc::clone(&self.driver), known, request).boxed();

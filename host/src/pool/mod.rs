@@ -11,24 +11,30 @@ mod close;
 mod control;
 mod counters;
 mod database;
+mod dispatch;
 mod error;
-mod health;
+mod grants;
 mod hold;
+mod places;
 mod queue;
 mod reclaim;
+mod reconfigure;
+mod reports;
 mod serve;
 pub mod settings;
 mod slot;
 mod state;
 mod tenancy;
 mod upkeep;
+mod view;
 
 pub use self::{
     capacity::HostCapacity,
     close::Leftovers,
     counters::{Counter, Counters},
-    database::{Borrower, Database, GrantId, PoolSpec, Quota},
+    database::{Borrower, Database, PoolSpec},
     error::{AcquireError, Ended, Limit, OperationError},
+    grants::{Granted, Quota},
     hold::{Hold, LeaseView, Until, Via},
     settings::{Bounds, Settings},
     state::Counts,

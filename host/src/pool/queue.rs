@@ -38,7 +38,7 @@ pub(super) struct Place {
 /// The waiting calls of one database, bounded by the caller.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// For each grant, its waiters in order of arrival.
+    /// For each grant, its waiters in order of arrival; none, if it is gone.
     grants: Vec<BTreeMap<u64, Waiter>>,
     /// The grant that is asked first next time.
     turn: usize,
@@ -47,20 +47,19 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn add_grant(&mut self) {
-        self.grants.push(BTreeMap::new());
-    }
-
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     pub(super) fn waiting(&self, grant: usize) -> usize {
-        self.grants[grant].len()
+        self.grants.get(grant).map_or(0, BTreeMap::len)
     }
 
     pub(super) fn push(&mut self, grant: usize, waiter: Waiter) -> Place {
         self.arrivals += 1;
+        if self.grants.len() <= grant {
+            self.grants.resize_with(grant + 1, BTreeMap::new);
+        }
         self.grants[grant].insert(self.arrivals, waiter);
         self.len += 1;
         Place { grant, number: self.arrivals }
@@ -103,7 +102,7 @@ impl Queue {
 
     /// Takes all waiters among the grants that `eligible` lets pass.
     pub(super) fn drain(&mut self, eligible: impl Fn(usize) -> bool) -> Vec<Waiter> {
-        let grants = self.grants.iter_mut().enumerate().filter(|(grant, _)| eligible(*grant));
+        let grants = self.grants.iter_mut().enumerate().filter(|(grant, waiters)| !waiters.is_empty() && eligible(*grant));
         let taken: Vec<_> = grants.flat_map(|(_, waiters)| std::mem::take(waiters).into_values()).collect();
         self.len -= taken.len();
         taken
@@ -119,8 +118,6 @@ mod tests {
     /// Waiters of two grants: grant, name, shard, and milliseconds after the first.
     fn queue_of(entries: &[(usize, &str, usize, u64)]) -> (Queue, Vec<Place>, Answers) {
         let mut queue = Queue::default();
-        queue.add_grant();
-        queue.add_grant();
         let start = Instant::now();
         let (mut places, mut answers) = (Vec::new(), Vec::new());
         for (grant, name, shard, after) in entries {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Borrower, Counter, Ended,
+    control::ControlPath,
     database::Inner,
     serve::{Left, Rest},
     slot::{Closing, Owner, Slot, refuse},
@@ -67,7 +68,7 @@ impl Owner {
             refuse(command);
         }
         self.database.move_to(self.slot.index, Phase::Reclaiming);
-        let bounds = self.database.settings.bounds;
+        let bounds = self.database.settings.load().bounds;
         let counters = &self.database.counters;
         if in_transaction {
             counters.add(Counter::RolledBack);
@@ -106,7 +107,7 @@ pub(super) async fn close(
     closing: Closing,
     session: &Session,
 ) -> bool {
-    let bounds = &database.settings.bounds;
+    let bounds = database.settings.load().bounds;
     let said = match closing {
         // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
         Closing::Polite => {
@@ -119,8 +120,8 @@ pub(super) async fn close(
             false
         }
     };
-    let control = &database.pools[slot.pool].control;
-    if said && confirm(database, slot.pool, session).await {
+    let control = &slot.home.control;
+    if said && confirm(database, control, session).await {
         return true;
     }
     database.counters.add(Counter::Killed);
@@ -128,9 +129,9 @@ pub(super) async fn close(
     if let Err(failure) = control.terminate(session, bounds.kill).await
         && failure.lost
     {
-        database.trip(slot.pool, &failure, |_| ());
+        database.trip(&slot.home, &failure, |_| ());
     }
-    if confirm(database, slot.pool, session).await {
+    if confirm(database, control, session).await {
         return true;
     }
     database.counters.add(Counter::Unconfirmed);
@@ -148,7 +149,7 @@ pub(super) async fn close(
         }
         pause = (pause * 2).min(LAST_RETRY);
         let _ = control.terminate(session, bounds.kill).await;
-        if confirm(database, slot.pool, session).await {
+        if confirm(database, control, session).await {
             tracing::info!(database = %database.name, session = session.id, "the server has confirmed that the session is gone");
             return true;
         }
@@ -156,8 +157,8 @@ pub(super) async fn close(
 }
 
 /// Asks the server, within the bound, until it no longer lists the session.
-async fn confirm(database: &Inner, pool: usize, session: &Session) -> bool {
-    let deadline = Instant::now() + database.settings.bounds.confirm;
+async fn confirm(database: &Inner, control: &ControlPath, session: &Session) -> bool {
+    let deadline = Instant::now() + database.settings.load().bounds.confirm;
     // A server process takes about a millisecond to go away after its client has.
     let mut pause = Duration::from_micros(500);
     loop {
@@ -165,7 +166,7 @@ async fn confirm(database: &Inner, pool: usize, session: &Session) -> bool {
         if left.is_zero() {
             return false;
         }
-        if let Ok(false) = database.pools[pool].control.is_listed(session, left).await {
+        if let Ok(false) = control.is_listed(session, left).await {
             return true;
         }
         sleep(pause.min(left)).await;

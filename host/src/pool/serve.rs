@@ -17,12 +17,12 @@ use tokio::{
 
 use super::{
     Counter, Ended, Limit, OperationError, Until, Via,
-    database::Inner,
+    database::{Inner, Pool},
     slot::{Command, Inbox, Notice, Owner, Work, refuse},
     state::Phase,
     tenancy::Tenancy,
 };
-use crate::driver::{Answer, Begin, Connection, Failure, FailureKind, Operation, TransactionOptions};
+use crate::driver::{Answer, Begin, Connection, Failure, FailureKind, Operation, Session, TransactionOptions};
 
 /// Cursors that one transaction may have open at once.
 const MAX_CURSORS: usize = 32;
@@ -119,7 +119,7 @@ impl Owner {
                 Some(command) = self.inbox.commands.recv() => Next::Command(command),
             };
         };
-        let idle = transaction.used + self.database.settings.idle_in_transaction_timeout;
+        let idle = transaction.used + self.database.settings.load().idle_in_transaction_timeout;
         let whole = transaction.since + lease.tenancy.max_transaction_time;
         let why = if idle < whole { Ended::IdleInTransaction } else { Ended::TransactionTooLong };
         tokio::select! {
@@ -143,7 +143,7 @@ impl Owner {
             Notice::CursorDropped { generation, transaction, cursor } if generation == current && lease.is_in(transaction) => {
                 let open = lease.transaction.as_mut()?;
                 open.cursors.retain(|other| *other != cursor);
-                let bound = self.database.settings.bounds.reset;
+                let bound = self.database.settings.load().bounds.reset;
                 match timeout(bound, self.connection.run(Operation::CloseCursor(cursor))).await {
                     Ok(Ok(_)) => None,
                     Ok(Err(failure)) if !failure.lost => {
@@ -160,7 +160,7 @@ impl Owner {
 
     /// Rolls back within its bound; a connection that cannot is given up.
     async fn roll_back(&mut self) -> Option<Left> {
-        let bound = self.database.settings.bounds.rollback;
+        let bound = self.database.settings.load().bounds.rollback;
         match timeout(bound, self.connection.run(Operation::Rollback)).await {
             Ok(Ok(_)) => None,
             Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
@@ -239,7 +239,7 @@ impl Owner {
         until: Until,
         mut answer: oneshot::Sender<Result<Answer, OperationError>>,
     ) -> Option<Left> {
-        let bound = until.at.min(Instant::now() + self.database.settings.bounds.reset);
+        let bound = until.at.min(Instant::now() + self.database.settings.load().bounds.reset);
         let Self { database, inbox, connection, alarm, .. } = self;
         let why = tokio::select! {
             biased;
@@ -297,7 +297,7 @@ impl Owner {
         database.move_to(slot.index, Phase::Reclaiming);
         let settled = tokio::select! {
             biased;
-            settled = cancel(database, slot.pool, &session, running) => settled,
+            settled = cancel(database, &slot.home, &session, running) => settled,
             never = refuse_all(inbox) => never,
         };
         Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
@@ -373,17 +373,17 @@ async fn refuse_all<T>(inbox: &mut Inbox) -> T {
 /// Cancels what runs; whether it has ended within `cancel` and, once the server has been asked, `settle`.
 async fn cancel(
     database: &Inner,
-    pool: usize,
-    session: &crate::driver::Session,
+    home: &Pool,
+    session: &Session,
     running: impl Future<Output = Result<Answer, Failure>>,
 ) -> bool {
     let mut running = pin!(running);
-    let bounds = &database.settings.bounds;
+    let bounds = database.settings.load().bounds;
     let mut until = None;
     loop {
         let bound =
             until.map_or(bounds.cancel, |until: Instant| until.saturating_duration_since(Instant::now()).min(bounds.cancel));
-        let mut asking = pin!(database.pools[pool].control.cancel(session, bound));
+        let mut asking = pin!(home.control.cancel(session, bound));
         let (ended, asked) = tokio::select! {
             biased;
             // By itself, while the server is asked. Until that answer comes the next question would open another session.

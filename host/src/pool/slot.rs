@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     Counter, Ended, OperationError, Until, Via,
     alarm::Alarm,
-    database::Inner,
+    database::{Inner, Pool},
     reclaim,
     serve::{Left, Rest},
     state::Phase,
@@ -35,7 +35,8 @@ const COMMANDS: usize = 8;
 
 /// What others know of a slot.
 pub(super) struct Slot {
-    pub(super) pool: usize,
+    /// The pool it belongs to.
+    pub(super) home: Arc<Pool>,
     pub(super) index: usize,
     /// Where it lives.
     pub(super) shard: Option<usize>,
@@ -48,7 +49,7 @@ pub(super) struct Slot {
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("pool", &self.pool).field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("Slot").field("pool", &self.home.number).field("index", &self.index).finish_non_exhaustive()
     }
 }
 
@@ -104,10 +105,10 @@ pub(super) struct Inbox {
 }
 
 /// Makes a slot and its inbox.
-pub(super) fn new(pool: usize, index: usize, shard: Option<usize>) -> (Arc<Slot>, Inbox) {
+pub(super) fn new(home: Arc<Pool>, index: usize, shard: Option<usize>) -> (Arc<Slot>, Inbox) {
     let (commands, command_inbox) = mpsc::channel(COMMANDS);
     let (notices, notice_inbox) = mpsc::unbounded_channel();
-    let slot = Slot { pool, index, shard, commands, notices, tenancy: Mutex::new(None) };
+    let slot = Slot { home, index, shard, commands, notices, tenancy: Mutex::new(None) };
     (Arc::new(slot), Inbox { commands: command_inbox, notices: notice_inbox })
 }
 
@@ -129,7 +130,7 @@ pub(super) async fn run(
     };
     let session = connection.session().clone();
     database.connected(&slot, session.clone());
-    let lifetime = database.settings.max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
+    let lifetime = database.settings.load().max_lifetime.mul_f64(rand::rng().random_range(0.9..=1.1));
     let mut owner = Owner {
         expires: Instant::now() + lifetime,
         database: Arc::clone(&database),
@@ -151,8 +152,8 @@ pub(super) async fn run(
 }
 
 async fn connect(database: &Inner, slot: &Slot) -> Result<Box<dyn Connection>, Failure> {
-    let limit = database.settings.connect_timeout;
-    let opening = AssertUnwindSafe(database.pools[slot.pool].driver.connect()).catch_unwind();
+    let limit = database.settings.load().connect_timeout;
+    let opening = AssertUnwindSafe(slot.home.driver.connect()).catch_unwind();
     let opened = tokio::select! {
         opened = timeout(limit, opening) => opened,
         () = database.closing.cancelled() => return Err(Failure::new(FailureKind::Disconnected, "the host is stopping")),
@@ -250,7 +251,7 @@ impl Owner {
     /// When to look again whether the slot has been idle for too long. Not set anew at every lease: a look too early costs less.
     fn idle_until(&self) -> Instant {
         let now = Instant::now();
-        let idle = now + self.database.settings.idle_timeout;
+        let idle = now + self.database.settings.load().idle_timeout;
         if self.expires > now { idle.min(self.expires) } else { idle }
     }
 

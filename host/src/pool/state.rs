@@ -5,9 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    GrantId, Quota,
+    Borrower, Hold, PoolSpec,
+    control::ControlPath,
+    database::Pool,
+    grants::Grants,
+    places::Places,
     queue::{Queue, Waiter},
-    slot::Slot,
+    slot::{Notice, Slot},
     tenancy::Tenancy,
 };
 use crate::{
@@ -81,8 +85,37 @@ pub(super) struct Entry {
     pub(super) tenancy: Option<Arc<Tenancy>>,
     /// Whether anybody ever had it.
     served: bool,
-    /// It is closed to make room for another database.
-    evicted: bool,
+    /// Why it is being closed, once that is decided here; nobody is lent it any more.
+    leaving: Option<Leaving>,
+}
+
+impl Entry {
+    /// Whether its place will be free soon. One that the server does not confirm as gone may keep it for ever.
+    fn is_leaving(&self) -> bool {
+        self.phase == Phase::Closing || (self.leaving.is_some() && self.phase != Phase::Unconfirmed)
+    }
+}
+
+/// Why the pool closes a connection with which nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Its place is for another database.
+    Evicted,
+    /// It is old or was idle for too long, there are too many, or another pool of the database gets its place.
+    Spared,
+}
+
+/// What becomes of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Has just been added; becomes `Kept` if it works, else `Retired`.
+    Tried,
+    /// In use; becomes `Retired`.
+    Kept,
+    /// Serves who still has a grant for it, and keeps nothing idle; becomes `Ending` when there is neither grant nor session.
+    Retired,
+    /// Its control path is being closed; then it is removed.
+    Ending,
 }
 
 /// What to do with an idle connection.
@@ -93,9 +126,11 @@ pub(super) enum Match {
     Close(usize),
 }
 
-/// What is free in one pool.
-#[derive(Debug, Default)]
+/// One pool, and what is free in it.
+#[derive(Debug)]
 pub(super) struct PoolState {
+    pub(super) home: Arc<Pool>,
+    stage: Stage,
     /// Idle slots; the one used last is lent first, so that the others may expire.
     idle: Vec<(usize, Instant)>,
     pub(super) connecting: u32,
@@ -112,6 +147,11 @@ pub(super) struct PoolState {
 }
 
 impl PoolState {
+    fn new(home: Pool) -> Self {
+        let (home, stage) = (Arc::new(home), Stage::Tried);
+        Self { home, stage, idle: Vec::new(), connecting: 0, claims: 0, open: 0, down: None, failing_since: None, failures: 0 }
+    }
+
     /// Whether an attempt to connect may be made now.
     pub(super) fn may_open(&self) -> bool {
         self.down.as_ref().is_none_or(|(_, retry)| *retry <= Instant::now())
@@ -121,31 +161,109 @@ impl PoolState {
 /// Everything that is decided under the lock of a database.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Connections at most, as it is wished for.
     max: u32,
+    /// Connections at most, as it is: falls to `max`, when that was lowered, with every connection that is gone.
+    ceiling: u32,
     connect_timeout: Duration,
-    slots: Vec<Option<Entry>>,
+    slots: Places<Entry>,
     counts: Counts,
-    pub(super) pools: Vec<PoolState>,
-    /// For each grant, how many connections it has, reclaim included.
-    pub(super) leased_by: Vec<u32>,
+    pub(super) pools: Places<PoolState>,
+    pub(super) grants: Grants,
     pub(super) queue: Queue,
     pub(super) closed: bool,
+    /// Nothing is lent or opened, and nothing kept, until it goes on.
+    pub(super) paused: bool,
     generation: u64,
 }
 
 impl State {
-    pub(super) fn new(max: u32, connect_timeout: Duration, pools: usize) -> Self {
+    pub(super) fn new(max: u32, connect_timeout: Duration) -> Self {
         Self {
             max,
+            ceiling: max,
             connect_timeout,
-            slots: Vec::new(),
+            slots: Places::default(),
             counts: Counts::default(),
-            pools: (0..pools).map(|_| PoolState::default()).collect(),
-            leased_by: Vec::new(),
+            pools: Places::default(),
+            grants: Grants::default(),
             queue: Queue::default(),
             closed: false,
+            paused: false,
             generation: 0,
         }
+    }
+
+    /// Adds a pool, which is to be tried; its number.
+    pub(super) fn add_pool(&mut self, PoolSpec { driver, shares_control_of }: PoolSpec) -> usize {
+        let shared = shares_control_of.and_then(|other| self.pools.get(other)).filter(|it| it.stage != Stage::Ending);
+        let control = match shared {
+            Some(it) => Arc::clone(&it.home.control),
+            None => Arc::new(ControlPath::new(Arc::clone(&driver), self.connect_timeout)),
+        };
+        self.pools.add(|number| PoolState::new(Pool { number, driver, control }))
+    }
+
+    /// A pool that was added works.
+    pub(super) fn keep_pool(&mut self, pool: usize) {
+        self.pools[pool].stage = Stage::Kept;
+    }
+
+    /// From now on a pool keeps nothing that nobody waits for.
+    pub(super) fn retire_pool(&mut self, pool: usize) {
+        if let Some(it) = self.pools.get_mut(pool).filter(|it| it.stage != Stage::Ending) {
+            it.stage = Stage::Retired;
+        }
+    }
+
+    /// A retired pool of which nothing is left but its control path, and whether that one is no other's.
+    pub(super) fn end_pool(&mut self) -> Option<(Arc<Pool>, bool)> {
+        let is_over = |pool: usize| !self.grants.has_pool(pool) && !self.slots().any(|entry| entry.slot.home.number == pool);
+        let (number, _) = self.pools.iter().find(|(pool, it)| it.stage == Stage::Retired && is_over(*pool))?;
+        let pool = &mut self.pools[number];
+        pool.stage = Stage::Ending;
+        let home = Arc::clone(&pool.home);
+        let shares = |(other, it): (usize, &PoolState)| other != number && Arc::ptr_eq(&it.home.control, &home.control);
+        let is_own = !self.pools.iter().any(shares);
+        Some((home, is_own))
+    }
+
+    /// The pool whose minimum is kept open: the first that is in use.
+    pub(super) fn primary(&self) -> Option<usize> {
+        let primary = self.pools.iter().find(|(_, it)| it.stage == Stage::Kept)?.0;
+        (!self.paused).then_some(primary)
+    }
+
+    /// Another limit. What is beyond it is closed as it comes free.
+    pub(super) fn resize(&mut self, max: u32, connect_timeout: Duration) {
+        (self.max, self.connect_timeout) = (max, connect_timeout);
+        self.ceiling = max.max(self.counts.total());
+    }
+
+    /// Connections that are about to be gone.
+    pub(super) fn leaving(&self) -> u32 {
+        self.slots().map(|entry| u32::from(entry.is_leaving())).sum()
+    }
+
+    /// Connections beyond the limit that are not about to be gone.
+    fn excess(&self) -> u32 {
+        let beyond = self.counts.total().saturating_sub(self.max);
+        if beyond == 0 { 0 } else { beyond.saturating_sub(self.leaving()) }
+    }
+
+    /// An idle connection that is not to be kept: there are too many, nothing is lent for now, or its pool is retired and nobody waits
+    /// for one of it. Those of retired pools first.
+    pub(super) fn superfluous(&self) -> Option<usize> {
+        let too_many = self.paused || self.excess() > 0;
+        let idle = || self.pools.iter().filter(|(_, it)| !it.idle.is_empty());
+        let retired = idle().find(|(pool, it)| it.stage == Stage::Retired && (too_many || self.demand(*pool) == 0));
+        let (_, it) = retired.or_else(|| idle().find(|_| too_many))?;
+        it.idle.first().map(|(index, _)| *index)
+    }
+
+    /// What the sessions of each pool have in common.
+    pub(super) fn homes(&self) -> Vec<Arc<Pool>> {
+        self.pools.iter().map(|(_, pool)| Arc::clone(&pool.home)).collect()
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -158,7 +276,7 @@ impl State {
 
     /// Places that are free, or that may come free without being asked for.
     pub(super) fn coming(&self) -> u32 {
-        self.max - self.counts.total() + self.counts.reclaiming
+        (self.max + self.counts.reclaiming).saturating_sub(self.counts.total())
     }
 
     /// Notes that the server of a pool cannot be reached; whether that is news.
@@ -182,10 +300,15 @@ impl State {
         self.pools[pool].down.as_ref().is_some_and(|(_, retry)| Instant::now() < *retry + self.connect_timeout * 2)
     }
 
-    /// Since when no session of this pool can be had: opening fails, and none is left.
-    pub(super) fn down_since(&self, pool: usize) -> Option<Instant> {
-        let is_down = self.pools[pool].open == 0 && self.failed_lately(pool);
-        self.pools[pool].failing_since.filter(|_| is_down)
+    /// Since when no session of some pool that is in use can be had: opening fails, and none is left.
+    pub(super) fn down_since(&self) -> Option<Instant> {
+        let is_down = |pool: usize, it: &PoolState| it.stage == Stage::Kept && it.open == 0 && self.failed_lately(pool);
+        self.pools.iter().filter(|(pool, it)| is_down(*pool, it)).filter_map(|(_, it)| it.failing_since).min()
+    }
+
+    /// What the sessions of each pool that is in use have in common.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.iter().filter(|(_, it)| it.stage == Stage::Kept).map(|(_, it)| &it.home)
     }
 
     /// Why nobody can be served from this pool for now: opening fails, no session is left to wait for, and none may be opened yet, or one
@@ -194,45 +317,47 @@ impl State {
     pub(super) fn circuit(&self, pool: usize) -> Option<&Failure> {
         let it = &self.pools[pool];
         let (failure, _) = it.down.as_ref()?;
-        let no_place = || self.is_full() && self.pools.iter().all(|pool| pool.open == 0);
+        let no_place = || self.is_full() && self.pools.iter().all(|(_, pool)| pool.open == 0);
         let hopeless = || if it.connecting > 0 { self.failed_lately(pool) } else { no_place() };
         (it.open == 0 && (!it.may_open() || hopeless())).then_some(failure)
     }
 
-    /// Notes that a slot is closed to make room for another database.
-    pub(super) fn evict(&mut self, index: usize) {
-        if let Some(entry) = self.slots[index].as_mut() {
-            entry.evicted = true;
+    /// Takes a connection out, which its slot closes then.
+    pub(super) fn leave(&mut self, index: usize, why: Leaving) {
+        self.slots[index].leaving = Some(why);
+        if self.slots[index].phase != Phase::Reclaiming {
+            self.transition(index, Phase::Reclaiming);
         }
+    }
+
+    /// Has an idle connection closed.
+    pub(super) fn retire(&mut self, index: usize, why: Leaving) {
+        self.leave(index, why);
+        // A slot that is gone needs no notice.
+        let _ = self.slots[index].slot.notices.send(Notice::Retire);
     }
 
     /// Places that are on their way to other databases.
     pub(super) fn evicting(&self) -> usize {
-        self.slots().filter(|entry| entry.evicted && entry.phase != Phase::Unconfirmed).count()
+        self.slots().filter(|entry| entry.leaving == Some(Leaving::Evicted) && entry.is_leaving()).count()
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Entry> {
-        self.slots.iter().flatten()
+        self.slots.iter().map(|(_, entry)| entry)
     }
 
     /// Counts a connection that is about to be opened. The caller has seen that there is room.
-    pub(super) fn add(&mut self, pool: usize, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
-        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
-        let slot = make(index);
-        let entry = Entry {
-            slot: Arc::clone(&slot),
+    pub(super) fn add(&mut self, make: impl FnOnce(usize) -> Arc<Slot>) -> Arc<Slot> {
+        let index = self.slots.add(|index| Entry {
+            slot: make(index),
             phase: Phase::Connecting,
             session: None,
             tenancy: None,
             served: false,
-            evicted: false,
-        };
-        if index == self.slots.len() {
-            self.slots.push(Some(entry));
-        } else {
-            self.slots[index] = Some(entry);
-        }
-        self.pools[pool].connecting += 1;
+            leaving: None,
+        });
+        let slot = Arc::clone(&self.slots[index].slot);
+        self.pools[slot.home.number].connecting += 1;
         self.counts.connecting += 1;
         self.check();
         slot
@@ -240,15 +365,15 @@ impl State {
 
     /// Remembers who a slot is on the server.
     pub(super) fn name(&mut self, index: usize, session: Session) {
-        if let Some(entry) = self.slots[index].as_mut() {
+        if let Some(entry) = self.slots.get_mut(index) {
             entry.session = Some(session);
         }
     }
 
     /// Moves a slot on; an idle one leaves its pool's list.
     pub(super) fn transition(&mut self, index: usize, to: Phase) {
-        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} does not exist") };
-        let (from, pool) = (std::mem::replace(&mut entry.phase, to), entry.slot.pool);
+        let entry = &mut self.slots[index];
+        let (from, pool) = (std::mem::replace(&mut entry.phase, to), entry.slot.home.number);
         *self.counts.of(from) -= 1;
         *self.counts.of(to) += 1;
         if from == Phase::Connecting {
@@ -271,88 +396,85 @@ impl State {
     /// Forgets a slot: its session is gone, or never came to be.
     pub(super) fn remove(&mut self, index: usize) {
         self.end_tenancy(index);
-        let Some(entry) = self.slots[index].take() else { unreachable!("slot {index} does not exist") };
+        let Some(entry) = self.slots.remove(index) else { unreachable!("slot {index} does not exist") };
         *self.counts.of(entry.phase) -= 1;
-        let pool = &mut self.pools[entry.slot.pool];
+        let pool = &mut self.pools[entry.slot.home.number];
         match entry.phase {
             Phase::Connecting => pool.connecting -= 1,
             Phase::Closing | Phase::Unconfirmed => {}
             Phase::Idle | Phase::Leased | Phase::Reclaiming => pool.open -= 1,
         }
         pool.idle.retain(|(idle, _)| *idle != index);
+        self.ceiling = self.max.max(self.counts.total());
     }
 
     pub(super) fn phase(&self, index: usize) -> Option<Phase> {
-        self.slots.get(index)?.as_ref().map(|entry| entry.phase)
+        self.slots.get(index).map(|entry| entry.phase)
     }
 
     /// The idle connection of a pool that was used last, in the caller's shard if there is one, and for how long it has been idle.
     pub(super) fn freshest(&self, pool: usize) -> Option<(usize, Duration)> {
         let idle = &self.pools[pool].idle;
         let here = Shards::here();
-        let is_near = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.slot.shard == here);
+        let is_near = |index: usize| self.slots[index].slot.shard == here;
         let nearest = idle.iter().rev().find(|(index, _)| is_near(*index)).or_else(|| idle.last());
         nearest.map(|(index, since)| (*index, since.elapsed()))
     }
 
-    /// The idle connection of a pool that has been idle the longest.
-    pub(super) fn stalest(&self, pool: usize) -> Option<usize> {
-        self.pools[pool].idle.first().map(|(index, _)| *index)
+    /// The connection that has been idle the longest in the first pool that has one.
+    pub(super) fn stalest(&self) -> Option<usize> {
+        self.pools.iter().find_map(|(_, pool)| pool.idle.first().map(|(index, _)| *index))
     }
 
     /// The idle connection that another pool than this one can do without. A new one serves somebody first: two pools that both wait for
     /// the only place would otherwise pass it to and fro for ever.
-    pub(super) fn spare(&self, pool: usize, quotas: &[Quota]) -> Option<usize> {
-        let served = |index: usize| self.slots[index].as_ref().is_some_and(|entry| entry.served);
-        (0..self.pools.len()).filter(|other| *other != pool).find_map(|other| {
-            let wanted = self.demand(other, quotas) > 0;
-            self.pools[other].idle.iter().map(|(index, _)| *index).find(|index| !wanted || served(*index))
+    pub(super) fn spare(&self, pool: usize) -> Option<usize> {
+        self.pools.iter().filter(|(other, _)| *other != pool).find_map(|(other, it)| {
+            let wanted = self.demand(other) > 0;
+            it.idle.iter().map(|(index, _)| *index).find(|index| !wanted || self.slots[*index].served)
         })
     }
 
     pub(super) fn idle_since(&self, slot: &Slot) -> Option<Instant> {
-        self.pools[slot.pool].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
+        self.pools[slot.home.number].idle.iter().find(|(index, _)| *index == slot.index).map(|(_, since)| *since)
     }
 
-    /// How many more connections a grant may have now: what is left of its own reserve, and what no reserve needs.
-    pub(super) fn allowance(&self, grant: usize, quotas: &[Quota]) -> u32 {
-        let unused = |grant: usize| quotas[grant].reserved_connections.saturating_sub(self.leased_by[grant]);
-        let (leased, reserved) = (0..quotas.len())
-            .fold((0, 0), |(leased, reserved), grant| (leased + self.leased_by[grant], reserved + unused(grant)));
-        let free = self.max.saturating_sub(leased + reserved);
-        (unused(grant) + free).min(quotas[grant].max_connections.saturating_sub(self.leased_by[grant]))
+    /// How many more connections a grant may have now.
+    pub(super) fn allowance(&self, grant: usize) -> u32 {
+        self.grants.allowance(grant, self.max)
     }
 
     /// How many more connections the waiting calls of a pool could use.
-    pub(super) fn demand(&self, pool: usize, quotas: &[Quota]) -> u32 {
-        let of_grant = |(grant, _): (usize, &Quota)| {
-            let waiting = u32::try_from(self.queue.waiting(grant)).unwrap_or(u32::MAX);
-            waiting.min(self.allowance(grant, quotas))
-        };
-        quotas.iter().enumerate().filter(|(_, quota)| quota.pool == pool).map(of_grant).fold(0, u32::saturating_add)
+    pub(super) fn demand(&self, pool: usize) -> u32 {
+        self.grants.demand(pool, self.max, |grant| self.queue.waiting(grant))
+    }
+
+    /// Takes all who wait for a pool out of the queue.
+    pub(super) fn drain(&mut self, pool: usize) -> Vec<Waiter> {
+        self.queue.drain(|grant| self.grants.quota(grant).pool == pool)
     }
 
     /// What to do with what is idle: lend it to the waiter whose turn it is or, when that one needs another credential and the database
     /// is full, close it to make room. So one busy credential cannot starve another.
-    pub(super) fn next_match(&mut self, quotas: &[Quota]) -> Option<Match> {
+    pub(super) fn next_match(&mut self) -> Option<Match> {
         let may = |grant: usize| {
-            let pool = quotas[grant].pool;
+            let pool = self.grants.quota(grant).pool;
             let it = &self.pools[pool];
             let wants_room = || {
-                let wants = it.may_open() && it.connecting + it.claims < self.demand(pool, quotas);
-                self.is_full() && wants && self.spare(pool, quotas).is_some()
+                let wants = it.may_open() && it.connecting + it.claims < self.demand(pool);
+                self.is_full() && wants && self.spare(pool).is_some()
             };
-            self.allowance(grant, quotas) > 0 && (!it.idle.is_empty() || wants_room())
+            self.allowance(grant) > 0 && (!it.idle.is_empty() || wants_room())
         };
         let grant = self.queue.choose(may)?;
-        let pool = quotas[grant].pool;
+        let pool = self.grants.quota(grant).pool;
         match self.freshest(pool) {
             Some((index, idle)) => {
-                let shard = self.slots[index].as_ref().and_then(|entry| entry.slot.shard);
+                let shard = self.slots[index].slot.shard;
                 Some(Match::Lend(grant, self.queue.take(grant, shard)?, index, idle))
             }
             None => {
-                let spare = self.spare(pool, quotas)?;
+                let spare = self.spare(pool)?;
                 self.queue.pass(grant);
                 self.pools[pool].claims += 1;
                 Some(Match::Close(spare))
@@ -361,27 +483,28 @@ impl State {
     }
 
     /// Hands an idle slot over.
-    pub(super) fn lend(&mut self, index: usize, grant: GrantId, make: impl FnOnce(u64) -> Tenancy) -> (Arc<Slot>, Arc<Tenancy>) {
+    pub(super) fn lend(&mut self, index: usize, grant: usize, borrower: Borrower) -> Hold {
         self.transition(index, Phase::Leased);
-        self.leased_by[grant.0] += 1;
+        self.grants.lend(grant);
         self.generation += 1;
-        let tenancy = Arc::new(make(self.generation));
-        let Some(entry) = self.slots[index].as_mut() else { unreachable!("slot {index} was idle") };
+        let max_transaction_time = self.grants.quota(grant).max_transaction_time;
+        let tenancy = Arc::new(Tenancy::new(self.generation, grant, borrower, max_transaction_time));
+        let entry = &mut self.slots[index];
         entry.tenancy = Some(Arc::clone(&tenancy));
         entry.served = true;
         entry.slot.lend(&tenancy);
-        (Arc::clone(&entry.slot), tenancy)
+        Hold::new(Arc::clone(&entry.slot), tenancy)
     }
 
     /// Frees the grant's share of a slot that has been reclaimed.
     pub(super) fn end_tenancy(&mut self, index: usize) {
-        if let Some(tenancy) = self.slots[index].as_mut().and_then(|entry| entry.tenancy.take()) {
-            self.leased_by[tenancy.grant.0] -= 1;
+        if let Some(tenancy) = self.slots.get_mut(index).and_then(|entry| entry.tenancy.take()) {
+            self.grants.give_back(tenancy.grant);
         }
     }
 
     /// Invariant 3: what is held never exceeds what may be held.
     fn check(&self) {
-        assert!(self.counts.total() <= self.max, "{:?} exceeds max_connections {}", self.counts, self.max);
+        assert!(self.counts.total() <= self.ceiling, "{:?} exceeds max_connections {}", self.counts, self.ceiling);
     }
 }

@@ -7,14 +7,15 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Borrower, Ended, GrantId};
+use super::{Borrower, Ended};
 
 /// A right to use a slot, from hand-over to reclaim.
 #[derive(Debug)]
 pub(super) struct Tenancy {
     /// Grows with every lease of the database; commands of another one are refused.
     pub(super) generation: u64,
-    pub(super) grant: GrantId,
+    /// The number of the grant over which it was lent.
+    pub(super) grant: usize,
     pub(super) borrower: Borrower,
     pub(super) since: Instant,
     pub(super) max_transaction_time: Duration,
@@ -36,7 +37,7 @@ pub(super) struct Doing {
 }
 
 impl Tenancy {
-    pub(super) fn new(generation: u64, grant: GrantId, borrower: Borrower, max_transaction_time: Duration) -> Self {
+    pub(super) fn new(generation: u64, grant: usize, borrower: Borrower, max_transaction_time: Duration) -> Self {
         Self {
             generation,
             grant,

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Borrower, Counter,
-    database::Inner,
+    database::{Inner, Pool},
     tenancy::{Doing, Tenancy},
 };
 use crate::driver::redact;
@@ -27,20 +27,25 @@ impl Inner {
                 () = self.closing.cancelled() => return,
             }
             tokio::select! {
-                () = self.look_after_control() => {}
+                () = async {
+                    self.look_after_control().await;
+                    self.end_retired().await;
+                } => {}
                 () = self.closing.cancelled() => return,
             }
-            self.fill(0, self.settings.min_connections);
+            self.fill();
             self.warn_of_leaks();
             self.dispatch();
         }
     }
 
     async fn look_after_control(&self) {
-        for pool in &self.pools {
+        let homes = self.state().homes();
+        for Pool { control, .. } in homes.iter().map(|home| &**home) {
             // Who wants to cancel something waits for its turn meanwhile.
-            let result = pool.control.ping(self.settings.bounds.cancel).await;
-            if pool.control.note(result.is_ok()) {
+            let bound = self.settings.load().bounds.cancel;
+            let result = control.ping(bound).await;
+            if control.note(result.is_ok()) {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),
                     Err(failure) => tracing::warn!(database = %self.name, %failure, "the control path is down"),
@@ -51,12 +56,13 @@ impl Inner {
 
     /// A statement as it may be shown.
     pub(super) fn without_values(&self, text: &str) -> String {
-        redact::statement(self.pools[0].driver.engine(), text, MAX_STATEMENT).text
+        redact::statement(self.engine, text, MAX_STATEMENT).text
     }
 
     fn warn_of_leaks(&self) {
+        let leak_warning = self.settings.load().leak_warning;
         let old = |tenancy: &&Arc<Tenancy>| {
-            let is_old = tenancy.since.elapsed() >= self.settings.leak_warning && tenancy.ended.get().is_none();
+            let is_old = tenancy.since.elapsed() >= leak_warning && tenancy.ended.get().is_none();
             is_old && !tenancy.warned.swap(true, Ordering::Relaxed)
         };
         // Logged outside the lock: whoever reads the log may be slow.

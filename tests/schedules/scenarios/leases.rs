@@ -66,7 +66,7 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
         let calls = (0..3).map(|_| {
             let grant = Grant {
                 database: bed.database.clone(),
-                id: bed.grants[0],
+                granted: Arc::clone(&bed.grants[0]),
                 access: Access::ReadWrite,
                 max_connections: 2,
                 max_result: ResultLimit { rows: 100, bytes: 100_000 },

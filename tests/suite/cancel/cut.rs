@@ -121,6 +121,10 @@ impl Driver for Metered {
         async move { Ok(Box::new(MeteredControl(opened.await?, Arc::clone(&self.meter))) as Box<dyn Control>) }.boxed()
     }
 
+    fn resize(&self, max_connections: u32) {
+        self.driver.resize(max_connections);
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.driver.close()
     }

@@ -13,15 +13,17 @@ use wharf::{
 
 use super::{
     PATIENCE,
-    points::{Point, Pool, Rig, acquire_behind, commits, point, until},
+    points::{Point, Pool, Rig, acquire_behind, add_pool, commits, point, until},
 };
 
 /// A document without a field.
 const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
 
 /// All of them.
-pub(crate) const POINTS: [Point; 20] = [
+pub(crate) const POINTS: [Point; 22] = [
     point("start", |rig| async move { rig.cut(rig.database.start(true)).await }.boxed()).of_pool(Pool::Cold),
+    point("add a pool, nothing open", |rig| async move { add_pool(rig).await }.boxed()).of_pool(Pool::Cold),
+    point("add a pool, no place free", |rig| async move { add_pool(rig).await }.boxed()).of_pool(Pool::Warm),
     point("acquire, nothing open", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Cold),
     point("acquire, one idle", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Warm),
     point("acquire, all lent", |rig| async move { acquire_behind(rig, Vec::new()).await }.boxed()).of_pool(Pool::Warm),

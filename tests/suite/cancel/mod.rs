@@ -12,9 +12,9 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 use wharf::{
-    driver::{ResultLimit, settings::Access},
+    driver::{Driver, ResultLimit, settings::Access},
     lease::{CallInfo, Grant, Grants, Scope},
-    pool::{Bounds, Counts, Database, GrantId, HostCapacity, PoolSpec, Quota, Settings},
+    pool::{Bounds, Counts, Database, Granted, HostCapacity, PoolSpec, Quota, Settings},
 };
 
 use self::{
@@ -42,14 +42,15 @@ fn sum_of_bounds() -> Duration {
 struct Open<'a> {
     bed: &'a dyn Bed,
     database: Database,
-    grant: GrantId,
+    grant: Arc<Granted>,
+    driver: Arc<dyn Driver>,
     meter: Arc<Meter>,
 }
 
 impl<'a> Open<'a> {
     fn cold(bed: &'a dyn Bed) -> Self {
         let meter = Arc::<Meter>::default();
-        let driver = Arc::new(Metered { driver: bed.driver(), meter: Arc::clone(&meter) });
+        let driver: Arc<dyn Driver> = Arc::new(Metered { driver: bed.driver(), meter: Arc::clone(&meter) });
         let settings = Settings {
             max_connections: MAX,
             min_connections: MAX,
@@ -61,9 +62,9 @@ impl<'a> Open<'a> {
             ..Settings::default()
         };
         let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE };
-        let pools = vec![PoolSpec { driver, shares_control_of: None }];
+        let pools = vec![PoolSpec { driver: Arc::clone(&driver), shares_control_of: None }];
         let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
-        Self { bed, database, grant: grants[0], meter }
+        Self { bed, database, grant: Arc::clone(&grants[0]), driver, meter }
     }
 
     async fn warm(bed: &'a dyn Bed) -> Self {
@@ -77,12 +78,13 @@ impl<'a> Open<'a> {
     async fn attempt(&self, point: &Point, when: When, call_ends: bool) -> Result<bool, String> {
         let max_result = ResultLimit { rows: 100, bytes: 10_000 };
         let database = self.database.clone();
-        let access = Access::ReadWrite;
-        let grant = Grant { database, id: self.grant, access, max_connections: MAX, max_result, max_statements: 100 };
+        let (granted, access) = (Arc::clone(&self.grant), Access::ReadWrite);
+        let grant = Grant { database, granted, access, max_connections: MAX, max_result, max_statements: 100 };
         let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + points::CALL };
         let rig = Rig {
             database: self.database.clone(),
-            grant: self.grant,
+            grant: Arc::clone(&self.grant),
+            driver: Arc::clone(&self.driver),
             scope: Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)])))),
             cut: Cut { when, meter: Arc::clone(&self.meter) },
             call_ends,
@@ -99,7 +101,7 @@ impl<'a> Open<'a> {
         self.bed.quiet(MAX as usize, bound).await;
         let mut held = Vec::new();
         for _ in 0..MAX {
-            let hold = timeout(bound, points::acquire(&self.database, self.grant)).await;
+            let hold = timeout(bound, points::acquire(&self.database, &self.grant)).await;
             held.push(
                 hold.map_err(|_| self.told("not all capacity is free"))?.map_err(|error| self.told(&format!("{error:?}")))?,
             );

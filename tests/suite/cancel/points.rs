@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 use wharf::{
-    driver::{Operation, ResultLimit, Statement, TransactionOptions},
+    driver::{Driver, Operation, ResultLimit, Statement, TransactionOptions},
     lease::{self, Connection, End, Scope, Transaction},
-    pool::{AcquireError, Borrower, Database, GrantId, Hold, Limit, Until, Via},
+    pool::{AcquireError, Borrower, Database, Granted, Hold, Limit, PoolSpec, Until, Via},
 };
 
 use super::{MAX, PATIENCE, cut::Cut};
@@ -17,7 +17,9 @@ const WRITE: TransactionOptions = TransactionOptions { isolation: None, read_onl
 /// What a point is tried with.
 pub(crate) struct Rig {
     pub(crate) database: Database,
-    pub(crate) grant: GrantId,
+    pub(crate) grant: Arc<Granted>,
+    /// Opens sessions of the same database.
+    pub(crate) driver: Arc<dyn Driver>,
     pub(crate) scope: Arc<Scope>,
     pub(crate) cut: Cut,
     /// Whether the call ends right before its future is dropped, as it does when a guest traps or a client goes away.
@@ -55,8 +57,10 @@ pub(crate) const fn commits(name: &'static str, run: fn(Rig) -> BoxFuture<'stati
 }
 
 /// All of them.
-pub(crate) const POINTS: [Point; 28] = [
+pub(crate) const POINTS: [Point; 30] = [
     point("start", |rig| async move { rig.cut(rig.database.start(true)).await }.boxed()).of_pool(Pool::Cold),
+    point("add a pool, nothing open", |rig| async move { add_pool(rig).await }.boxed()).of_pool(Pool::Cold),
+    point("add a pool, no place free", |rig| async move { add_pool(rig).await }.boxed()).of_pool(Pool::Warm),
     point("acquire, nothing open", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Cold),
     point("acquire, one idle", |rig| async move { rig.cut(rig.acquire()).await }.boxed()).of_pool(Pool::Warm),
     point("acquire, all lent", |rig| async move { acquire_behind(rig, Vec::new()).await }.boxed()).of_pool(Pool::Warm),
@@ -107,7 +111,7 @@ pub(crate) fn until() -> Until {
 }
 
 /// Borrows as the pool's own users do.
-pub(crate) async fn acquire(database: &Database, grant: GrantId) -> Result<Hold, AcquireError> {
+pub(crate) async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
@@ -128,7 +132,7 @@ impl Rig {
     }
 
     pub(crate) async fn acquire(&self) -> Result<Hold, AcquireError> {
-        acquire(&self.database, self.grant).await
+        acquire(&self.database, &self.grant).await
     }
 
     pub(crate) fn open(&self) -> lease::Database {
@@ -170,6 +174,12 @@ pub(crate) async fn acquire_behind(rig: Rig, done: Vec<Operation>) -> bool {
     assert!(ended || rig.database.waiters() == 0);
     giving_back.await.unwrap();
     ended
+}
+
+/// Another credential, for which the same control path serves.
+pub(crate) async fn add_pool(rig: Rig) -> bool {
+    let spec = PoolSpec { driver: Arc::clone(&rig.driver), shares_control_of: Some(0) };
+    rig.cut(rig.database.add_pool(spec)).await
 }
 
 async fn run(rig: Rig) -> bool {

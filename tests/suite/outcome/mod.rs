@@ -13,14 +13,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wharf::{
     driver::{Answer, Driver, Failure, Operation, ResultLimit, Statement, TransactionOptions},
-    pool::{Borrower, Database, GrantId, Hold, HostCapacity, Limit, OperationError, PoolSpec, Quota, Settings, Until, Via},
+    pool::{Borrower, Database, Granted, Hold, HostCapacity, Limit, OperationError, PoolSpec, Quota, Settings, Until, Via},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const TRANSACTION: Via = Via::Transaction(1);
 
 /// A pool with one connection.
-struct Pool(Database, GrantId);
+struct Pool(Database, Arc<Granted>);
 
 impl Pool {
     async fn new(driver: Arc<dyn Driver>) -> Self {
@@ -29,12 +29,12 @@ impl Pool {
         let pools = vec![PoolSpec { driver, shares_control_of: None }];
         let (database, grants) = Database::new("outcome", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
         database.start(false).await.unwrap();
-        Self(database, grants[0])
+        Self(database, Arc::clone(&grants[0]))
     }
 
     async fn borrow_it(&self) -> Hold {
         let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
-        self.0.acquire(self.1, borrower, Instant::now() + PATIENCE).await.unwrap()
+        self.0.acquire(&self.1, borrower, Instant::now() + PATIENCE).await.unwrap()
     }
 
     async fn begun(&self) -> Hold {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wharf::{
     driver::{Answer, Driver, Failure, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        Borrower, Counter, Database, GrantId, Hold, HostCapacity, Limit, OperationError, PoolSpec, Quota, Settings, Until, Via,
+        Borrower, Counter, Database, Granted, Hold, HostCapacity, Limit, OperationError, PoolSpec, Quota, Settings, Until, Via,
     },
 };
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A pool with one connection.
 struct Bed {
     database: Database,
-    grant: GrantId,
+    grant: Arc<Granted>,
 }
 
 /// What became of the connection.
@@ -59,13 +59,13 @@ impl Bed {
         let pools = vec![PoolSpec { driver: Arc::new(driver), shares_control_of: None }];
         let (database, grants) = Database::new("residue", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
         database.start(true).await.unwrap();
-        Self { database, grant: grants[0] }
+        Self { database, grant: Arc::clone(&grants[0]) }
     }
 
     /// Waits until the one connection is free, which it is only once it is clean or another.
     async fn borrow_it(&self) -> Hold {
         let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
-        self.database.acquire(self.grant, borrower, Instant::now() + PATIENCE).await.unwrap()
+        self.database.acquire(&self.grant, borrower, Instant::now() + PATIENCE).await.unwrap()
     }
 
     fn opened(&self) -> u64 {

@@ -150,7 +150,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Openings {
     count: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     patience: Duration,
     /// When the newest was let through; nothing once one that was too many has come to an end.
     newest: Mutex<Option<Instant>>,
@@ -158,8 +158,14 @@ pub(super) struct Openings {
 
 impl Openings {
     pub(super) fn new(most: u32, patience: Duration) -> Self {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        Self { count: AtomicUsize::new(0), most, patience, newest: Mutex::new(None) }
+        let openings = Self { count: AtomicUsize::new(0), most: AtomicUsize::new(0), patience, newest: Mutex::new(None) };
+        openings.resize(most);
+        openings
+    }
+
+    /// There may be so many from now on.
+    pub(super) fn resize(&self, most: u32) {
+        self.most.store(usize::try_from(most).unwrap_or(usize::MAX), Ordering::Release);
     }
 
     /// Lets the sockets of one client through. Those that begin at the same time all see what was before them: without those that were let
@@ -169,7 +175,7 @@ impl Openings {
     /// [`FailureKind::Disconnected`] while there are too many.
     fn enter(self: &Arc<Self>, now: Instant) -> Result<Sockets, Failure> {
         let count = self.count.load(Ordering::Acquire);
-        let is_too_many = count >= self.most;
+        let is_too_many = count >= self.most.load(Ordering::Acquire);
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if is_too_many && newest.is_some_and(|newest| now.saturating_duration_since(newest) < self.patience) {
             let message = format!("{count} connections are still being opened, and the server does not answer them");
@@ -312,6 +318,11 @@ mod tests {
         assert!(open(now).is_err());
         // One that is only closed says nothing of the server.
         drop(answered);
+        assert!(open(now).is_err());
+        // Nor is it one too many where more are allowed.
+        openings.resize(10);
+        hung.push(open(now).unwrap());
+        openings.resize(2);
         assert!(open(now).is_err());
         hung.clear();
         assert_eq!(openings.count.load(Ordering::Acquire), 0);

@@ -132,6 +132,10 @@ impl Driver for Mongodb {
         })
     }
 
+    fn resize(&self, max_connections: u32) {
+        self.shared.openings.resize(max_connections);
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.shared.remains.close();

@@ -7,7 +7,7 @@ use tokio::{task::yield_now, time::Instant};
 use wharf::{
     driver::{ResultLimit, Statement, settings::Access},
     lease::{CallInfo, Connection, Grant, Grants, Scope},
-    pool::{Borrower, Counter, Counts, Database, GrantId, Hold, HostCapacity, PoolSpec, Quota, Settings},
+    pool::{Borrower, Counter, Counts, Database, Granted, Hold, HostCapacity, PoolSpec, Quota, Settings},
 };
 
 use crate::ready::Ready;
@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(24 * 3_600);
 #[derive(Debug)]
 pub struct Pool {
     database: Database,
-    grant: GrantId,
+    grant: Arc<Granted>,
     borrower: Borrower,
     deadline: Instant,
     scope: Arc<Scope>,
@@ -53,7 +53,7 @@ impl Pool {
         let max_result = ResultLimit { rows: 1_000, bytes: 1 << 20 };
         let grant = Grant {
             database: database.clone(),
-            id: grants[0],
+            granted: Arc::clone(&grants[0]),
             access: Access::ReadWrite,
             max_connections: connections,
             max_result,
@@ -62,7 +62,14 @@ impl Pool {
         let call = CallInfo { plugin: Arc::clone(&plugin), request_id: Arc::clone(&request_id), deadline };
         let scope = Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))));
         let statement = Statement { sql: "SELECT n FROM numbers WHERE id = 7".into(), params: Vec::new() };
-        Ok(Self { database, grant: grants[0], borrower: Borrower { plugin, request_id }, deadline, scope, statement })
+        Ok(Self {
+            database,
+            grant: Arc::clone(&grants[0]),
+            borrower: Borrower { plugin, request_id },
+            deadline,
+            scope,
+            statement,
+        })
     }
 
     /// Borrows a connection, for as long as it is not dropped.
@@ -70,7 +77,7 @@ impl Pool {
     /// # Errors
     /// When the pool does.
     pub async fn acquire(&self) -> anyhow::Result<Hold> {
-        Ok(self.database.acquire(self.grant, self.borrower.clone(), self.deadline).await?)
+        Ok(self.database.acquire(&self.grant, self.borrower.clone(), self.deadline).await?)
     }
 
     /// Borrows a connection and gives it back, and lets its slot take it back.

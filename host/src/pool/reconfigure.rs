@@ -1,0 +1,107 @@
+//! What changes while a database is used: its limits, its pools, and whether it lends anything.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::{Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
+use crate::driver::Failure;
+
+impl Database {
+    /// Puts other limits in force. What waits or runs already keeps its own time limit, and a session the end of its life; what a driver has
+    /// the server itself enforce stays as it was, for which the pool has to be replaced.
+    ///
+    /// More connections can be had at once. When there are to be fewer, idle ones are closed now, and others as they are given back: until
+    /// then there are as many as there were, and none is opened.
+    pub fn reconfigure(&self, settings: Settings) {
+        let (max, connect_timeout) = (settings.max_connections, settings.connect_timeout);
+        let homes = self.0.state().homes();
+        for home in homes {
+            home.driver.resize(max);
+            home.control.set_limit(connect_timeout);
+        }
+        self.0.change(|state| {
+            self.0.settings.store(Arc::new(settings));
+            state.resize(max, connect_timeout);
+        });
+    }
+
+    /// Adds a pool, once its control path is open and, if there is a place for it, its first connection; its number, for quotas.
+    ///
+    /// # Bounds
+    /// `connect_timeout` for either.
+    /// # Errors
+    /// The failure to open one of them. Nothing is added then.
+    /// # Cancellation
+    /// Nothing is added.
+    pub async fn add_pool(&self, spec: PoolSpec) -> Result<usize, Failure> {
+        let (number, home) = {
+            let mut state = self.0.state();
+            let number = state.add_pool(spec);
+            (number, Arc::clone(&state.pools[number].home))
+        };
+        let mut trial = Trial { database: self, pool: Some(number) };
+        let limit = self.0.settings.load().connect_timeout;
+        home.control.ping(limit).await?;
+        self.0.probe(&home).await?;
+        trial.pool = None;
+        self.0.state().keep_pool(number);
+        Ok(number)
+    }
+
+    /// Takes a pool out of use. Calls that have a grant for it are served as before, but nothing of it is kept idle. Once the last grant is
+    /// dropped and the last session gone, its control path is closed as well, unless another pool shares it.
+    pub fn retire_pool(&self, pool: usize) {
+        self.0.change(|state| state.retire_pool(pool));
+    }
+
+    /// Lends nothing and opens nothing until [`Database::resume`]. What is idle is closed now, what is lent when it is given back; who comes
+    /// waits, as long as its own limits say.
+    pub fn pause(&self) {
+        self.0.change(|state| state.paused = true);
+    }
+
+    /// Ends a [`Database::pause`].
+    pub fn resume(&self) {
+        self.0.change(|state| state.paused = false);
+    }
+}
+
+/// A pool that is tried; retired unless it works.
+struct Trial<'a> {
+    database: &'a Database,
+    pool: Option<usize>,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool {
+            self.database.retire_pool(pool);
+        }
+    }
+}
+
+impl Inner {
+    /// Ends pools that are retired and not used any more, and asks their servers what is left of them.
+    ///
+    /// # Cancellation
+    /// What was not ended is ended with the database.
+    pub(super) async fn end_retired(&self) {
+        loop {
+            let over = self.state().end_pool();
+            let Some((home, has_own_control)) = over else { return };
+            let bound = self.settings.load().bounds.close;
+            // What does not come to its end is told by the server below.
+            let _ = timeout(bound, home.driver.close()).await;
+            let sessions = if has_own_control { home.control.close(GOODBYE).await } else { Vec::new() };
+            let database = &self.name;
+            match self.ask_what_is_left(&home, &sessions).await {
+                Ok(0) => tracing::debug!(%database, "a pool that was retired is closed"),
+                Ok(left) => tracing::error!(%database, left, "the server still lists sessions of a pool that was retired"),
+                // Its credential may have been taken away already.
+                Err(failure) => tracing::warn!(%database, %failure, "the server cannot be asked what is left of a retired pool"),
+            }
+            self.state().pools.remove(home.number);
+        }
+    }
+}
