@@ -266,6 +266,17 @@ impl State {
         self.pools.iter().map(|(_, pool)| Arc::clone(&pool.home)).collect()
     }
 
+    /// Connections at most: as it is, and as it is wished for.
+    pub(super) fn limits(&self) -> (u32, u32) {
+        (self.ceiling, self.max)
+    }
+
+    /// When the lease that has lasted the longest began.
+    pub(super) fn oldest_lease(&self) -> Option<Instant> {
+        let lent = self.slots().filter(|entry| entry.phase == Phase::Leased);
+        lent.filter_map(|entry| entry.tenancy.as_ref()).map(|tenancy| tenancy.since).min()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
