@@ -34,7 +34,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, engine_name},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server},
     secret::Secret,
 };
 use self::{

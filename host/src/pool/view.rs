@@ -16,8 +16,8 @@ pub struct View {
     pub max: u32,
     /// Connections at most, once those that are too many have come free; mostly the same.
     pub target: u32,
-    /// Whether nothing is lent until [`Database::resume`].
-    pub is_paused: bool,
+    /// For how long nothing had been lent because of a [`Database::pause`].
+    pub paused: Option<Duration>,
     /// How many calls waited.
     pub waiters: usize,
     /// For how long the first of them had.
@@ -26,7 +26,9 @@ pub struct View {
     pub oldest_lease: Option<Duration>,
     /// For how long the control path of some pool had not answered.
     pub control_down: Option<Duration>,
-    /// For how long the database had been down; see [`Database::down_since`].
+    /// For how long the database had been down: the control path of a pool in use had failed, or one of these pools had no session left and
+    /// got none. The control path is asked every second; a session is opened for who waits and for `min_connections`, and what nobody
+    /// wants, nobody knows to be missing.
     pub down: Option<Duration>,
 }
 
@@ -58,7 +60,7 @@ impl Database {
     /// Whether nothing is lent until [`Database::resume`].
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.0.state().paused
+        self.0.state().paused.is_some()
     }
 
     /// All that is decided under one lock, at one moment.
@@ -73,7 +75,7 @@ impl Database {
             counts: state.counts(),
             max,
             target,
-            is_paused: state.paused,
+            paused: ago(state.paused),
             waiters: state.queue.len(),
             longest_wait: ago(state.queue.oldest()),
             oldest_lease: ago(state.oldest_lease()),
@@ -98,14 +100,6 @@ impl Database {
     #[must_use]
     pub fn troubles(&self) -> Vec<Trouble> {
         self.0.journal.troubles()
-    }
-
-    /// Since when it is down: its control path has failed, or a credential has no session left and gets none. The control path is asked
-    /// every second; a session is opened for who waits and for `min_connections`, and what nobody wants, nobody knows to be missing.
-    #[must_use]
-    pub fn down_since(&self) -> Option<Instant> {
-        let state = self.0.state();
-        state.kept().filter_map(|home| home.control.down_since()).chain(state.down_since()).min()
     }
 
     /// How many pools there are, those included that are retired and not over yet.
