@@ -213,7 +213,11 @@ impl Admin {
             Page::Drain | Page::Resume => {
                 let watched = subjects.database(parameter)?;
                 let is_drain = page == Page::Drain;
-                if is_drain { watched.database.pause() } else { watched.database.resume() }
+                if is_drain {
+                    watched.database.pause()
+                } else {
+                    watched.database.resume()
+                }
                 tracing::info!(database = parameter, paused = is_drain, "the operator has changed a pool");
                 json(StatusCode::OK, &Pool::of(watched, &subjects))
             }

@@ -1,11 +1,19 @@
-//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`.
+//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`;
+//! `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
 mod build;
+mod call;
 mod cargo;
 mod check;
+mod client;
+mod plugins;
+mod pools;
 mod progress;
+mod ps;
+mod table;
 mod up;
+mod view;
 mod voice;
 
 use std::{
@@ -13,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Command, LogFormat, Output, Target};
+pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -55,6 +63,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
+        Command::Ps(view) => ps::run(view),
+        Command::Pools(pools) => pools::run(pools),
+        Command::Plugins(view) => plugins::run(view),
+        Command::Call(call) => call::run(call),
     };
     // Its last lines come before the last word.
     drop(logs);
@@ -62,6 +74,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure, output, &voice),
     }
+}
+
+/// Writes to stdout, at once.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write")
 }
 
 fn start_logs(output: &Output) -> Result<logs::Logs, Failure> {
