@@ -162,7 +162,7 @@ async fn where_no_host_is_and_where_it_refuses_the_command_says_what_to_do() {
     wharf(&format!("ps --config {nowhere}")).await.failed(2, "no host is named, and there is no");
     wharf("ps --host ftp://x").await.failed(2, "is no place of a host");
     wharf("call cancel a/b").await.failed(2, "neither the number of a call nor a request id");
-    wharf(&format!("ps --host http://127.0.0.1:1 --token-file {nowhere}/none")).await.failed(2, "cannot read `");
+    wharf(&format!("ps --host http://localhost:1 --token-file {nowhere}/none")).await.failed(2, "cannot read `");
     fs::write(folder.path().join("wharf.toml"), "[admin").unwrap();
     assert_eq!(wharf(&format!("ps --config {nowhere}")).await.code, Some(2));
 
@@ -197,7 +197,7 @@ async fn another_user_is_told_whose_the_socket_is() {
     // Where the other one can run it.
     let binary = folder.path().join("wharf");
     fs::copy(host::binary(), &binary).unwrap();
-    [folder.path(), &binary].into_iter().for_each(open);
+    [folder.path(), binary.as_path()].into_iter().for_each(open);
     let stranger = || {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).arg("ps").arg("--host");

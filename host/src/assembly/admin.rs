@@ -12,6 +12,7 @@ use super::{Progress, StartError};
 use crate::{
     admin::{self, Admin, Refusal, Token, Way},
     config::Config,
+    pool::HostCapacity,
     server::{self, BindError, BoxError, Dispatch, Drained, Exchange, Listener, Peer, Problem, RequestBody, Server},
     shards::Shards,
 };

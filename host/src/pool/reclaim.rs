@@ -72,13 +72,8 @@ impl Owner {
                 (_, Some(Closing::Kill(_))) => Step::Killed,
                 (_, Some(Closing::Polite)) => Step::Closed,
                 (Rest::Quiet { in_transaction: true }, None) => Step::RolledBack,
-                (_, None) => {
-                    if is_clean {
-                        Step::Clean
-                    } else {
-                        Step::Reset
-                    }
-                }
+                (_, None) if is_clean => Step::Clean,
+                (_, None) => Step::Reset,
             };
         }
         if closing.is_some() {
