@@ -1,18 +1,17 @@
 //! Whether the host is alive, and whether it is ready for requests: what orchestrators ask.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Phase, json};
-use crate::{pool::Database, shards::Shards};
+use super::{Phase, ago, json, subjects::Watched};
+use crate::{pool::View, shards::Shards};
 
 /// A shard that has not gone on for so long is held up: what a guest or a driver does in one turn takes milliseconds.
 const HELD_UP: Duration = Duration::from_secs(10);
@@ -21,15 +20,8 @@ const HELD_UP: Duration = Duration::from_secs(10);
 pub(super) struct Health {
     shards: Shards,
     unready_after: Duration,
-    /// Held for no longer than it takes to copy it.
-    state: Mutex<State>,
-}
-
-#[derive(Clone)]
-struct State {
-    phase: Phase,
-    since: Instant,
-    required: Arc<[Database]>,
+    /// What the host is at, and since when.
+    state: Mutex<(Phase, Instant)>,
 }
 
 #[derive(Serialize)]
@@ -57,17 +49,11 @@ struct Reason {
 
 impl Health {
     pub(super) fn new(unready_after: Duration, shards: Shards) -> Self {
-        let state = State { phase: Phase::Starting, since: Instant::now(), required: Arc::default() };
-        Self { shards, unready_after, state: Mutex::new(state) }
+        Self { shards, unready_after, state: Mutex::new((Phase::Starting, Instant::now())) }
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
-        let mut state = self.state();
-        (state.phase, state.since) = (phase, Instant::now());
-    }
-
-    pub(super) fn require(&self, databases: Vec<Database>) {
-        self.state().required = databases.into();
+        *self.state() = (phase, Instant::now());
     }
 
     /// 200 unless a shard is held up. The runtime that steals work lives: this is its answer.
@@ -75,9 +61,9 @@ impl Health {
         live(self.shards.silence(std::time::Instant::now()))
     }
 
-    /// 200 while requests are answered and every required database is up.
-    pub(super) fn ready(&self) -> Response<Bytes> {
-        let State { phase, since, required } = self.state().clone();
+    /// 200 while requests are answered and every required database is up, and not paused.
+    pub(super) fn ready(&self, databases: &[Watched]) -> Response<Bytes> {
+        let (phase, since) = *self.state();
         let code = match phase {
             Phase::Starting => Some("starting"),
             Phase::Serving => None,
@@ -85,16 +71,18 @@ impl Health {
         };
         let mut reasons: Vec<Reason> =
             code.map(|code| Reason { code, database: None, since: ago(since.elapsed()) }).into_iter().collect();
-        for database in required.iter() {
-            let down = database.down_since().map(|since| since.elapsed());
-            if let Some(down) = down.filter(|down| *down >= self.unready_after) {
-                reasons.push(Reason { code: "database-down", database: Some(database.name().to_string()), since: ago(down) });
+        for Watched { database, .. } in databases.iter().filter(|watched| watched.required) {
+            let View { down, paused, .. } = database.view();
+            let down = down.filter(|down| *down >= self.unready_after);
+            for (code, since) in [("database-down", down), ("pool-drained", paused)] {
+                let database = Some(database.name().to_string());
+                reasons.extend(since.map(|since| Reason { code, database, since: ago(since) }));
             }
         }
         json(status(&reasons), &Ready { ready: reasons.is_empty(), reasons })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, (Phase, Instant)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,15 +97,9 @@ fn status(reasons: &[Reason]) -> StatusCode {
     if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// The time of day that was so long ago, in UTC.
-fn ago(duration: Duration) -> String {
-    let at = SystemTime::now().checked_sub(duration).and_then(|at| Timestamp::try_from(at).ok());
-    // A clock outside of the years that can be written.
-    at.map_or_else(String::new, |at| format!("{at:.3}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -137,11 +119,11 @@ mod tests {
     fn a_host_is_ready_while_it_serves() {
         let health = Health::new(Duration::ZERO, Shards::default());
         let not = |code: &str| (503, json!({ "ready": false, "reasons": [{ "code": code, "since": "then" }] }));
-        assert_eq!(told(&health.ready()), not("starting"));
+        assert_eq!(told(&health.ready(&[])), not("starting"));
         health.set_phase(Phase::Serving);
-        assert_eq!(told(&health.ready()), (200, json!({ "ready": true })));
+        assert_eq!(told(&health.ready(&[])), (200, json!({ "ready": true })));
         health.set_phase(Phase::Draining);
-        assert_eq!(told(&health.ready()), not("draining"));
+        assert_eq!(told(&health.ready(&[])), not("draining"));
     }
 
     #[test]

@@ -1,43 +1,83 @@
 //! What a running host tells about itself, and who may ask: requests in, answers out, whoever carries them.
 //!
-//! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it, and `health` answers.
+//! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it; `health`, `pools`, `calls` and `plugins` answer,
+//! each with one document that has a JSON Schema in `schema/`, of what the host has shown in `subjects`.
 //!
 //! Nothing changes by GET, there is no cookie and no header that lets other sites in. So even where no token is asked for, a browser
 //! cannot be made to change anything.
 
 mod access;
+mod calls;
 mod health;
+mod plugins;
+mod pools;
+mod subjects;
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::sleep;
 
-pub use self::access::{Settings, Token};
 use self::{
     access::{Access, Need},
+    calls::{Call, Calls},
     health::Health,
+    plugins::Plugins,
+    pools::{Pool, Pools},
+};
+pub use self::{
+    access::{Settings, Token},
+    subjects::{Served, Subjects, Watched},
 };
 use crate::{
-    pool::Database,
+    pool::HostCapacity,
     router::{Lookup, Route, Router},
     shards::Shards,
+    sync::Live,
 };
 
 /// How long the answer to a wrong token takes.
 const PENALTY: Duration = Duration::from_millis(100);
 
 /// What there is to ask for.
-const ROUTES: [(Method, &str, Page); 2] =
-    [(Method::GET, "/health/live", Page::Live), (Method::GET, "/health/ready", Page::Ready)];
+const ROUTES: [(Method, &str, Page); 13] = [
+    (Method::GET, "/health/live", Page::Live),
+    (Method::GET, "/health/ready", Page::Ready),
+    (Method::GET, "/health/database-pool", Page::Pools),
+    (Method::GET, "/calls", Page::Calls),
+    (Method::GET, "/plugins", Page::Plugins),
+    (Method::POST, "/pools/{name}/drain", Page::Drain),
+    (Method::POST, "/pools/{name}/resume", Page::Resume),
+    (Method::POST, "/calls/{id}/cancel", Page::Cancel),
+    (Method::GET, "/schema/live.json", Page::Schema(include_str!("schema/live.json"))),
+    (Method::GET, "/schema/ready.json", Page::Schema(include_str!("schema/ready.json"))),
+    (Method::GET, "/schema/database-pool.json", Page::Schema(include_str!("schema/database-pool.json"))),
+    (Method::GET, "/schema/calls.json", Page::Schema(include_str!("schema/calls.json"))),
+    (Method::GET, "/schema/plugins.json", Page::Schema(include_str!("schema/plugins.json"))),
+];
 
 /// Who answers a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     Live,
     Ready,
+    Pools,
+    Calls,
+    Plugins,
+    /// Pauses the database of the path's name.
+    Drain,
+    /// Ends its pause.
+    Resume,
+    /// Ends the call of the path's number or request id.
+    Cancel,
+    /// Tells what a document has.
+    Schema(&'static str),
 }
 
 impl Page {
@@ -45,6 +85,8 @@ impl Page {
     fn need(self) -> Need {
         match self {
             Self::Live | Self::Ready => Need::Nothing,
+            Self::Pools | Self::Calls | Self::Plugins | Self::Schema(_) => Need::Look,
+            Self::Drain | Self::Resume | Self::Cancel => Need::Change,
         }
     }
 }
@@ -68,9 +110,13 @@ pub enum Refusal {
     NoToken,
     /// It takes the token, and there was another.
     WrongToken,
-    /// There is no such thing.
-    NotFound,
-    /// There is, for other methods: these.
+    /// There is no such path.
+    NoRoute,
+    /// The path is there, and what it names is not: a sentence to be shown.
+    NotFound(&'static str),
+    /// It cannot be done as things stand, for this reason, a sentence to be shown.
+    Conflict(&'static str),
+    /// There is such a path, for other methods: these.
     MethodNotAllowed(Vec<Method>),
     /// The path is none, for this reason, a sentence to be shown.
     Malformed(&'static str),
@@ -101,15 +147,19 @@ pub struct Admin {
     access: Access,
     routes: Router<Page>,
     health: Health,
+    capacity: Arc<HostCapacity>,
+    subjects: Live<Subjects>,
 }
 
 impl Admin {
-    /// For a host that begins to start, and serves in `shards`. A required database counts as down once it has been for `unready_after`.
+    /// For a host that begins to start, serves in `shards`, and has places for connections. A required database counts as down once it
+    /// has been for `unready_after`.
     #[must_use]
-    pub fn new(settings: Settings, unready_after: Duration, shards: Shards) -> Self {
+    pub fn new(settings: Settings, unready_after: Duration, shards: Shards, capacity: Arc<HostCapacity>) -> Self {
         let routes = ROUTES.map(|(method, path, page)| Route { method: Some(method), pattern: path.to_owned(), target: page });
         let Ok(routes) = Router::build(routes) else { unreachable!("the routes of the host itself fit together") };
-        Self { access: Access::new(settings), routes, health: Health::new(unready_after, shards) }
+        let (access, health) = (Access::new(settings), Health::new(unready_after, shards));
+        Self { access, routes, health, capacity, subjects: Live::from_pointee(Subjects::default()) }
     }
 
     /// The host is at something else now.
@@ -117,9 +167,9 @@ impl Admin {
         self.health.set_phase(phase);
     }
 
-    /// From now on the host is ready only while these are up.
-    pub fn require(&self, databases: Vec<Database>) {
-        self.health.require(databases);
+    /// From now on these are told about, and the host is ready only while the required ones of its databases are up.
+    pub fn show(&self, subjects: Subjects) {
+        self.subjects.store(Arc::new(subjects));
     }
 
     /// Answers one request, whose body does not matter.
@@ -143,24 +193,68 @@ impl Admin {
             return Err(refusal);
         }
         match found {
-            Lookup::Found(Page::Live) => Ok(self.health.live()),
-            Lookup::Found(Page::Ready) => Ok(self.health.ready()),
+            Lookup::Found(page) => self.page(*page, request.uri.path()),
             Lookup::MethodNotAllowed(allowed) => Err(Refusal::MethodNotAllowed(allowed)),
-            Lookup::NotFound => Err(Refusal::NotFound),
+            Lookup::NotFound => Err(Refusal::NoRoute),
             Lookup::Malformed(why) => Err(Refusal::Malformed(why)),
         }
     }
+
+    fn page(&self, page: Page, path: &str) -> Result<Response<Bytes>, Refusal> {
+        let subjects = self.subjects.load();
+        // The second part of a path that has a parameter; names, numbers and request ids are what they are in a path.
+        let parameter = path.split('/').nth(2).unwrap_or_default();
+        Ok(match page {
+            Page::Live => self.health.live(),
+            Page::Ready => self.health.ready(&subjects.databases),
+            Page::Pools => json(StatusCode::OK, &Pools::of(&self.capacity, &subjects)),
+            Page::Calls => json(StatusCode::OK, &Calls::of(&subjects)),
+            Page::Plugins => json(StatusCode::OK, &Plugins::of(&subjects)),
+            Page::Drain | Page::Resume => {
+                let watched = subjects.database(parameter)?;
+                let is_drain = page == Page::Drain;
+                if is_drain {
+                    watched.database.pause()
+                } else {
+                    watched.database.resume()
+                }
+                tracing::info!(database = parameter, paused = is_drain, "the operator has changed a pool");
+                json(StatusCode::OK, &Pool::of(watched, &subjects))
+            }
+            Page::Cancel => {
+                let call = subjects.cancel(parameter)?;
+                tracing::info!(plugin = %call.plugin, request_id = %call.request_id, "the operator has cancelled a call");
+                json(StatusCode::OK, &Call::of(call))
+            }
+            Page::Schema(text) => answer(StatusCode::OK, Bytes::from_static(text.as_bytes()), "application/schema+json"),
+        })
+    }
 }
 
-/// A document with the headers that every answer has.
 fn json(status: StatusCode, document: &impl Serialize) -> Response<Bytes> {
     // Structs of strings and numbers always serialize.
-    let mut response = Response::new(Bytes::from(serde_json::to_vec(document).unwrap_or_default()));
+    answer(status, Bytes::from(serde_json::to_vec(document).unwrap_or_default()), "application/json")
+}
+
+/// An answer with the headers that every one has.
+fn answer(status: StatusCode, text: Bytes, content_type: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(text);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// The time of day that was so long ago, in UTC.
+fn ago(duration: Duration) -> String {
+    let at = SystemTime::now().checked_sub(duration).and_then(|at| Timestamp::try_from(at).ok());
+    // A clock outside of the years that can be written.
+    at.map_or_else(String::new, |at| format!("{at:.3}"))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

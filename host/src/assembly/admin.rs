@@ -12,6 +12,7 @@ use super::{Progress, StartError};
 use crate::{
     admin::{self, Admin, Refusal, Token, Way},
     config::Config,
+    pool::HostCapacity,
     server::{self, BindError, BoxError, Dispatch, Drained, Exchange, Listener, Peer, Problem, RequestBody, Server},
     shards::Shards,
 };
@@ -36,14 +37,19 @@ impl Desk {
     ///
     /// # Errors
     /// [`StartError::Admin`].
-    pub(super) async fn open(config: &Config, shards: &Shards, progress: &dyn Progress) -> Result<Self, StartError> {
+    pub(super) async fn open(
+        config: &Config,
+        capacity: &Arc<HostCapacity>,
+        shards: &Shards,
+        progress: &dyn Progress,
+    ) -> Result<Self, StartError> {
         let settings = admin::Settings {
             is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
             token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
             hosts: config.admin.hosts.clone(),
             open_views: config.admin.open_views,
         };
-        let admin = Arc::new(Admin::new(settings, config.admin.unready_after, shards.clone()));
+        let admin = Arc::new(Admin::new(settings, config.admin.unready_after, shards.clone(), Arc::clone(capacity)));
         let stop = CancellationToken::new();
         let mut desk = Self { admin, address: None, serving: Vec::new(), stop: stop.clone().drop_guard() };
         let failed = |key| move |source| StartError::Admin { key, source };
@@ -125,7 +131,9 @@ fn problem(refusal: Refusal) -> Problem {
         Refusal::Misdirected => Problem::Misdirected,
         Refusal::CrossSite => Problem::CrossSite,
         Refusal::NoToken | Refusal::WrongToken => Problem::Unauthorized,
-        Refusal::NotFound => Problem::NoRoute,
+        Refusal::NoRoute => Problem::NoRoute,
+        Refusal::NotFound(what) => Problem::NotFound(what),
+        Refusal::Conflict(why) => Problem::Conflict(why),
         Refusal::MethodNotAllowed(allowed) => Problem::MethodNotAllowed(allowed),
         Refusal::Malformed(why) => Problem::BadRequest(why),
     }

@@ -45,6 +45,7 @@ pub(super) struct Databases {
 /// The first database that cannot be had, by name. Those that were open are closed by then.
 pub(super) async fn open(
     config: &Config,
+    capacity: &Arc<HostCapacity>,
     shards: &Shards,
     progress: &dyn Progress,
     stop: &Stop,
@@ -52,7 +53,7 @@ pub(super) async fn open(
     let mut databases = Databases { open: Vec::new(), grants: HashMap::new() };
     let opened = tokio::select! {
         biased;
-        opened = open_all(config, shards, progress, &mut databases) => opened,
+        opened = open_all(config, capacity, shards, progress, &mut databases) => opened,
         () = stop.requested() => Err(StartError::Stopped(Vec::new())),
     };
     match opened {
@@ -86,11 +87,11 @@ pub(super) async fn close(databases: &[Database], deadline: Instant, stop: &Stop
 
 async fn open_all(
     config: &Config,
+    capacity: &Arc<HostCapacity>,
     shards: &Shards,
     progress: &dyn Progress,
     databases: &mut Databases,
 ) -> Result<(), StartError> {
-    let capacity = Arc::new(HostCapacity::new(config.max_connections));
     let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
     for described in &config.databases {
         let name = &described.name;
@@ -100,7 +101,7 @@ async fn open_all(
             let reason = format!("the file `{}` does not exist; create it, or give the database `migrations`", file.display());
             return Err(fail(reason));
         }
-        let (database, cut) = assemble(config, described, &capacity, shards).map_err(|failure| fail(failure.to_string()))?;
+        let (database, cut) = assemble(config, described, capacity, shards).map_err(|failure| fail(failure.to_string()))?;
         databases.open.push(database.clone());
         database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
         for (plugin, described, granted) in cut {

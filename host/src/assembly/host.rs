@@ -9,12 +9,12 @@ use super::{
     Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
 };
 use crate::{
-    admin::Phase,
-    call::{Admission, Caller, Roster},
+    admin::{Phase, Served, Subjects, Watched},
+    call::{Admission, Caller},
     config::Config,
     engine::Engines,
     plugin::Plugin,
-    pool::Database,
+    pool::{Database, HostCapacity},
     router::{Route, Router},
     server::{self, Drained, Listener, Proxies, Server, Tls},
     shards::Shards,
@@ -62,11 +62,13 @@ impl Host {
     /// # Errors
     /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
     pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
-        let desk = Desk::open(config, shards, progress).await?;
+        let capacity = Arc::new(HostCapacity::new(config.max_connections));
+        let desk = Desk::open(config, &capacity, shards, progress).await?;
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, shards, progress, stop).await?;
-        desk.admin().require(required(config, &open));
+        let Databases { open, grants } = databases::open(config, &capacity, shards, progress, stop).await?;
+        let shown = watched(config, &open);
+        desk.admin().show(Subjects { databases: shown.clone(), ..Subjects::default() });
         let rest = async {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
@@ -93,6 +95,8 @@ impl Host {
         let cut = CancellationToken::new();
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
+        let calls = Some(Arc::clone(caller.roster()));
+        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls });
         let dispatcher = Arc::new(Dispatcher { router, caller });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
@@ -115,12 +119,6 @@ impl Host {
     #[must_use]
     pub fn databases(&self) -> &[Database] {
         &self.databases
-    }
-
-    /// The calls that run, of which any can be ended.
-    #[must_use]
-    pub fn calls(&self) -> &Arc<Roster> {
-        self.dispatcher.caller.roster()
     }
 
     /// What came of the start, as a table.
@@ -166,10 +164,18 @@ impl Host {
     }
 }
 
-/// The databases without which the host is not ready.
-fn required(config: &Config, databases: &[Database]) -> Vec<Database> {
+fn watched(config: &Config, databases: &[Database]) -> Vec<Watched> {
     let described = config.databases.iter().zip(databases);
-    described.filter(|(described, _)| described.required).map(|(_, database)| database.clone()).collect()
+    described.map(|(described, database)| Watched { database: database.clone(), required: described.required }).collect()
+}
+
+fn served(config: &Config, plugins: &[Arc<Plugin>]) -> Vec<Served> {
+    let described = config.plugins.iter().zip(plugins);
+    let served = described.map(|(described, plugin)| Served {
+        plugin: Arc::clone(plugin),
+        routes: described.routes.iter().map(ToString::to_string).collect(),
+    });
+    served.collect()
 }
 
 /// A panic in a blocking task is one here.

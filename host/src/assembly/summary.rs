@@ -5,27 +5,14 @@ use std::{fmt::Write, sync::Arc};
 use bytesize::ByteSize;
 use humantime::format_duration;
 
-use crate::{
-    config::{Config, engine_name},
-    driver::settings::Access,
-    engine::Engines,
-    plugin::Plugin,
-    pool::Database,
-};
+use crate::{config::Config, driver::settings::Access, engine::Engines, plugin::Plugin, pool::Database};
 
 /// The table that `wharf up` prints.
 pub(super) fn table(config: &Config, databases: &[Database], plugins: &[Arc<Plugin>], engines: &Engines) -> String {
     let mut rows = vec![["plugin", "routes", "limits", "databases"].map(str::to_owned)];
     for (described, plugin) in config.plugins.iter().zip(plugins) {
         let limits = &described.limits;
-        let mut left: Vec<String> = described
-            .routes
-            .iter()
-            .map(|route| match &route.method {
-                Some(method) => format!("{method} {}", route.path),
-                None => route.path.clone(),
-            })
-            .collect();
+        let mut left: Vec<String> = described.routes.iter().map(ToString::to_string).collect();
         let mut middle = vec![
             format!("{} fuel, {}", limits.fuel, format_duration(limits.deadline)),
             format!("{}, {} calls", ByteSize(limits.memory as u64), limits.max_concurrency),
@@ -57,7 +44,7 @@ pub(super) fn table(config: &Config, databases: &[Database], plugins: &[Arc<Plug
         let settings = database.settings();
         rows.push([
             described.name.clone(),
-            engine_name(described.engine).to_owned(),
+            described.engine.name().to_owned(),
             format!("{} to {} connections", settings.min_connections, settings.max_connections),
             format!("{} open", database.counts().total()),
         ]);

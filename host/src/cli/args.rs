@@ -1,8 +1,8 @@
 //! What can be said on the command line.
 
-use std::{env, io::IsTerminal, path::PathBuf};
+use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
 
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::telemetry::{audit::ToldHead, logs::Format};
 
@@ -14,11 +14,49 @@ Examples:
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
+  wharf ps --watch                  who holds which connection, since when, doing what
+  wharf pools                       what was taken back today and why, and what went wrong
   wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
 Exit codes: 0 fine, 1 failed while running, 2 bad input.";
+
+const PS_EXAMPLES: &str = "\
+A row is a connection, or a call that has none. Fuel is up to 10 ms of computing behind.
+
+Examples:
+  wharf ps                                    calls of the host of this folder
+  wharf ps --config examples/clinic --watch   of another folder, every 2 s
+  wharf ps --json | jq '.calls[] | select(.age_ms > 1000)'
+
+Exit codes: 0 fine, 1 no host answers or it refuses, 2 bad input.";
+
+const POOLS_EXAMPLES: &str = "\
+Examples:
+  wharf pools                                 all databases of the host of this folder
+  wharf pools --host http://10.0.0.7:3001 --token-file token
+  wharf pools --json | jq '.databases[] | select(.unconfirmed > 0)'
+  wharf pools drain clinic                    lend nothing more, and wait until nothing is left
+  wharf pools resume clinic                   go on
+
+Exit codes: 0 fine, 1 no host answers, it refuses, or not drained in time, 2 bad input.";
+
+const PLUGINS_EXAMPLES: &str = "\
+Examples:
+  wharf plugins                               plugins of the host of this folder
+  WHARF_ADMIN=unix:/run/wharf/admin.sock wharf plugins --watch 10
+
+Exit codes: 0 fine, 1 no host answers or it refuses, 2 bad input.";
+
+const CALL_EXAMPLES: &str = "\
+Its connections are taken back at once, and its client is answered 503 `cancelled-by-operator`.
+
+Examples:
+  wharf call cancel 4711                      by its number, which `wharf ps` shows
+  wharf call cancel 0197a1b2-5f1e-7c00-9d7e-3a41c2f0b9aa   by its request id, if no other call has it
+
+Exit codes: 0 fine, 1 no host answers, it refuses, or no such call runs, 2 bad input.";
 
 /// Runs WebAssembly handlers next to databases, and takes every connection back.
 #[derive(Debug, Parser)]
@@ -41,6 +79,18 @@ pub enum Command {
     Check(Target),
     /// Compile the plugins that have a `source`
     Build(Target),
+    /// Show the calls that run, and the connections that they hold
+    #[command(after_help = PS_EXAMPLES)]
+    Ps(View),
+    /// Show the databases: who has what, what was taken back and why, what went wrong
+    #[command(after_help = POOLS_EXAMPLES, disable_help_subcommand = true)]
+    Pools(Pools),
+    /// Show the plugins, and how busy they are
+    #[command(after_help = PLUGINS_EXAMPLES)]
+    Plugins(View),
+    /// End a call
+    #[command(after_help = CALL_EXAMPLES, disable_help_subcommand = true)]
+    Call(Call),
     /// Look into audit logs
     #[command(subcommand)]
     Audit(Audit),
@@ -48,6 +98,87 @@ pub enum Command {
     Settings,
     /// Print the JSON Schema of wharf.toml, for editors
     Schema,
+}
+
+/// Which running host is asked.
+#[derive(Args, Clone, Debug)]
+pub struct Asked {
+    /// Where it is: `unix:PATH` or `http://ADDRESS:PORT`. Else the admin socket of the configuration, or its admin address without one
+    #[arg(long, global = true, value_name = "PLACE", env = "WHARF_ADMIN")]
+    pub host: Option<String>,
+    /// The configuration that it was started with, or the folder that has one
+    #[arg(long, global = true, value_name = "PATH", default_value = ".")]
+    pub config: PathBuf,
+    /// A file with its token, in place of WHARF_ADMIN_TOKEN; its socket takes none
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// What a running host shows.
+#[derive(Args, Clone, Debug)]
+pub struct View {
+    /// Print the host's own document; /schema has what it means
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show it again every so many seconds, 2 unless said otherwise
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
+    /// Of which host.
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// The databases, or what to do with one.
+#[derive(Args, Clone, Debug)]
+pub struct Pools {
+    /// How they are shown.
+    #[command(flatten)]
+    pub view: View,
+    /// What to do with one.
+    #[command(subcommand)]
+    pub action: Option<PoolsAction>,
+}
+
+/// What can be done with a database.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PoolsAction {
+    /// Lend nothing more of a database, close what comes free, and wait until nothing is left; callers wait as long as they may
+    Drain {
+        /// Its name in the configuration
+        name: String,
+        /// How long to wait; it stays drained, or draining, whatever comes of it
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+    /// Lend again
+    Resume {
+        /// Its name in the configuration
+        name: String,
+    },
+}
+
+/// What to do with a call.
+#[derive(Args, Clone, Debug)]
+pub struct Call {
+    /// Print the call as it was, as a document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Of which host.
+    #[command(flatten)]
+    pub asked: Asked,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: CallAction,
+}
+
+/// What can be done with a call.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CallAction {
+    /// End it at once
+    Cancel {
+        /// Its number, or its request id if no other call has it
+        id: String,
+    },
 }
 
 /// What can be done with an audit log.
@@ -156,6 +287,10 @@ Commands:
   up        Compile what has a source, then serve until Ctrl-C
   check     Say all that is wrong with a configuration and its components, without starting
   build     Compile the plugins that have a `source`
+  ps        Show the calls that run, and the connections that they hold
+  pools     Show the databases: who has what, what was taken back and why, what went wrong
+  plugins   Show the plugins, and how busy they are
+  call      End a call
   audit     Look into audit logs
   settings  Print what every setting of wharf.toml means, as a page of Markdown
   schema    Print the JSON Schema of wharf.toml, for editors
@@ -193,6 +328,8 @@ Examples:
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
+  wharf ps --watch                  who holds which connection, since when, doing what
+  wharf pools                       what was taken back today and why, and what went wrong
   wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
@@ -220,10 +357,40 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
+    fn a_running_host_is_named_before_or_behind_what_is_asked_of_it() {
+        for line in [
+            "wharf pools --host unix:a --json drain clinic --timeout 5s",
+            "wharf pools drain --timeout 5s clinic --json --host unix:a",
+        ] {
+            let Command::Pools(pools) = Arguments::try_parse_from(line.split(' ')).unwrap().command else { panic!("{line}") };
+            let Some(PoolsAction::Drain { name, timeout }) = pools.action else { panic!("{line}") };
+            assert_eq!((name.as_str(), timeout), ("clinic", Duration::from_secs(5)));
+            assert_eq!((pools.view.json, pools.view.asked.host.as_deref()), (true, Some("unix:a")));
+        }
+        for (line, expected) in [("wharf ps", None), ("wharf ps --watch", Some(2)), ("wharf ps --watch 60 --json", Some(60))] {
+            let Command::Ps(view) = Arguments::try_parse_from(line.split(' ')).unwrap().command else { panic!("{line}") };
+            assert_eq!((view.watch, view.asked.config), (expected, PathBuf::from(".")));
+        }
+    }
+
+    #[test]
+    fn every_command_that_asks_a_host_has_examples() {
+        let asking = ["ps", "pools", "plugins", "call"];
+        for command in Arguments::command().get_subcommands_mut().filter(|it| asking.contains(&it.get_name())) {
+            let help = command.render_help().to_string();
+            assert!(help.contains("Examples:\n  ") && help.contains("Exit codes: "), "{help}");
+        }
+    }
+
+    #[test]
     fn wrong_arguments_exit_with_2() {
         assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify"]).unwrap_err().exit_code(), 2);
         assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify", "a", "--head", "812"]).unwrap_err().exit_code(), 2);
         assert_eq!(Arguments::try_parse_from(["wharf", "fly"]).unwrap_err().exit_code(), 2);
-        assert_eq!(Arguments::try_parse_from(["wharf", "up", "--color", "red"]).unwrap_err().exit_code(), 2);
+        for line in
+            ["wharf up --color red", "wharf ps --watch 0", "wharf pools drain", "wharf pools drain a --timeout 5", "wharf call"]
+        {
+            assert_eq!(Arguments::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     env,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
 use anyhow::Context;
 
-use super::{Failure, Verify};
+use super::{Failure, Verify, print};
 use crate::telemetry::audit::{self, End, Key, Report};
 
 /// Where the key is, unless a file is named.
@@ -27,7 +27,7 @@ pub(super) fn verify(arguments: &Verify) -> Result<(), Failure> {
     let report = report.map_err(|error| Failure::Usage(error.into()))?;
     let text =
         if arguments.json { serde_json::to_string(&report).context("cannot be said as JSON")? + "\n" } else { told(&report) };
-    io::stdout().write_all(text.as_bytes()).context("cannot write")?;
+    print(&text)?;
     if report.is_intact() {
         return Ok(());
     }

@@ -1,14 +1,21 @@
 //! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
-//! `build`, `voice` serves `up`.
+//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
 mod audit;
 mod build;
+mod call;
 mod cargo;
 mod check;
+mod client;
+mod plugins;
+mod pools;
 mod progress;
+mod ps;
 mod reference;
+mod table;
 mod up;
+mod view;
 mod voice;
 
 use std::{
@@ -16,7 +23,9 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Audit, Command, LogFormat, Output, Target, Verify};
+pub use self::args::{
+    Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View,
+};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -58,6 +67,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
+        Command::Ps(view) => ps::run(view),
+        Command::Pools(pools) => pools::run(pools),
+        Command::Plugins(view) => plugins::run(view),
+        Command::Call(call) => call::run(call),
         Command::Audit(Audit::Verify(verify)) => audit::verify(verify),
         Command::Settings => reference::settings(),
         Command::Schema => reference::schema(),
@@ -71,6 +84,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 /// What the configuration has to say may be long in coming, or wrong itself.
 fn check_filter(output: &Output) -> Result<(), Failure> {
     logs::check(output.filter()).context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+}
+
+/// Writes to stdout, at once.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write")
 }
 
 /// Writes log lines as the configuration says, and on top of it the command line. Whoever drops what is returned waits for the last of them: before

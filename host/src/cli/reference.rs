@@ -1,10 +1,6 @@
 //! `wharf settings` and `wharf schema`: print what `wharf.toml` may say.
 
-use std::io::{self, Write};
-
-use anyhow::Context;
-
-use super::Failure;
+use super::{Failure, print};
 use crate::config;
 
 /// Prints the page on all settings.
@@ -12,7 +8,7 @@ use crate::config;
 /// # Errors
 /// [`Failure::Running`] when nobody reads it.
 pub(super) fn settings() -> Result<(), Failure> {
-    print(&config::settings_page())
+    print(&config::settings_page()).map_err(Failure::Running)
 }
 
 /// Prints the JSON Schema.
@@ -20,11 +16,5 @@ pub(super) fn settings() -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Running`] when nobody reads it.
 pub(super) fn schema() -> Result<(), Failure> {
-    print(&format!("{:#}\n", config::schema()))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write")?;
-    Ok(())
+    print(&format!("{:#}\n", config::schema())).map_err(Failure::Running)
 }

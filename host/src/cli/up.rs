@@ -1,11 +1,6 @@
 //! `wharf up`: compiles what has a source, then serves until it is told to stop.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::{io, path::Path, thread, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -13,7 +8,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, Output, build, start_logs, voice::Voice};
+use super::{Failure, Output, build, print, start_logs, voice::Voice};
 use crate::{
     assembly::{Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
@@ -102,9 +97,4 @@ impl Signals {
             _ = self.terminate.recv() => "terminated",
         }
     }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write")
 }

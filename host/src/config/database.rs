@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     address::{self, Address},
     dialect::{DOCUMENTS, InUrl, Names, SQL},
-    model::{Connect, Database, engine_name},
+    model::{Connect, Database},
     reader::{Context, Field, Table},
     values::{DAY, GIB, HOUR, LEAST, MINUTE, SecretText},
 };
@@ -267,7 +267,7 @@ fn check_same_database(context: &Context<'_>, text: &SecretText, address: &Addre
             }
         }
         _ => {
-            let (this, other) = (engine_name(address.engine()), engine_name(database.engine()));
+            let (this, other) = (address.engine().name(), database.engine().name());
             let message = format!("`{}` is of another engine ({this}) than the database's `url` ({other})", text.key);
             context.error(text.at, message, "both must lead to the same database");
         }
@@ -277,7 +277,7 @@ fn check_same_database(context: &Context<'_>, text: &SecretText, address: &Addre
 /// A folder that has a folder for the engine in it.
 fn engine_folder(table: &mut Table<'_>, key: &'static str, engine: Option<Engine>) -> Option<PathBuf> {
     let folder = table.folder(key)?;
-    if let Some(engine) = engine.map(engine_name)
+    if let Some(engine) = engine.map(Engine::name)
         && !folder.value.join(engine).is_dir()
     {
         let message = format!("{} has no folder `{engine}`", folder.shown);

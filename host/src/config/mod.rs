@@ -40,7 +40,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, Tls, engine_name},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, Tls},
     recorder::{Bounded, Kind},
     reference::{Setting, schema, settings, settings_page},
     secret::Secret,

@@ -3,7 +3,7 @@
 //! Fields are named as the keys of `wharf.toml` (for MongoDB see `dialect`), and every limit is finite. The first paragraph above each is what
 //! the reference of settings says of its key; it ends with what is enforced, which a test compares.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::Method;
 use ipnet::IpNet;
@@ -175,24 +175,13 @@ impl Database {
     /// configuration was read.
     #[must_use]
     pub fn migrations_folder(&self) -> Option<PathBuf> {
-        Some(self.migrations.as_ref()?.join(engine_name(self.engine)))
+        Some(self.migrations.as_ref()?.join(self.engine.name()))
     }
 
     /// The seed for this engine; existed when the configuration was read.
     #[must_use]
     pub fn seed_folder(&self) -> Option<PathBuf> {
-        Some(self.seed.as_ref()?.join(engine_name(self.engine)))
-    }
-}
-
-/// The engine's name in folders and messages.
-#[must_use]
-pub fn engine_name(engine: driver::Engine) -> &'static str {
-    match engine {
-        driver::Engine::Sqlite => "sqlite",
-        driver::Engine::Postgres => "postgres",
-        driver::Engine::Mysql => "mysql",
-        driver::Engine::Mongodb => "mongodb",
+        Some(self.seed.as_ref()?.join(self.engine.name()))
     }
 }
 
@@ -248,6 +237,15 @@ pub struct Route {
     pub path: String,
     /// Where it stands in the file.
     pub location: Location,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.method {
+            Some(method) => write!(f, "{method} {}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
 }
 
 /// What a plugin may use.

@@ -59,6 +59,31 @@ pub enum FailureKind {
     NotPrimary,
 }
 
+impl FailureKind {
+    /// The kind's name, in the words of the project.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Denied => "denied",
+            Self::LimitExceeded => "limit-exceeded",
+            Self::Busy => "busy",
+            Self::Disconnected => "disconnected",
+            Self::CommitUnknown => "commit-unknown",
+            Self::TransactionAborted => "transaction-aborted",
+            Self::ConstraintViolation => "constraint-violation",
+            Self::Conversion => "conversion",
+            Self::Invalid => "invalid",
+            Self::Database => "database",
+            Self::DuplicateKey => "duplicate-key",
+            Self::Validation => "validation",
+            Self::WriteConcern => "write-concern",
+            Self::WriteConflict => "write-conflict",
+            Self::NotPrimary => "not-primary",
+        }
+    }
+}
+
 impl Failure {
     /// A failure with a message and nothing else; the connection stays usable.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {

@@ -44,6 +44,19 @@ pub enum Engine {
     Mongodb,
 }
 
+impl Engine {
+    /// The engine's name in folders, messages and documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Sqlite => "sqlite",
+            Self::Mongodb => "mongodb",
+        }
+    }
+}
+
 /// One database endpoint with one credential.
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// What the database speaks.

@@ -52,6 +52,11 @@ impl Grants {
         self.0.iter().map(|(name, _)| &**name)
     }
 
+    /// The grants under the names that the plugin uses, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Grant)> {
+        self.0.iter().map(|(name, grant)| (&**name, grant))
+    }
+
     pub(super) fn name(&self, index: usize) -> &Arc<str> {
         &self.0[index].0
     }

@@ -9,7 +9,10 @@ mod inspect;
 mod limits;
 mod log_budget;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use component::{Digest, Handler};
 pub use error::{LoadError, RefusedImport};
@@ -24,6 +27,7 @@ use crate::lease::Grants;
 pub struct Plugin {
     name: Arc<str>,
     digest: Digest,
+    compile_time: Duration,
     handler: Handler,
     imports: Vec<String>,
     is_concurrent: bool,
@@ -46,15 +50,17 @@ impl std::fmt::Debug for Plugin {
 /// # Errors
 /// Everything [`inspect`] reports as a fault, the first kind of it; see [`LoadError`].
 pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants: Arc<Grants>) -> Result<Plugin, LoadError> {
+    let started = Instant::now();
     let compiled = component::compile(engines, bytes)?;
     let mut report = inspect::report(&compiled);
     let imports = std::mem::take(&mut report.imports);
     report.verdict()?;
     let handler = component::link(engines, &compiled)?;
+    let compile_time = started.elapsed();
     let gate = Gate::new(limits.max_concurrency, limits.max_waiting);
     let log_budget = LogBudget::new(limits.log_lines_per_second);
     let component::Compiled { digest, is_concurrent, .. } = compiled;
-    Ok(Plugin { name: name.into(), digest, handler, imports, is_concurrent, limits, grants, gate, log_budget })
+    Ok(Plugin { name: name.into(), digest, compile_time, handler, imports, is_concurrent, limits, grants, gate, log_budget })
 }
 
 impl Plugin {
@@ -68,6 +74,12 @@ impl Plugin {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// How long it took to compile and link it, or to find that it had been compiled before.
+    #[must_use]
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
     }
 
     /// What a call instantiates.

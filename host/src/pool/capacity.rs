@@ -59,6 +59,12 @@ impl HostCapacity {
         self.dispatch_wanting();
     }
 
+    /// Connections that there are, and that there may be at most.
+    #[must_use]
+    pub fn usage(&self) -> (u32, u32) {
+        self.change(|places| (places.used, places.max))
+    }
+
     /// Changes the places. Locked for a moment, whatever else is locked.
     fn change<T>(&self, change: impl FnOnce(&mut HostPlaces) -> T) -> T {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AcquireError, Counter, Counters, Granted, Hold, HostCapacity, Limit, Quota, Settings, Until,
     control::ControlPath,
+    journal::Journal,
     queue::{Place, Told, Waiter},
     state::State,
 };
@@ -61,6 +62,7 @@ pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) settings: Live<Settings>,
     pub(super) counters: Counters,
+    pub(super) journal: Journal,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
     pub(super) shards: Shards,
@@ -108,6 +110,7 @@ impl Database {
             engine,
             settings: Live::from_pointee(settings),
             counters: Counters::default(),
+            journal: Journal::new(),
             capacity,
             shards,
             state: Mutex::new(state),

@@ -57,7 +57,7 @@ impl Inner {
 
     /// Opens as many connections as the waiting calls could use and the limits allow.
     pub(super) fn grow(self: &Arc<Self>, state: &mut State) -> Room {
-        if state.closed || state.paused {
+        if state.closed || state.paused.is_some() {
             return Room::Enough;
         }
         let mut order: Vec<usize> = state.pools.iter().map(|(pool, _)| pool).collect();
@@ -125,7 +125,7 @@ impl Inner {
         let (sender, opened) = oneshot::channel();
         {
             let mut state = self.state();
-            if state.paused || state.is_full() || !self.open(&mut state, home.number, Some(sender)) {
+            if state.paused.is_some() || state.is_full() || !self.open(&mut state, home.number, Some(sender)) {
                 return Ok(());
             }
         }

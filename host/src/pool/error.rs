@@ -78,6 +78,37 @@ pub enum Ended {
     Panicked,
 }
 
+impl Ended {
+    /// All of them, in order.
+    pub const ALL: &[Self] = &[
+        Self::Released,
+        Self::CallEnded,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::IdleInTransaction,
+        Self::TransactionTooLong,
+        Self::Lost,
+        Self::Revoked,
+        Self::Panicked,
+    ];
+
+    /// The reason's name, in the words of the project.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::CallEnded => "call-ended",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::IdleInTransaction => "idle-in-transaction",
+            Self::TransactionTooLong => "transaction-too-long",
+            Self::Lost => "lost",
+            Self::Revoked => "revoked",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
 /// Why an operation on a lent connection failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OperationError {

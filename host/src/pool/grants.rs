@@ -31,6 +31,28 @@ impl Granted {
     }
 }
 
+/// What plugins have and may have by a share: a grant with its heirs, or one alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareView {
+    /// Connections at most.
+    pub max: u32,
+    /// Connections that can always be had.
+    pub reserved: u32,
+    /// Connections that it has, those being reclaimed included.
+    pub leased: u32,
+    /// Calls that wait for one.
+    pub waiting: usize,
+}
+
+impl Granted {
+    /// What it has and may have, together with those with whom it shares.
+    #[must_use]
+    pub fn share(&self) -> ShareView {
+        let state = self.database.state();
+        state.grants.view(self.number, |grant| state.queue.waiting(grant))
+    }
+}
+
 impl Drop for Granted {
     fn drop(&mut self) {
         self.database.change(|state| state.grants.forget(self.number));
@@ -157,6 +179,13 @@ impl Grants {
     /// Whether any of them is for this pool.
     pub(super) fn has_pool(&self, pool: usize) -> bool {
         self.grants.iter().any(|(_, grant)| grant.quota.pool == pool)
+    }
+
+    fn view(&self, number: usize, waiting: impl Fn(usize) -> usize) -> ShareView {
+        let number = self.grants[number].share;
+        let Share { leased, max_connections: max, reserved_connections: reserved } = self.shares[number];
+        let waiting = self.grants.iter().filter(|(_, grant)| grant.share == number).map(|(grant, _)| waiting(grant)).sum();
+        ShareView { max, reserved, leased, waiting }
     }
 
     pub(super) fn quota(&self, number: usize) -> &Quota {

@@ -15,6 +15,7 @@ mod dispatch;
 mod error;
 mod grants;
 mod hold;
+mod journal;
 mod places;
 mod queue;
 mod reclaim;
@@ -34,8 +35,10 @@ pub use self::{
     counters::{Counter, Counters},
     database::{Borrower, Database, PoolSpec},
     error::{AcquireError, Ended, Limit, OperationError},
-    grants::{Granted, Quota},
+    grants::{Granted, Quota, ShareView},
     hold::{Hold, LeaseView, Until, Via},
+    journal::{During, Reclaim, Step, Tally, Trouble},
     settings::{Bounds, Settings},
     state::Counts,
+    view::View,
 };

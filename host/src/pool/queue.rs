@@ -51,6 +51,11 @@ impl Queue {
         self.len
     }
 
+    /// Since when the one that waits the longest does.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.grants.iter().filter_map(|waiters| waiters.first_key_value()).map(|(_, waiter)| waiter.since).min()
+    }
+
     pub(super) fn waiting(&self, grant: usize) -> usize {
         self.grants.get(grant).map_or(0, BTreeMap::len)
     }

@@ -15,30 +15,73 @@ use super::{
     Borrower, Counter, Ended,
     control::ControlPath,
     database::Inner,
+    journal::{During, Reclaim, Step},
     serve::{Left, Rest},
     slot::{Closing, Owner, Slot, refuse},
     state::Phase,
     tenancy::Tenancy,
 };
-use crate::driver::{Connection, Operation, Session};
+use crate::driver::{Connection, Failure, FailureKind, Operation, Session};
 
 /// How long to wait before the server is asked again about a session that it would not confirm as gone.
 /// Short even at last: the place is needed as soon as the server is back.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_millis(400);
 
+/// A connection that is being taken back, as the journal will have it.
+pub(super) struct Taken {
+    borrower: Borrower,
+    reason: Ended,
+    held: Duration,
+    since: Instant,
+    step: Step,
+}
+
+impl Taken {
+    fn write(self, database: &Inner, session: i64) {
+        let Self { borrower, reason, held, since, step } = self;
+        let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took: since.elapsed() };
+        database.journal.reclaimed(reclaim);
+    }
+}
+
 impl Owner {
     /// Takes a connection back. `None` when it is clean, otherwise how it has to be closed.
     pub(super) async fn reclaim(&mut self, left: Left, tenancy: &Tenancy) -> Option<Closing> {
         self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
+        let is_clean = left.rest == Rest::Quiet { in_transaction: false } && !self.connection.needs_reset();
+        if left.why != Ended::Released || !is_clean {
+            self.taken = Some(Taken {
+                borrower: tenancy.borrower.clone(),
+                reason: left.why,
+                held: tenancy.since.elapsed(),
+                since: left.since.unwrap_or_else(Instant::now),
+                // Unless more is known: its driver may panic.
+                step: Step::Killed,
+            });
+        }
         let closing = match left.rest {
             Rest::Broken => Some(Closing::Kill(left.why)),
             Rest::Settled => Some(Closing::Polite),
-            Rest::Quiet { in_transaction: false } if !self.connection.needs_reset() => None,
+            Rest::Quiet { .. } if is_clean => None,
             Rest::Quiet { in_transaction } => self.clean(in_transaction).await.err(),
         };
+        if let Some(taken) = &mut self.taken {
+            taken.step = match (left.rest, closing) {
+                (Rest::Settled, _) => Step::Cancelled,
+                (_, Some(Closing::Kill(_))) => Step::Killed,
+                (_, Some(Closing::Polite)) => Step::Closed,
+                (Rest::Quiet { in_transaction: true }, None) => Step::RolledBack,
+                (_, None) if is_clean => Step::Clean,
+                (_, None) => Step::Reset,
+            };
+        }
         if closing.is_some() {
             self.database.counters.add(Counter::Discarded);
+        } else if let Some(taken) = self.taken.take_if(|_| left.why != Ended::Released) {
+            taken.write(&self.database, self.connection.session().id);
+        } else {
+            self.taken = None;
         }
         if left.why != Ended::Released || closing.is_some() {
             tracing::debug!(
@@ -74,7 +117,10 @@ impl Owner {
             counters.add(Counter::RolledBack);
             match timeout(bounds.rollback, self.connection.run(Operation::Rollback)).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return Err(Closing::Kill(Ended::Lost)),
+                failed => {
+                    self.note_failure(During::Rollback, failed.ok().and_then(Result::err).as_ref());
+                    return Err(Closing::Kill(Ended::Lost));
+                }
             }
         }
         if !self.connection.needs_reset() {
@@ -87,14 +133,23 @@ impl Owner {
             }
             Ok(Err(failure)) => {
                 counters.add(Counter::ResetFailures);
+                self.note_failure(During::Reset, Some(&failure));
                 tracing::debug!(database = %self.database.name, reason = %failure, "a connection could not be proven clean");
                 Err(if failure.lost { Closing::Kill(Ended::Lost) } else { Closing::Polite })
             }
             Err(_elapsed) => {
                 counters.add(Counter::ResetFailures);
+                self.note_failure(During::Reset, None);
                 Err(Closing::Kill(Ended::Lost))
             }
         }
+    }
+
+    /// Writes down what a session failed at, or did not do in time. What its server said may be of what guests did there.
+    fn note_failure(&self, during: During, failure: Option<&Failure>) {
+        let (kind, code) = failure.map_or((FailureKind::Disconnected, None), |failure| (failure.kind, failure.code.as_deref()));
+        let message = if failure.is_some() { "a session could not be proven clean" } else { "a session did not answer in time" };
+        self.database.journal.trouble(during, kind, code, message);
     }
 }
 
@@ -106,7 +161,14 @@ pub(super) async fn close(
     connection: Box<dyn Connection>,
     closing: Closing,
     session: &Session,
+    mut taken: Option<Taken>,
 ) -> bool {
+    let mut write = |step: Option<Step>| {
+        if let Some(taken) = taken.take() {
+            let step = step.unwrap_or(taken.step);
+            Taken { step, ..taken }.write(database, session.id);
+        }
+    };
     let bounds = database.settings.load().bounds;
     let said = match closing {
         // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
@@ -122,19 +184,25 @@ pub(super) async fn close(
     };
     let control = &slot.home.control;
     if said && confirm(database, control, session).await {
+        write(None);
         return true;
     }
     database.counters.add(Counter::Killed);
     // Whether it took effect is what `confirm` finds out.
-    if let Err(failure) = control.terminate(session, bounds.kill).await
-        && failure.lost
-    {
-        database.trip(&slot.home, &failure, |_| ());
+    if let Err(failure) = control.terminate(session, bounds.kill).await {
+        database.journal.failed(During::Control, &failure);
+        if failure.lost {
+            database.trip(&slot.home, &failure, |_| ());
+        }
     }
     if confirm(database, control, session).await {
+        write(Some(Step::Killed));
         return true;
     }
+    write(Some(Step::Unconfirmed));
     database.counters.add(Counter::Unconfirmed);
+    let unconfirmed = "the server did not confirm that a session is gone";
+    database.journal.trouble(During::Confirm, FailureKind::Disconnected, None, unconfirmed);
     database.move_to(slot.index, Phase::Unconfirmed);
     tracing::error!(
         database = %database.name,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
 use crate::driver::Failure;
@@ -58,12 +58,14 @@ impl Database {
     /// Lends nothing and opens nothing until [`Database::resume`]. What is idle is closed now, what is lent when it is given back; who comes
     /// waits, as long as its own limits say.
     pub fn pause(&self) {
-        self.0.change(|state| state.paused = true);
+        self.0.change(|state| {
+            state.paused.get_or_insert_with(Instant::now);
+        });
     }
 
     /// Ends a [`Database::pause`].
     pub fn resume(&self) {
-        self.0.change(|state| state.paused = false);
+        self.0.change(|state| state.paused = None);
     }
 }
 

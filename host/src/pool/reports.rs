@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     AcquireError, Counter, Settings,
     database::{Inner, Pool},
+    journal::During,
     slot::Slot,
     state::{Leaving, Phase, State},
 };
@@ -56,6 +57,7 @@ impl Inner {
     /// An attempt to connect failed.
     pub(super) fn connect_failed(self: &Arc<Self>, slot: &Slot, failure: &Failure) {
         self.counters.add(Counter::ConnectFailures);
+        self.journal.failed(During::Connect, failure);
         self.trip(&slot.home, failure, |state| state.remove(slot.index));
         self.capacity.give_back();
         self.dispatch();

@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     Counter, Ended, Limit, OperationError, Until, Via,
     database::{Inner, Pool},
+    journal::During,
     slot::{Command, Inbox, Notice, Owner, Work, refuse},
     state::Phase,
     tenancy::Tenancy,
@@ -39,6 +40,8 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Left {
     pub(super) why: Ended,
     pub(super) rest: Rest,
+    /// When it ended, if something had to be ended first.
+    pub(super) since: Option<Instant>,
 }
 
 /// What is known of a connection at the end of a lease.
@@ -57,7 +60,11 @@ pub(super) enum Rest {
 
 impl Left {
     pub(super) fn unused(why: Ended) -> Self {
-        Self { why, rest: Rest::Quiet { in_transaction: false } }
+        Self { why, rest: Rest::Quiet { in_transaction: false }, since: None }
+    }
+
+    pub(super) fn broken(why: Ended) -> Self {
+        Self { why, rest: Rest::Broken, since: None }
     }
 }
 
@@ -150,7 +157,7 @@ impl Owner {
                         open.doomed = true;
                         None
                     }
-                    Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
+                    Ok(Err(_)) | Err(_) => Some(Left::broken(Ended::Lost)),
                 }
             }
             // Of another lease, or of a handle whose transaction has ended; `Retire` is sent to idle slots only.
@@ -163,7 +170,7 @@ impl Owner {
         let bound = self.database.settings.load().bounds.rollback;
         match timeout(bound, self.connection.run(Operation::Rollback)).await {
             Ok(Ok(_)) => None,
-            Ok(Err(_)) | Err(_) => Some(Left { why: Ended::Lost, rest: Rest::Broken }),
+            Ok(Err(_)) | Err(_) => Some(Left::broken(Ended::Lost)),
         }
     }
 
@@ -210,6 +217,9 @@ impl Owner {
         match self.perform(lease, via, operation, until, answer).await {
             Performed::Finished(result, answer) => {
                 let lost = result.as_ref().is_err_and(|failure| failure.lost);
+                if let Err(Failure { kind, code, lost: true, .. }) = &result {
+                    self.database.journal.trouble(During::Operation, *kind, code.as_deref(), "a connection was lost");
+                }
                 let must_roll_back = lease.apply(effect, result.as_ref().err());
                 let is_over = is_last && !lost && !must_roll_back && lease.transaction.is_none();
                 if is_over {
@@ -220,7 +230,7 @@ impl Owner {
                 }
                 let _ = answer.send(result.map_err(OperationError::Failed));
                 if lost {
-                    return Some(Left { why: Ended::Lost, rest: Rest::Broken });
+                    return Some(Left::broken(Ended::Lost));
                 }
                 if is_over {
                     return Some(lease.quiet(Ended::Released));
@@ -258,7 +268,7 @@ impl Owner {
             database.counters.add(Counter::TestFailures);
         }
         let _ = answer.send(Err(OperationError::Ended(why)));
-        Some(Left { why, rest: Rest::Broken })
+        Some(Left::broken(why))
     }
 
     /// Runs an operation to its end or until something ends it early; then cancels it on the server and waits for it to settle.
@@ -282,6 +292,7 @@ impl Owner {
             () = answer.closed() => Ended::Cancelled,
             () = alarm.at(until.at) => Ended::TimedOut,
         };
+        let interrupted = Instant::now();
         lease.tenancy.end(why);
         if why == Ended::TimedOut {
             database.counters.add(Counter::OperationTimeouts);
@@ -300,7 +311,8 @@ impl Owner {
             settled = cancel(database, &slot.home, &session, running) => settled,
             never = refuse_all(inbox) => never,
         };
-        Performed::Interrupted(Left { why, rest: if settled { Rest::Settled } else { Rest::Broken } })
+        let rest = if settled { Rest::Settled } else { Rest::Broken };
+        Performed::Interrupted(Left { why, rest, since: Some(interrupted) })
     }
 }
 
@@ -400,6 +412,10 @@ async fn cancel(
         }
         if asked.is_err() || Instant::now() >= until {
             database.counters.add(Counter::CancelFailures);
+            match asked {
+                Err(failure) => database.journal.failed(During::Cancel, &failure),
+                Ok(()) => database.journal.trouble(During::Cancel, FailureKind::Database, None, "a statement did not end"),
+            }
             return false;
         }
     }
@@ -437,7 +453,7 @@ impl Effect {
 
 impl Lease<'_> {
     fn quiet(&self, why: Ended) -> Left {
-        Left { why, rest: Rest::Quiet { in_transaction: self.transaction.is_some() } }
+        Left { why, rest: Rest::Quiet { in_transaction: self.transaction.is_some() }, since: None }
     }
 
     fn is_in(&self, number: u32) -> bool {

@@ -20,8 +20,9 @@ use super::{
     Counter, Ended, OperationError, Until, Via,
     alarm::Alarm,
     database::{Inner, Pool},
-    reclaim,
-    serve::{Left, Rest},
+    journal::During,
+    reclaim::{self, Taken},
+    serve::Left,
     state::Phase,
     tenancy::Tenancy,
 };
@@ -138,6 +139,7 @@ pub(super) async fn run(
         inbox,
         connection,
         alarm: Alarm::default(),
+        taken: None,
     };
     // A panic of a driver costs its connection, never the place of the slot.
     let closing = AssertUnwindSafe(owner.live()).catch_unwind().await.unwrap_or_else(|_| {
@@ -146,6 +148,7 @@ pub(super) async fn run(
         Closing::Kill(Ended::Panicked)
     });
     if closing == Closing::Kill(Ended::Panicked) {
+        database.journal.trouble(During::Operation, FailureKind::Database, None, "a database driver panicked");
         tracing::error!(database = %database.name, session = session.id, "a database driver panicked; its connection is discarded");
     }
     owner.close(closing, &session).await;
@@ -185,6 +188,8 @@ pub(super) struct Owner {
     pub(super) connection: Box<dyn Connection>,
     expires: Instant,
     pub(super) alarm: Alarm,
+    /// The lease that is being taken back, until that is written down.
+    pub(super) taken: Option<Taken>,
 }
 
 impl Owner {
@@ -196,7 +201,7 @@ impl Owner {
             let left = match woken {
                 Woken::Command(command) => {
                     let served = AssertUnwindSafe(self.serve(&tenancy, command)).catch_unwind().await;
-                    served.unwrap_or(Left { why: Ended::Panicked, rest: Rest::Broken })
+                    served.unwrap_or(Left::broken(Ended::Panicked))
                 }
                 Woken::Unused(why) => Left::unused(why),
                 Woken::Retired => return Closing::Polite,
@@ -276,8 +281,8 @@ impl Owner {
         while let Some(command) = self.inbox.commands.recv().await {
             refuse(command);
         }
-        let Self { database, slot, connection, .. } = self;
-        if reclaim::close(&database, &slot, connection, closing, session).await {
+        let Self { database, slot, connection, taken, .. } = self;
+        if reclaim::close(&database, &slot, connection, closing, session, taken).await {
             database.gone(slot.index);
         }
     }

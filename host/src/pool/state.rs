@@ -173,7 +173,7 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) closed: bool,
     /// Nothing is lent or opened, and nothing kept, until it goes on.
-    pub(super) paused: bool,
+    pub(super) paused: Option<Instant>,
     generation: u64,
 }
 
@@ -189,7 +189,7 @@ impl State {
             grants: Grants::default(),
             queue: Queue::default(),
             closed: false,
-            paused: false,
+            paused: None,
             generation: 0,
         }
     }
@@ -231,7 +231,7 @@ impl State {
     /// The pool whose minimum is kept open: the first that is in use.
     pub(super) fn primary(&self) -> Option<usize> {
         let primary = self.pools.iter().find(|(_, it)| it.stage == Stage::Kept)?.0;
-        (!self.paused).then_some(primary)
+        self.paused.is_none().then_some(primary)
     }
 
     /// Another limit. What is beyond it is closed as it comes free.
@@ -254,7 +254,7 @@ impl State {
     /// An idle connection that is not to be kept: there are too many, nothing is lent for now, or its pool is retired and nobody waits
     /// for one of it. Those of retired pools first.
     pub(super) fn superfluous(&self) -> Option<usize> {
-        let too_many = self.paused || self.excess() > 0;
+        let too_many = self.paused.is_some() || self.excess() > 0;
         let idle = || self.pools.iter().filter(|(_, it)| !it.idle.is_empty());
         let retired = idle().find(|(pool, it)| it.stage == Stage::Retired && (too_many || self.demand(*pool) == 0));
         let (_, it) = retired.or_else(|| idle().find(|_| too_many))?;
@@ -264,6 +264,17 @@ impl State {
     /// What the sessions of each pool have in common.
     pub(super) fn homes(&self) -> Vec<Arc<Pool>> {
         self.pools.iter().map(|(_, pool)| Arc::clone(&pool.home)).collect()
+    }
+
+    /// Connections at most: as it is, and as it is wished for.
+    pub(super) fn limits(&self) -> (u32, u32) {
+        (self.ceiling, self.max)
+    }
+
+    /// When the lease that has lasted the longest began.
+    pub(super) fn oldest_lease(&self) -> Option<Instant> {
+        let lent = self.slots().filter(|entry| entry.phase == Phase::Leased);
+        lent.filter_map(|entry| entry.tenancy.as_ref()).map(|tenancy| tenancy.since).min()
     }
 
     pub(super) fn counts(&self) -> Counts {

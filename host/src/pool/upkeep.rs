@@ -8,6 +8,7 @@ use std::{
 use super::{
     Borrower, Counter,
     database::{Inner, Pool},
+    journal::During,
     tenancy::{Doing, Tenancy},
 };
 use crate::driver::redact;
@@ -45,6 +46,9 @@ impl Inner {
             // Who wants to cancel something waits for its turn meanwhile.
             let bound = self.settings.load().bounds.cancel;
             let result = control.ping(bound).await;
+            if let Err(failure) = &result {
+                self.journal.failed(During::Control, failure);
+            }
             if control.note(result.is_ok()) {
                 match result {
                     Ok(()) => tracing::info!(database = %self.name, "the control path is back"),

@@ -54,6 +54,8 @@ pub const OUTCOMES: [&str; 4 + Code::ALL.len()] = {
         "unauthorized",
         "cross-site",
         "misdirected",
+        "not-found",
+        "conflict",
     ]
 };
 

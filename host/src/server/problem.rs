@@ -53,6 +53,10 @@ pub enum Problem {
     CrossSite,
     /// The request is for another host than this.
     Misdirected,
+    /// There is nothing of this name; the text says what there is not and is shown.
+    NotFound(&'static str),
+    /// It cannot be done as things stand; the text says why not and is shown.
+    Conflict(&'static str),
 }
 
 /// What a problem is called, for programs. Never changes its meaning.
@@ -79,6 +83,8 @@ pub enum Code {
     Unauthorized,
     CrossSite,
     Misdirected,
+    NotFound,
+    Conflict,
 }
 
 /// How long clients are told to stay away from a host that is stopping.
@@ -86,7 +92,7 @@ const SHUTDOWN_RETRY: Duration = Duration::from_secs(5);
 
 impl Code {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::BadRequest,
@@ -107,6 +113,8 @@ impl Code {
         Self::Unauthorized,
         Self::CrossSite,
         Self::Misdirected,
+        Self::NotFound,
+        Self::Conflict,
     ];
 
     /// As it stands in the document.
@@ -162,6 +170,8 @@ impl Code {
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "This takes the host's token."),
             Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "A page of another site may not ask this."),
             Self::Misdirected => ("misdirected", StatusCode::MISDIRECTED_REQUEST, "This host does not go by that name."),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing of this name."),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "This cannot be done as things stand."),
         }
     }
 }
@@ -191,6 +201,8 @@ impl Problem {
             Self::Unauthorized => Code::Unauthorized,
             Self::CrossSite => Code::CrossSite,
             Self::Misdirected => Code::Misdirected,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Conflict(_) => Code::Conflict,
         }
     }
 
@@ -238,7 +250,10 @@ impl Problem {
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             code,
-            detail: if let Self::BadRequest(reason) = self { reason } else { detail },
+            detail: match self {
+                Self::BadRequest(reason) | Self::NotFound(reason) | Self::Conflict(reason) => reason,
+                _ => detail,
+            },
             limit_bytes: limit,
             instance: id.as_str(),
         };
@@ -314,6 +329,8 @@ mod tests {
             Problem::Unauthorized,
             Problem::CrossSite,
             Problem::Misdirected,
+            Problem::NotFound("There is no database of this name."),
+            Problem::Conflict("Several calls have this request id; say which by its number."),
         ]
     }
 

@@ -1,0 +1,75 @@
+//! What a host has, for who asks about it.
+
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::{
+    call::{CallView, Roster},
+    plugin::Plugin,
+    pool::Database,
+};
+
+/// What there is to tell about; replaced as a whole when it changes.
+#[derive(Clone, Debug, Default)]
+pub struct Subjects {
+    /// In the order of the configuration.
+    pub databases: Vec<Watched>,
+    /// In the order of the configuration.
+    pub plugins: Vec<Served>,
+    /// The calls that run, once there can be any.
+    pub calls: Option<Arc<Roster>>,
+}
+
+/// A database.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// It.
+    pub database: Database,
+    /// Whether the host is not ready while it is down.
+    pub required: bool,
+}
+
+/// A plugin.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// It.
+    pub plugin: Arc<Plugin>,
+    /// As they are configured.
+    pub routes: Vec<String>,
+}
+
+impl Subjects {
+    pub(super) fn database(&self, name: &str) -> Result<&Watched, Refusal> {
+        let found = self.databases.iter().find(|watched| &**watched.database.name() == name);
+        found.ok_or(Refusal::NotFound("There is no database of this name."))
+    }
+
+    pub(super) fn calls(&self) -> Vec<CallView> {
+        self.calls.iter().flat_map(|roster| roster.calls()).collect()
+    }
+
+    /// Ends a call by its number, or by its request id if no other has that; how it was before.
+    pub(super) fn cancel(&self, id: &str) -> Result<CallView, Refusal> {
+        let number: Option<u64> = id.parse().ok();
+        let mut calls = self.calls();
+        let found = match calls.iter().position(|call| Some(call.number) == number) {
+            Some(found) => found,
+            None => {
+                let mut named = calls.iter().enumerate().filter(|(_, call)| &*call.request_id == id).map(|(place, _)| place);
+                match (named.next(), named.next()) {
+                    (Some(only), None) => only,
+                    (Some(_), Some(_)) => {
+                        return Err(Refusal::Conflict("Several calls have this request id; say which by its number."));
+                    }
+                    (None, _) => return Err(NO_CALL),
+                }
+            }
+        };
+        let call = calls.swap_remove(found);
+        // It may have ended meanwhile.
+        let is_running = self.calls.as_ref().is_some_and(|roster| roster.cancel(call.number));
+        if is_running { Ok(call) } else { Err(NO_CALL) }
+    }
+}
+
+const NO_CALL: Refusal = Refusal::NotFound("No call of this number or request id runs.");
