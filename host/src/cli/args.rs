@@ -4,6 +4,8 @@ use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::telemetry::audit::ToldHead;
+
 const EXAMPLES: &str = "\
 Examples:
   wharf up                          run the wharf.toml of this folder
@@ -14,6 +16,7 @@ Examples:
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 Exit codes: 0 fine, 1 failed while running, 2 bad input.";
 
@@ -86,6 +89,9 @@ pub enum Command {
     /// End a call
     #[command(after_help = CALL_EXAMPLES, disable_help_subcommand = true)]
     Call(Call),
+    /// Look into audit logs
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 /// Which running host is asked.
@@ -169,6 +175,30 @@ pub enum CallAction {
     },
 }
 
+/// What can be done with an audit log.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Find what was changed, moved, removed or cut off
+    Verify(Verify),
+}
+
+/// Which log is verified, and against what.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The files of one log, in any order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// File with the key of the log; without it the key is in WHARF_AUDIT_KEY
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// A head that was told in the log of the host or in its metrics; may be given several times
+    #[arg(long = "head", value_name = "SEQ:HEX")]
+    pub heads: Vec<ToldHead>,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which configuration is meant.
 #[derive(Args, Debug)]
 pub struct Target {
@@ -249,6 +279,7 @@ Commands:
   pools    Show the databases: who has what, what was taken back and why, what went wrong
   plugins  Show the plugins, and how busy they are
   call     End a call
+  audit    Look into audit logs
 
 Options:
       --log-format <LOG_FORMAT>
@@ -288,6 +319,7 @@ Examples:
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 Exit codes: 0 fine, 1 failed while running, 2 bad input.
 "#);
@@ -320,7 +352,8 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
 
     #[test]
     fn every_command_that_asks_a_host_has_examples() {
-        for command in Arguments::command().get_subcommands_mut().filter(|it| !["up", "check", "build"].contains(&it.get_name()))
+        for command in
+            Arguments::command().get_subcommands_mut().filter(|it| !["up", "check", "build", "audit"].contains(&it.get_name()))
         {
             let help = command.render_help().to_string();
             assert!(help.contains("Examples:\n  ") && help.contains("Exit codes: "), "{help}");
@@ -328,7 +361,19 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
+    fn heads_are_read() {
+        let verify = ["wharf", "audit", "verify", "audit.log", "--head", "812:3fa9c0d1e2b47", "--head", "9:0123456789abcdef"];
+        let Command::Audit(Audit::Verify(verify)) = Arguments::try_parse_from(verify).unwrap().command else {
+            panic!("another command")
+        };
+        assert_eq!(verify.heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [812, 9]);
+        assert_eq!(verify.files, [PathBuf::from("audit.log")]);
+    }
+
+    #[test]
     fn wrong_arguments_exit_with_2() {
+        assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify"]).unwrap_err().exit_code(), 2);
+        assert_eq!(Arguments::try_parse_from(["wharf", "audit", "verify", "a", "--head", "812"]).unwrap_err().exit_code(), 2);
         assert_eq!(Arguments::try_parse_from(["wharf", "fly"]).unwrap_err().exit_code(), 2);
         for line in
             ["wharf up --color red", "wharf ps --watch 0", "wharf pools drain", "wharf pools drain a --timeout 5", "wharf call"]

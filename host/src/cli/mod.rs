@@ -2,6 +2,7 @@
 //! `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
+mod audit;
 mod build;
 mod call;
 mod cargo;
@@ -21,7 +22,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View};
+pub use self::args::{Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -67,6 +68,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Pools(pools) => pools::run(pools),
         Command::Plugins(view) => plugins::run(view),
         Command::Call(call) => call::run(call),
+        Command::Audit(Audit::Verify(verify)) => audit::verify(verify),
     };
     // Its last lines come before the last word.
     drop(logs);

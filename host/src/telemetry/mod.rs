@@ -1,5 +1,6 @@
-//! What the host tells about itself: log lines, and metrics that are cheap enough for every call.
+//! What the host tells about itself: log lines, metrics that are cheap enough for every call, and the audit log.
 
+pub mod audit;
 mod json;
 pub mod lanes;
 pub mod logs;
