@@ -156,7 +156,7 @@ impl Setup {
     /// When it does not, with all that it said.
     pub async fn start(self) -> Host {
         let mut host = self.spawn();
-        let listening = host.stdout.line("listening on http://", START);
+        let listening = host.stdout.line("listening on http", START);
         tokio::select! {
             line = listening => match line {
                 Some(line) => host.address = address(&line),
@@ -205,7 +205,7 @@ impl Setup {
 }
 
 fn address(line: &str) -> SocketAddr {
-    let (_, rest) = line.split_once("http://").expect("an address");
+    let (_, rest) = line.split_once("://").expect("an address");
     let address = rest.split(|at: char| at.is_whitespace() || at == '/').next().unwrap_or_default();
     address.parse().unwrap_or_else(|error| panic!("{line}: {error}"))
 }

@@ -39,7 +39,7 @@ impl Dispatch for Dispatcher {
         };
         exchange.set_plugin(Arc::clone(plugin.name()));
         // The server watches the reader of a streamed answer itself.
-        let meta = CallMeta { request_id: exchange.id().to_shared(), reader_stalled: None };
+        let meta = CallMeta { request_id: exchange.id().to_shared(), is_secure: exchange.is_secure(), reader_stalled: None };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }

@@ -16,7 +16,7 @@ use crate::{
     plugin::Plugin,
     pool::{Database, HostCapacity},
     router::{Route, Router},
-    server::{self, Drained, Listener, Server},
+    server::{self, Drained, Listener, Proxies, Server, Tls},
     shards::Shards,
 };
 
@@ -75,7 +75,12 @@ impl Host {
             let plugins = loading.await.unwrap_or_else(panicked)?;
             let router = router(config, &plugins)?;
             let (listener, address) = Listener::tcp(config.server.listen).await?;
-            let server = Server::new(listener, server_settings(config))?;
+            let mut server = Server::new(listener, server_settings(config))?;
+            if let Some(described) = config.server.tls.clone() {
+                let check_interval = described.check_interval;
+                let loading = spawn_blocking(move || Tls::load(&described.certificate, &described.key));
+                server = server.over_tls(Arc::new(loading.await.unwrap_or_else(panicked)?), check_interval);
+            }
             Ok((plugins, router, server, address))
         };
         let rest = tokio::select! {
@@ -208,7 +213,9 @@ fn server_settings(config: &Config) -> server::Settings {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         body_stall_timeout: server.body_stall_timeout,
+        request_timeout: server.request_timeout,
         drain_timeout: server.drain_timeout,
+        proxies: Proxies { trusted: server.trusted_proxies.clone(), header: server.forwarded_header },
         ..server::Settings::default()
     }
 }

@@ -53,6 +53,9 @@ pub enum StartError {
     /// The server cannot listen.
     #[error(transparent)]
     Bind(#[from] crate::server::BindError),
+    /// The certificate of the traffic listener cannot be shown, which it could a moment ago.
+    #[error("`server.tls`")]
+    Tls(#[from] crate::server::TlsError),
     /// The admin listener cannot be had.
     #[error("the admin listener cannot be had; `{key}` may name another, or be \"off\"")]
     Admin {

@@ -28,6 +28,8 @@ use crate::shards::Shards;
 pub struct CallMeta {
     /// As accepted from the client or made by the server.
     pub request_id: Arc<str>,
+    /// Whether it came through TLS, so that its scheme is `https` whatever it says itself.
+    pub is_secure: bool,
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
@@ -107,7 +109,7 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, started).await {
+        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, meta.is_secure, started).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.0.counters.never_ran(error.outcome());
@@ -169,13 +171,14 @@ impl Caller {
         plugin: Arc<Plugin>,
         request: Request<B>,
         request_id: Arc<str>,
+        is_secure: bool,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
-        let (request, body_failure) = request::prepare(request)?;
+        let (request, body_failure) = request::prepare(request, is_secure)?;
         let deadline = started + plugin.limits().deadline;
         let (permit, instance) = tokio::select! {
             biased;

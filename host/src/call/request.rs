@@ -17,7 +17,7 @@ use super::{CallError, RequestBodyError};
 pub(super) type BodyFailure = Arc<OnceLock<RequestBodyError>>;
 
 /// A request whose URI names scheme and authority, as handlers of both versions expect it.
-pub(super) fn prepare<B>(request: http::Request<B>) -> Result<(http::Request<WasiBody>, BodyFailure), CallError>
+pub(super) fn prepare<B>(request: http::Request<B>, is_secure: bool) -> Result<(http::Request<WasiBody>, BodyFailure), CallError>
 where
     B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
 {
@@ -27,6 +27,9 @@ where
         None => host(&head.headers)?,
     };
     let mut uri = std::mem::take(&mut head.uri).into_parts();
+    if is_secure {
+        uri.scheme = Some(Scheme::HTTPS);
+    }
     uri.scheme.get_or_insert(Scheme::HTTP);
     uri.authority = Some(authority);
     if uri.path_and_query.is_none() {
@@ -91,12 +94,16 @@ mod tests {
     use super::*;
 
     fn prepared(uri: &str, host: Option<&str>) -> Result<String, CallError> {
+        prepared_over(false, uri, host)
+    }
+
+    fn prepared_over(is_secure: bool, uri: &str, host: Option<&str>) -> Result<String, CallError> {
         let mut request = http::Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
         let body = Empty::<Bytes>::new().map_err(|never| match never {});
-        prepare(request.body(body).unwrap()).map(|(request, _)| request.uri().to_string())
+        prepare(request.body(body).unwrap(), is_secure).map(|(request, _)| request.uri().to_string())
     }
 
     #[test]
@@ -104,6 +111,13 @@ mod tests {
         assert_eq!(prepared("/a?b", Some("example.org:8080")).unwrap(), "http://example.org:8080/a?b");
         assert_eq!(prepared("https://example.org/a", Some("other")).unwrap(), "https://example.org/a");
         assert_eq!(prepared("/", None).unwrap(), "http://localhost/");
+    }
+
+    #[test]
+    fn what_comes_through_tls_is_https_whatever_it_says() {
+        for uri in ["/a", "http://example.org/a", "https://example.org/a"] {
+            assert_eq!(prepared_over(true, uri, Some("example.org")).unwrap(), "https://example.org/a");
+        }
     }
 
     #[test]

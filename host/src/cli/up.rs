@@ -46,7 +46,8 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Resul
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
     let (stuck, closed) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
-            print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
+            let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+            print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             let Stopped { drained, closed } = host.run(&stop).await;
             voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
             (drained.stuck, closed)

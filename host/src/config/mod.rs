@@ -1,8 +1,8 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server`, `admin`, `database` (with `address` and `dialect`), `plugin` and
-//! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
+//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `database` (with `address`,
+//! `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
 //! wrong at once.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
@@ -15,12 +15,14 @@ mod diagnostics;
 mod dialect;
 mod interpolate;
 mod model;
+mod networks;
 mod plugin;
 mod reader;
 mod redact;
 mod routes;
 mod secret;
 mod server;
+mod server_tls;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -34,7 +36,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, Tls},
     secret::Secret,
 };
 use self::{

@@ -5,6 +5,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::Method;
+use ipnet::IpNet;
 
 use super::{
     diagnostics::{Location, Source},
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     driver::{self, settings::Access},
     pool,
+    server::ForwardedHeader,
 };
 
 /// A whole `wharf.toml`.
@@ -44,6 +46,12 @@ pub struct Server {
     /// Where the host is asked how it is, apart from traffic. Default `127.0.0.1:3001`; port 0 takes a free one, `None` stands for
     /// `"off"`.
     pub admin: Option<SocketAddr>,
+    /// Listens with TLS. Default without.
+    pub tls: Option<Tls>,
+    /// The networks of proxies that are believed who asked them, none of them everybody. At most 64; default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where they say so. Default `x-forwarded-for`.
+    pub forwarded_header: ForwardedHeader,
     /// Client connections at once. 1 to 100,000; default 1,024.
     pub max_connections: u32,
     /// Bytes of a request's head. 8 KiB (hyper's least) to 16 MiB; default 64 KiB.
@@ -58,6 +66,8 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// A body, in or out, that does not move. 1 ms to 1 h; default 10 s.
     pub body_stall_timeout: Duration,
+    /// From the end of a request's head to the end of its body. 1 ms to 1 h, which is the default: `limits.deadline` ends the call sooner.
+    pub request_timeout: Duration,
     /// Calls that run at once, of all plugins, each an instance. 1 to 2,000; default 256.
     pub max_concurrency: u32,
     /// Calls that wait for their turn. 0 to 1,000,000; default 1,024.
@@ -68,6 +78,17 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// How long taking back and closing all connections may last after that. 1 ms to 1 h; default 10 s.
     pub reclaim_timeout: Duration,
+}
+
+/// The certificate that the host shows. It could be shown when the configuration was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file with the certificate, and behind it those that vouch for it.
+    pub certificate: PathBuf,
+    /// A PEM file with its key, without a passphrase.
+    pub key: PathBuf,
+    /// How often both are looked at for something new. 1 ms to 1 h; default 10 s.
+    pub check_interval: Duration,
 }
 
 /// Who may ask what of the running host.

@@ -5,9 +5,12 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     admin,
     model::{Admin, Engine, Server},
+    networks,
     reader::{Entry, Field, Table, Text},
+    server_tls,
     values::{DAY, GIB, HOUR, KIB, LEAST, MIB, OFF},
 };
+use crate::server::ForwardedHeader;
 
 /// Reads them; each may be absent.
 pub(super) fn read(root: &mut Table<'_>) -> (Server, Admin, Engine) {
@@ -29,6 +32,9 @@ fn read_server(table: &mut Table<'_>, listen: SocketAddr, admin: Option<SocketAd
     Server {
         listen,
         admin,
+        tls: server_tls::read(table),
+        trusted_proxies: networks::read(table, "trusted_proxies"),
+        forwarded_header: read_forwarded_header(table),
         max_connections: table.number("max_connections", 1024, 1, 100_000).value,
         max_header_bytes: table.size("max_header_bytes", 64 * KIB, 8 * KIB, 16 * MIB).value,
         max_headers: table.number("max_headers", 100, 1, 10_000).value,
@@ -36,12 +42,23 @@ fn read_server(table: &mut Table<'_>, listen: SocketAddr, admin: Option<SocketAd
         header_timeout: table.duration("header_timeout", seconds(10), LEAST, HOUR).value,
         idle_timeout: table.duration("idle_timeout", seconds(60), LEAST, DAY).value,
         body_stall_timeout: table.duration("body_stall_timeout", seconds(10), LEAST, HOUR).value,
+        request_timeout: table.duration("request_timeout", HOUR, LEAST, HOUR).value,
         max_concurrency: table.number("max_concurrency", 256, 1, 2_000).value,
         max_queue: table.number("max_queue", 1024, 0, 1_000_000).value,
         queue_timeout: table.duration("queue_timeout", seconds(1), LEAST, HOUR).value,
         drain_timeout: table.duration("drain_timeout", seconds(10), Duration::ZERO, HOUR).value,
         reclaim_timeout: table.duration("reclaim_timeout", seconds(10), LEAST, HOUR).value,
     }
+}
+
+fn read_forwarded_header(table: &mut Table<'_>) -> ForwardedHeader {
+    let choices = [("x-forwarded-for", ForwardedHeader::XForwardedFor), ("forwarded", ForwardedHeader::Forwarded)];
+    let header = table.choice("forwarded_header", ForwardedHeader::default(), &choices);
+    if header.given && !table.has("trusted_proxies") {
+        let message = "`forwarded_header` is given, and no proxy is trusted to write it";
+        table.context.error(header.at, message, "add the networks of your proxies as `trusted_proxies`, or remove it");
+    }
+    header.value
 }
 
 fn read_listen(table: &mut Table<'_>) -> SocketAddr {

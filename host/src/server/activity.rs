@@ -35,7 +35,7 @@ pub(super) struct Activity {
     is_http2: AtomicBool,
     /// Bytes of an ended call may still wait to be written.
     unflushed: AtomicBool,
-    /// Bytes were written since the running call began.
+    /// Bytes of an answer were accepted since the running call began.
     answering_now: AtomicBool,
     /// The client may still be sending what nobody reads.
     unread: AtomicBool,
@@ -100,8 +100,13 @@ impl Activity {
         }
     }
 
-    pub(super) fn bytes_written(&self) {
+    /// Bytes of an answer were accepted, and may be on their way.
+    pub(super) fn answering(&self) {
         self.answering_now.store(true, Ordering::Relaxed);
+    }
+
+    /// The operating system took bytes.
+    pub(super) fn bytes_written(&self) {
         self.last_write.store(self.millis(Instant::now()), Ordering::Relaxed);
     }
 

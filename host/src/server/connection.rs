@@ -17,10 +17,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Dispatch, Peer, Problem, RequestId, Settings,
     activity::{Activity, Waiting},
-    exchange,
+    exchange::Refusals,
+    line::{Line, Watched},
     service::{self, Shared},
     socket::Socket,
     stream::Wire,
+    tls,
 };
 use crate::shards::Shards;
 
@@ -78,19 +80,51 @@ enum Verdict {
 /// Serves one connection to its end. `cut` ends it at once, with all its calls.
 pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer: Peer, tasks: Tasks, cut: CancellationToken) {
     let activity = Arc::new(Activity::new(Instant::now(), Arc::clone(&shared.counters)));
-    let stream = Arc::new(stream);
-    let last_words = converse(&shared, &activity, &stream, peer, tasks, cut).await;
+    let Some(line) = open(&shared, Watched::new(stream, Arc::clone(&activity)), &activity, peer).await else { return };
+    let refusals = Refusals::new(Arc::clone(&shared.counters), peer, shared.settings.access_log);
+    let last_words = converse(&shared, &activity, &line, &refusals, peer, tasks, cut).await;
     if let Some(problem) = &last_words {
         let id = RequestId::make();
         if !activity.has_served() {
-            exchange::refused(activity.counters(), problem, &id);
+            refusals.add(problem, &id);
         }
-        // Best effort, as the connection ends either way.
-        let _written = stream.try_write(&problem.raw(&id));
+        line.end(Some(&problem.raw(&id)));
+    } else if activity.is_quiet() {
+        // An answer that was cut off must not look whole.
+        line.end(None);
     }
-    if let (true, Ok(mut stream)) = (activity.is_unread() || last_words.is_some(), Arc::try_unwrap(stream)) {
+    if let (true, Some(mut stream)) = (activity.is_unread() || last_words.is_some(), line.into_wire()) {
         // Closing a socket with unread bytes resets it, and the reset may overtake the answer.
         let _timely = timeout(LINGER, linger(&mut stream)).await;
+    }
+}
+
+/// What is spoken on: the socket itself, or TLS once the client has agreed to it. `None` when it does not in time, or the server stops.
+async fn open<D>(shared: &Shared<D>, watched: Watched, activity: &Activity, peer: Peer) -> Option<Line> {
+    let Some(tls) = &shared.tls else { return Some(Line::plain(watched)) };
+    // On the heap, since connections without TLS would carry its room as well.
+    let handshake = Box::pin(tls.accept(watched.clone()));
+    let agreed = tokio::select! {
+        biased;
+        // No request can be lost yet.
+        () = shared.shutdown.cancelled() => return None,
+        agreed = timeout(shared.settings.header_timeout, handshake) => agreed,
+    };
+    match agreed {
+        Ok(Ok(stream)) => {
+            if tls::is_http2(&stream) {
+                activity.set_http2();
+            }
+            Some(Line::secured(watched, stream))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "no TLS session");
+            None
+        }
+        Err(_late) => {
+            tracing::debug!(%peer, "no TLS session in time");
+            None
+        }
     }
 }
 
@@ -98,7 +132,8 @@ pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer:
 async fn converse<D: Dispatch>(
     shared: &Arc<Shared<D>>,
     activity: &Arc<Activity>,
-    stream: &Arc<Wire>,
+    line: &Line,
+    refusals: &Refusals,
     peer: Peer,
     tasks: Tasks,
     cut: CancellationToken,
@@ -107,7 +142,7 @@ async fn converse<D: Dispatch>(
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
     let builder = builder(settings, Streams { tasks, ended });
-    let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), settings.max_uri);
+    let socket = Socket::new(line.clone(), Arc::clone(activity), refusals.clone(), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
         async move { Ok::<_, Infallible>(answer.await) }
@@ -128,7 +163,7 @@ async fn converse<D: Dispatch>(
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = sleep_until(next) => match inspect(activity, stream, settings, Instant::now()) {
+            () = sleep_until(next) => match inspect(activity, line.wire(), settings, Instant::now()) {
                 Verdict::Wait(until) => next = until,
                 Verdict::Gone => return None,
                 Verdict::HeaderTimeout => {

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::{Code, Counters, Peer, Problem, RequestId, activity::Activity};
+use super::{Code, Counters, Origin, Peer, Problem, RequestId, activity::Activity};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +94,9 @@ pub struct Exchange {
     id: RequestId,
     method: Method,
     uri: Uri,
-    peer: Peer,
+    origin: Origin,
+    /// Whether it came through TLS.
+    is_secure: bool,
     /// Whether it leaves a line in the access log.
     is_logged: bool,
     started: Instant,
@@ -106,12 +108,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(id: RequestId, method: Method, uri: Uri, peer: Peer, is_logged: bool) -> Self {
+    pub(super) fn new(id: RequestId, method: Method, uri: Uri, origin: Origin, is_secure: bool, is_logged: bool) -> Self {
         Self {
             id,
             method,
             uri,
-            peer,
+            origin,
+            is_secure,
             is_logged,
             started: Instant::now(),
             plugin: OnceLock::new(),
@@ -131,7 +134,19 @@ impl Exchange {
     /// The other end of the connection.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.peer
+        self.origin.peer
+    }
+
+    /// Who asks, as far as that is known.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it came through TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// When the request's headers were complete.
@@ -212,6 +227,7 @@ impl Drop for Running {
                 status = exchange.status.load(Ordering::Relaxed),
                 duration_ms = (now - exchange.started).as_secs_f64() * 1000.0,
                 bytes = exchange.bytes.load(Ordering::Relaxed),
+                client = %exchange.origin,
                 request_id = exchange.id.as_str(),
                 plugin = exchange.plugin.get().map_or("", |plugin| plugin),
                 outcome = OUTCOMES.get(place).copied().unwrap_or_default(),
@@ -220,19 +236,35 @@ impl Drop for Running {
     }
 }
 
-/// Counts and logs a request that never became one, because it could not be read.
-pub(super) fn refused(counters: &Counters, problem: &Problem, id: &RequestId) {
-    let outcome = Outcome::Failed(problem.code());
-    counters.never_ran(outcome);
-    tracing::info!(
-        target: "access",
-        method = "",
-        path = "",
-        status = problem.code().status().as_u16(),
-        request_id = id.as_str(),
-        plugin = "",
-        outcome = outcome.name(),
-    );
+/// Counts and logs what one connection brought that never became a request, because it could not be read.
+#[derive(Clone)]
+pub(super) struct Refusals {
+    counters: Arc<Counters>,
+    origin: Origin,
+    is_logged: bool,
+}
+
+impl Refusals {
+    pub(super) fn new(counters: Arc<Counters>, peer: Peer, is_logged: bool) -> Self {
+        Self { counters, origin: Origin::direct(peer), is_logged }
+    }
+
+    pub(super) fn add(&self, problem: &Problem, id: &RequestId) {
+        let outcome = Outcome::Failed(problem.code());
+        self.counters.never_ran(outcome);
+        if self.is_logged {
+            tracing::info!(
+                target: "access",
+                method = "",
+                path = "",
+                status = problem.code().status().as_u16(),
+                client = %self.origin,
+                request_id = id.as_str(),
+                plugin = "",
+                outcome = outcome.name(),
+            );
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use super::{
-    Counters, Dispatch, Listener, Peer, Settings,
+    Counters, Dispatch, Listener, Peer, Settings, Tls,
     connection::{self, Tasks},
     service::Shared,
     stream::Wire,
@@ -27,6 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Server {
     listener: Listener,
     settings: Settings,
+    /// With how often its files are looked at.
+    tls: Option<(Arc<Tls>, Duration)>,
     counters: Arc<Counters>,
 }
 
@@ -63,8 +68,15 @@ impl Server {
     pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
         match settings.out_of_bounds() {
             Some(name) => Err(BindError::Setting(name)),
-            None => Ok(Self { listener, settings, counters: Arc::default() }),
+            None => Ok(Self { listener, settings, tls: None, counters: Arc::default() }),
         }
+    }
+
+    /// The same over TLS, with HTTP/2 for clients that ask for it. The files of the certificate are looked at every `check_interval`,
+    /// which is not 0; a handshake may take as long as a request's headers.
+    #[must_use]
+    pub fn over_tls(self, tls: Arc<Tls>, check_interval: Duration) -> Self {
+        Self { tls: Some((tls, check_interval)), ..self }
     }
 
     /// What came of its requests.
@@ -81,10 +93,12 @@ impl Server {
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
     pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
-        let Self { listener, settings, counters } = self;
+        let Self { listener, settings, tls, counters } = self;
         let drain_timeout = settings.drain_timeout;
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        let shared = Arc::new(Shared { dispatch, settings, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
+        let _watching = tls.as_ref().map(|(tls, every)| AbortOnDropHandle::new(tokio::spawn(Arc::clone(tls).watch(*every))));
+        let tls = tls.map(|(tls, _)| tls);
+        let shared = Arc::new(Shared { dispatch, settings, tls, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {

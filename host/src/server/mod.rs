@@ -1,15 +1,17 @@
 //! The HTTP server: accepts connections, admits requests, hands them to a [`Dispatch`] and writes what comes back.
 //!
 //! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
-//! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `service` takes one request to
-//! its answer, which `exchange` records and [`Counters`] counts; `request_body` and `response_body` bound the bodies; [`problem`] is the
-//! one table from errors to answers.
+//! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `line` is what is spoken on, the
+//! socket itself or `tls` on it; `service` takes one request to its answer, which `exchange` records and [`Counters`] counts, and `origin`
+//! says who asked; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
 mod counters;
 mod exchange;
+mod line;
 mod listener;
+mod origin;
 mod place;
 pub mod problem;
 mod request_body;
@@ -21,6 +23,7 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{future::Future, sync::Arc};
 
@@ -31,11 +34,13 @@ pub use self::{
     counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
     listener::{BindError, Drained, Server},
+    origin::{ForwardedHeader, Origin, Proxies},
     problem::{Code, Problem},
     request_body::{RequestBody, RequestBodyError},
     request_id::RequestId,
     settings::{Http2, Settings},
     stream::{Listener, Peer},
+    tls::{Tls, TlsError},
 };
 
 /// What a response's body may fail with. A [`Problem`] inside names the outcome of the call; the client only sees an aborted answer.

@@ -12,18 +12,20 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Exchange, Outcome, activity::Activity, exchange::Fault};
+use super::{Exchange, Outcome, Settings, activity::Activity, exchange::Fault};
 
 /// The body of a request, as it arrives. After an error there is nothing more.
 ///
 /// # Bounds
-/// `max_body` bytes; `body_stall_timeout` between two pieces, counted while somebody waits for the next.
+/// `max_body` bytes; `body_stall_timeout` between two pieces and `request_timeout` for all of them, both looked at while somebody waits
+/// for the next.
 pub struct RequestBody {
     incoming: Incoming,
     left: u64,
     limit: u64,
     stall_timeout: Duration,
-    stall: Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    late: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     is_over: bool,
     exchange: Arc<Exchange>,
@@ -36,7 +38,7 @@ pub enum RequestBodyError {
     /// Longer than this many bytes; answered with `body-too-large`.
     #[error("the body is longer than {0} bytes")]
     TooLarge(u64),
-    /// The next piece did not come in time; answered with `request-timeout`.
+    /// The next piece, or the last, did not come in time; answered with `request-timeout`.
     #[error("the body stopped coming")]
     Stalled,
     /// The framing is broken; answered with `bad-request`.
@@ -48,14 +50,11 @@ pub enum RequestBodyError {
 }
 
 impl RequestBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        limit: u64,
-        stall_timeout: Duration,
-        exchange: Arc<Exchange>,
-        activity: Arc<Activity>,
-    ) -> Self {
-        Self { incoming, left: limit, limit, stall_timeout, stall: None, is_waiting: false, is_over: false, exchange, activity }
+    pub(super) fn new(incoming: Incoming, settings: &Settings, exchange: Arc<Exchange>, activity: Arc<Activity>) -> Self {
+        let (limit, stall_timeout) = (settings.max_body, settings.body_stall_timeout);
+        let deadline = exchange.started() + settings.request_timeout;
+        let (late, is_waiting, is_over) = (None, false, false);
+        Self { incoming, left: limit, limit, stall_timeout, deadline, late, is_waiting, is_over, exchange, activity }
     }
 
     fn fail(&mut self, error: RequestBodyError, fault: Option<Fault>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
@@ -69,14 +68,15 @@ impl RequestBody {
     }
 
     /// Whether the wait for the next piece has lasted too long. One timer serves all pieces; it is armed by the first that is late.
-    fn is_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        let timeout = self.stall_timeout;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + timeout)));
-        if !self.is_waiting {
-            self.is_waiting = true;
-            stall.as_mut().reset(Instant::now() + timeout);
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            let until = (Instant::now() + self.stall_timeout).min(self.deadline);
+            match &mut self.late {
+                Some(late) => late.as_mut().reset(until),
+                late => *late = Some(Box::pin(sleep_until(until))),
+            }
         }
-        stall.as_mut().poll(cx).is_ready()
+        self.late.as_mut().is_some_and(|late| late.as_mut().poll(cx).is_ready())
     }
 }
 
@@ -90,7 +90,7 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         }
         match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Pending if this.is_stalled(cx) => this.fail(RequestBodyError::Stalled, Some(Fault::Stalled)),
+            Poll::Pending if this.is_late(cx) => this.fail(RequestBodyError::Stalled, Some(Fault::Stalled)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => {
                 this.is_over = true;

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Counters, Dispatch, Exchange, Outcome, Peer, Problem, RequestBody, RequestId, Settings, activity::Activity,
+    Counters, Dispatch, Exchange, Origin, Outcome, Peer, Problem, RequestBody, RequestId, Settings, Tls, activity::Activity,
     exchange::Running, request_id, response_body::ResponseBody,
 };
 
@@ -18,6 +18,7 @@ use super::{
 pub(super) struct Shared<D> {
     pub(super) dispatch: Arc<D>,
     pub(super) settings: Settings,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) counters: Arc<Counters>,
     pub(super) shutdown: CancellationToken,
 }
@@ -31,15 +32,16 @@ pub(super) async fn answer<D: Dispatch>(
 ) -> Response<ResponseBody<D::Body>> {
     let (mut parts, incoming) = request.into_parts();
     let id = RequestId::of(&mut parts.headers);
-    let is_logged = shared.settings.access_log;
-    let exchange = Arc::new(Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer, is_logged));
+    let settings = &shared.settings;
+    let origin = Origin::of(peer, &parts.headers, &settings.proxies);
+    let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), origin, shared.tls.is_some(), settings.access_log);
+    let exchange = Arc::new(exchange);
     let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
-    let settings = &shared.settings;
 
     let length = incoming.size_hint().lower();
     // Made before anything is refused, so that bytes nobody reads are noticed whatever happens.
-    let body = RequestBody::new(incoming, settings.max_body, settings.body_stall_timeout, Arc::clone(&exchange), activity);
+    let body = RequestBody::new(incoming, settings, Arc::clone(&exchange), activity);
     let admitted = if shared.shutdown.is_cancelled() { Err(Problem::ShuttingDown) } else { admit(&parts, length, settings) };
     let result = match admitted {
         Err(problem) => {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Proxies;
+
 /// How much of everything the server takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -21,10 +23,14 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long the next piece of a request's body, or a reader's taking of the next piece of an answer, is waited for. Default 10 s.
     pub body_stall_timeout: Duration,
+    /// From the end of a request's head to the end of its body, while somebody reads it. Default 1 h: the call ends sooner.
+    pub request_timeout: Duration,
     /// How long running calls may go on once the server stops. Default 10 s.
     pub drain_timeout: Duration,
     /// Whether every request leaves a line in the access log. Default true.
     pub access_log: bool,
+    /// Whom to believe where a request comes from. Default nobody.
+    pub proxies: Proxies,
     /// What is particular to HTTP/2.
     pub http2: Http2,
 }
@@ -75,8 +81,10 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_stall_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60 * 60),
             drain_timeout: Duration::from_secs(10),
             access_log: true,
+            proxies: Proxies::default(),
             http2: Http2::default(),
         }
     }

@@ -132,10 +132,6 @@ impl Wire {
         either!(self, stream => stream.try_read_buf(buf))
     }
 
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write(bytes))
-    }
-
     pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         either!(self, stream => stream.try_write_vectored(slices))
     }

@@ -27,6 +27,7 @@ guests::plain::export!(Probe);
 fn answer(request: &Request) -> Answer {
     match request.variant() {
         "hello" => Answer::text("hello"),
+        "scheme" => Answer::text(if request.is_https() { "https" } else { "http" }),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
         // `?sql=`, without parameters.
         "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),

@@ -28,7 +28,9 @@ pub use self::bindings::{
     exports::wasi::http0_2_12::incoming_handler::Guest,
     wasi::{
         clocks0_2_12::monotonic_clock,
-        http0_2_12::types::{ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
+        http0_2_12::types::{
+            ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
+        },
         io::streams::{InputStream, OutputStream, StreamError},
     },
     wharf::sql::{
@@ -57,6 +59,12 @@ impl Request {
     #[must_use]
     pub fn new(raw: IncomingRequest) -> Self {
         Self { target: Target::new(raw.path_with_query()), raw }
+    }
+
+    /// Whether it came through TLS, as far as the host says.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        matches!(self.raw.scheme(), Some(Scheme::Https))
     }
 
     /// The database that `?database=` names, `main` if it names none. Opening costs nothing, so a refusal is a broken test.

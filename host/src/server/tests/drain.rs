@@ -74,6 +74,6 @@ async fn a_server_whose_places_are_all_taken_stops_as_well(on: On) {
     let host = Host::start(on, |settings| settings.max_connections = 1).await;
     let mut only = host.connect().await;
     assert!(only.get("/hello").await.ends_with("hello"));
-    let _waiting = host.connect().await;
+    let _waiting = host.address.wire().await.unwrap();
     assert_eq!(host.stop().await.stuck, 0);
 }

@@ -1,7 +1,5 @@
 //! The same server, spoken to in HTTP/2 with prior knowledge.
 
-use std::net::Shutdown;
-
 use http_body_util::{Empty, combinators::BoxBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,28 +23,10 @@ async fn connect(host: &Host) -> (SendRequest<ClientBody>, JoinHandle<hyper::Res
     handshake(host.address.connect().await.unwrap()).await
 }
 
-async fn handshake(stream: Wire) -> (SendRequest<ClientBody>, JoinHandle<hyper::Result<()>>) {
+async fn handshake(stream: Stream) -> (SendRequest<ClientBody>, JoinHandle<hyper::Result<()>>) {
     let (sender, connection) =
         within(hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
     (sender, tokio::spawn(connection))
-}
-
-/// A socket, and what closes it under whoever uses it.
-fn with_another_hand(stream: Wire) -> (Wire, Box<dyn FnOnce()>) {
-    match stream {
-        Wire::Tcp(stream) => {
-            let stream = stream.into_std().unwrap();
-            let other_hand = stream.try_clone().unwrap();
-            let close: Box<dyn FnOnce()> = Box::new(move || other_hand.shutdown(Shutdown::Both).unwrap());
-            (Wire::Tcp(TcpStream::from_std(stream).unwrap()), close)
-        }
-        Wire::Unix(stream) => {
-            let stream = stream.into_std().unwrap();
-            let other_hand = stream.try_clone().unwrap();
-            let close: Box<dyn FnOnce()> = Box::new(move || other_hand.shutdown(Shutdown::Both).unwrap());
-            (Wire::Unix(UnixStream::from_std(stream).unwrap()), close)
-        }
-    }
 }
 
 fn request(method: Method, path: &str, body: ClientBody) -> Request<ClientBody> {
@@ -112,7 +92,8 @@ async fn a_request_that_is_reset_drops_its_call_only(on: On) {
 
 async fn a_client_that_goes_away_drops_all_its_calls(on: On) {
     let host = Host::start(on, |_| {}).await;
-    let (stream, close) = with_another_hand(host.address.connect().await.unwrap());
+    let stream = host.address.connect().await.unwrap();
+    let close = stream.another_hand();
     let (mut sender, _connection) = handshake(stream).await;
     let calls: Vec<_> =
         (0..3).map(|_| tokio::spawn(sender.send_request(request(Method::GET, "/never", Empty::new().boxed())))).collect();

@@ -9,6 +9,9 @@ macro_rules! over_every_listener {
         mod unix {
             $(#[$attribute] async fn $test() { super::$test(super::On::Unix).await; })+
         }
+        mod tls {
+            $(#[$attribute] async fn $test() { super::$test(super::On::Tls).await; })+
+        }
     };
 }
 
@@ -17,7 +20,9 @@ mod gone;
 mod http2;
 mod limits;
 mod requests;
+mod stream;
 mod timeouts;
+mod tls;
 
 use std::{
     io,
@@ -33,19 +38,24 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     sync::Semaphore,
     task::JoinHandle,
     time::timeout,
 };
+use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
+use self::stream::{Certified, Stream};
 use super::{stream::Wire, *};
 use crate::shards::Shards;
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a server looks at its certificate.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A free port.
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -96,6 +106,7 @@ impl Dispatch for ByPath {
         let mut response = Response::new(text(""));
         match request.uri().path() {
             "/hello" => *response.body_mut() = text("hello"),
+            "/origin" => *response.body_mut() = text(format!("{} {}", exchange.origin(), exchange.origin().is_vouched)),
             "/id" => *response.body_mut() = text(request.headers()["x-request-id"].as_bytes().to_vec()),
             "/echo" => match request.into_body().collect().await {
                 Ok(body) => *response.body_mut() = text(body.to_bytes()),
@@ -161,6 +172,8 @@ impl Dispatch for ByPath {
 enum On {
     Tcp,
     Unix,
+    /// With TLS on it, over TCP.
+    Tls,
 }
 
 /// Where a server listens.
@@ -168,25 +181,35 @@ enum On {
 enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    /// With whom its clients trust.
+    Tls(SocketAddr, Arc<ClientConfig>),
 }
 
 impl Address {
-    async fn connect(&self) -> io::Result<Wire> {
+    /// Without TLS, whatever is spoken there.
+    async fn wire(&self) -> io::Result<Wire> {
         within(async {
             Ok(match self {
-                Self::Tcp(address) => Wire::Tcp(TcpStream::connect(address).await?),
+                Self::Tcp(address) | Self::Tls(address, _) => Wire::Tcp(TcpStream::connect(address).await?),
                 Self::Unix(path) => Wire::Unix(UnixStream::connect(path).await?),
             })
         })
         .await
+    }
+
+    async fn connect(&self) -> io::Result<Stream> {
+        match (self.wire().await?, self) {
+            (Wire::Tcp(socket), Self::Tls(_, config)) => within(Stream::secured(socket, config)).await,
+            (wire, _) => Ok(Stream::Plain(wire)),
+        }
     }
 }
 
 /// A running server.
 struct Host {
     address: Address,
-    /// Where its socket is, if it has one.
-    _folder: TempDir,
+    /// Where its socket is, if it has one, or its certificate.
+    folder: TempDir,
     script: Arc<Script>,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
@@ -198,17 +221,26 @@ impl Host {
         let mut settings = Settings::default();
         change(&mut settings);
         let folder = tempfile::tempdir().unwrap();
+        let certified = Certified::new();
+        certified.write(folder.path());
         let (listener, address) = match on {
             On::Tcp => {
                 let (listener, address) = Listener::tcp(ANY).await.unwrap();
                 (listener, Address::Tcp(address))
+            }
+            On::Tls => {
+                let (listener, address) = Listener::tcp(ANY).await.unwrap();
+                (listener, Address::Tls(address, Arc::new(Certified::client(&[&certified]))))
             }
             On::Unix => {
                 let path = folder.path().join("socket");
                 (Listener::unix(&path).unwrap(), Address::Unix(path))
             }
         };
-        let server = Server::new(listener, settings).unwrap();
+        let mut server = Server::new(listener, settings).unwrap();
+        if let On::Tls = on {
+            server = server.over_tls(Arc::new(stream::load(folder.path()).unwrap()), CHECK_INTERVAL);
+        }
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
         let (counters, shutdown) = (server.counters(), CancellationToken::new());
         let served = tokio::spawn({
@@ -216,11 +248,11 @@ impl Host {
             let dispatch = Arc::new(ByPath(Arc::clone(&script)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { address, _folder: folder, script, counters, shutdown, served }
+        Self { address, folder, script, counters, shutdown, served }
     }
 
     async fn connect(&self) -> Client {
-        Client { stream: self.address.connect().await.unwrap(), read: Vec::new() }
+        Client::new(self.address.connect().await.unwrap())
     }
 
     /// One request on a connection of its own, to the connection's end.
@@ -247,13 +279,30 @@ impl Host {
 }
 
 struct Client {
-    stream: Wire,
+    stream: Stream,
     read: Vec<u8>,
 }
 
 impl Client {
+    fn new(stream: Stream) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+        within(self.stream.flush()).await.unwrap();
+    }
+
+    /// Sends a byte every now and then until something comes back, or nothing can be sent any more.
+    async fn drip(&mut self, pause: Duration) {
+        within(async {
+            while self.stream.write_all(b"x").await.is_ok() && self.stream.flush().await.is_ok() {
+                if timeout(pause, self.stream.read_buf(&mut self.read)).await.is_ok() {
+                    break;
+                }
+            }
+        })
+        .await;
     }
 
     async fn get(&mut self, path: &str) -> String {
@@ -281,12 +330,15 @@ impl Client {
         }
     }
 
-    /// All until the server closes.
+    /// All until the server closes, whether or not TLS says that it was all.
     async fn rest(mut self) -> String {
         loop {
             match within(self.stream.read_buf(&mut self.read)).await {
                 Ok(0) => return String::from_utf8_lossy(&self.read).into_owned(),
                 Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return String::from_utf8_lossy(&self.read).into_owned();
+                }
                 Err(error) => panic!("{error} after: {}", String::from_utf8_lossy(&self.read)),
             }
         }

@@ -16,6 +16,7 @@ over_every_listener! {
     a_malformed_request_after_a_good_one_is_told_apart,
     a_request_names_one_host,
     every_call_leaves_one_access_line,
+    who_asks_is_what_a_trusted_proxy_says,
     a_small_body_that_nobody_reads_does_not_cost_the_connection,
 }
 
@@ -196,8 +197,21 @@ async fn every_call_leaves_one_access_line(on: On) {
     {
         assert_eq!(line[field], value, "{lines}");
     }
+    assert_eq!(line["client"], if let On::Unix = on { "unix" } else { "127.0.0.1" }, "{lines}");
     assert_eq!((line["status"].as_u64(), line["bytes"].as_u64()), (Some(200), Some(5)), "{lines}");
     assert!(!lines.contains("secret"), "{lines}");
+}
+
+async fn who_asks_is_what_a_trusted_proxy_says(on: On) {
+    let ask = "GET /origin HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: 1.1.1.1, 203.0.113.9\r\n\r\n";
+    let [stranger, proxy] = match on {
+        On::Unix => ["unix false"; 2],
+        On::Tcp | On::Tls => ["127.0.0.1 false", "203.0.113.9 true"],
+    };
+    let host = Host::start(on, |_| {}).await;
+    assert!(host.ask(ask).await.ends_with(stranger));
+    let host = Host::start(on, |settings| settings.proxies.trusted = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    assert!(host.ask(ask).await.ends_with(proxy));
 }
 
 async fn a_small_body_that_nobody_reads_does_not_cost_the_connection(on: On) {

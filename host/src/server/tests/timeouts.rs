@@ -13,6 +13,7 @@ over_every_listener! {
     a_call_may_last_longer_than_header_and_idle_timeouts,
     a_body_that_stops_coming_is_answered_with_408,
     a_body_that_comes_in_pieces_may_take_longer_than_a_stall,
+    a_body_that_never_ends_is_answered_with_408,
     a_reader_that_stalls_loses_its_answer_and_its_connection,
     a_handler_that_pauses_is_no_stalled_reader,
     a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame,
@@ -38,11 +39,7 @@ async fn slow_headers_are_answered_with_408_and_closed(on: On) {
     // A single byte now and then does not help.
     let mut client = host.connect().await;
     client.send("GET /hello HTTP/1.1\r\n").await;
-    while within(async {
-        client.stream.try_write(b"x").is_ok() && timeout(SHORT / 10, client.stream.ready(Interest::READABLE)).await.is_err()
-    })
-    .await
-    {}
+    client.drip(SHORT / 10).await;
     assert_problem(&client.rest().await, 408, "request-timeout");
     assert_eq!(host.counters.get("request-timeout"), 3);
 }
@@ -100,6 +97,17 @@ async fn a_body_that_comes_in_pieces_may_take_longer_than_a_stall(on: On) {
     assert!(start.elapsed() > SHORT);
 }
 
+async fn a_body_that_never_ends_is_answered_with_408(on: On) {
+    let limits = |settings: &mut Settings| (settings.body_stall_timeout, settings.request_timeout) = (LONG, SHORT);
+    let host = Host::start(on, limits).await;
+    let mut client = host.connect().await;
+    let start = Instant::now();
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await;
+    client.drip(SHORT / 10).await;
+    assert_problem(&client.rest().await, 408, "request-timeout");
+    assert!(start.elapsed() >= SHORT);
+}
+
 async fn a_reader_that_stalls_loses_its_answer_and_its_connection(on: On) {
     let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
@@ -128,11 +136,11 @@ async fn a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame(on: On) {
     client.send("GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let start = Instant::now();
     let mut sips = tokio::time::interval(SHORT / 20);
-    let mut sip = vec![0; LARGE / 50];
-    let mut total = 0;
+    let (mut sip, mut total) = (Vec::new(), 0);
     loop {
         sips.tick().await;
-        match within(client.stream.read(&mut sip)).await.unwrap() {
+        sip.clear();
+        match within((&mut client.stream).take(LARGE as u64 / 50).read_to_end(&mut sip)).await.unwrap() {
             0 => break,
             count => total += count,
         }
