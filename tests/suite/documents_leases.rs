@@ -39,7 +39,8 @@ impl Call {
         let database = pool.clone();
         let grant =
             Grant { database, granted: Arc::clone(&grants[0]), access, max_connections: 1, max_result, max_statements: 100 };
-        let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
+        let call =
+            CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE, trail: None };
         let scope = Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))));
         Self { script, pool, scope }
     }

@@ -74,7 +74,8 @@ fn calls(_patience: Patience) -> BoxFuture<'static, ()> {
             };
             let grants = Arc::new(Grants::new(BTreeMap::from([(Arc::from("db"), grant)])));
             let deadline = Instant::now() + Duration::from_secs(15);
-            let scope = Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline }, grants);
+            let scope =
+                Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline, trail: None }, grants);
             let ending = Arc::clone(&scope);
             task(async move {
                 let guest = task(guest(scope));
