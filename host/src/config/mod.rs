@@ -1,7 +1,7 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `database` (with `address`,
+//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `audit`, `database` (with `address`,
 //! `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
 //! wrong at once.
 //!
@@ -9,6 +9,7 @@
 
 mod address;
 mod admin;
+mod audit;
 mod checks;
 mod database;
 mod diagnostics;
@@ -36,7 +37,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, Tls},
+    model::{Admin, Audit, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, Tls},
     secret::Secret,
 };
 use self::{
@@ -108,6 +109,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
     let mut root = Table::root(&context, table.get_ref());
     let max_connections = root.number("max_connections", 50, 1, 100_000);
     let (server, admin, engine) = server::read(&mut root);
+    let audit = audit::read(&mut root, &server);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -131,6 +133,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
         source,
         server,
         admin,
+        audit,
         max_connections: max_connections.value,
         databases,
         plugins,
