@@ -24,7 +24,7 @@ pub struct Status {
 
 impl Status {
     /// The same as metrics.
-    pub fn write(&self, text: &mut Text) {
+    pub fn tell(&self, text: &mut Text) {
         let Self { head, down, failures, lost } = self;
         text.gauge("wharf_audit_sequence", "Number of the last line of the audit log that is on the disk.").number(&[], head.seq);
         text.gauge("wharf_audit_head", "The first 13 hexadecimal digits of the MAC of that line, as a number.")
@@ -148,7 +148,7 @@ mod tests {
         let mac = Mac::parse("3fa9c0d1e2b47".bytes().chain([b'f'; 51]).collect::<Vec<_>>().as_slice()).unwrap();
         let down = Some(Down { since: record::now(), why: "it is full".to_owned() });
         let mut text = Text::new();
-        Status { head: Head { seq: 812, mac }, down, failures: 3, lost: 7 }.write(&mut text);
+        Status { head: Head { seq: 812, mac }, down, failures: 3, lost: 7 }.tell(&mut text);
         let text = text.finish();
         let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let head = format!("wharf_audit_head {}", 0x3_fa9c_0d1e_2b47_u64);
