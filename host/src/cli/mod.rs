@@ -22,7 +22,9 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View};
+pub use self::args::{
+    Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View,
+};
 use self::voice::Voice;
 use anyhow::Context;
 
