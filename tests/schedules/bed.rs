@@ -128,7 +128,7 @@ pub(crate) fn left_nothing(script: &Script, most: u32) {
 }
 
 pub(crate) fn borrower() -> Borrower {
-    Borrower { plugin: "plugin".into(), request_id: "request".into() }
+    Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None }
 }
 
 /// A script that is conducted as a server behaves: steps are let go after they have begun, and those to come are written.

@@ -24,7 +24,8 @@ async fn scope(script: &Script) -> Arc<Scope> {
     let access = Access::ReadWrite;
     let grant =
         Grant { database, granted: Arc::clone(&grants[0]), access, max_connections: 1, max_result, max_statements: STATEMENTS };
-    let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
+    let call =
+        CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE, trail: None };
     Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))))
 }
 

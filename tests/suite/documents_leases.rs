@@ -39,7 +39,8 @@ impl Call {
         let database = pool.clone();
         let grant =
             Grant { database, granted: Arc::clone(&grants[0]), access, max_connections: 1, max_result, max_statements: 100 };
-        let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
+        let call =
+            CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE, trail: None };
         let scope = Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))));
         Self { script, pool, scope }
     }
@@ -81,7 +82,7 @@ fn document(name: &str) -> Vec<u8> {
     [&[length, 0, 0, 0, 2][..], name.as_bytes(), &[0, 2, 0, 0, 0, b'x', 0, 0][..]].concat()
 }
 
-fn find_options() -> types::FindOptions {
+pub(crate) fn find_options() -> types::FindOptions {
     types::FindOptions {
         projection: None,
         sort: None,
@@ -192,7 +193,7 @@ async fn every_function_has_its_answer_with_and_without_a_transaction() {
     call.is_quiet().await;
 }
 
-async fn every_function(people: &Collection) {
+pub(crate) async fn every_function(people: &Collection) {
     let all = || EMPTY.to_vec();
     assert_eq!(people.find(all(), find_options()).await.unwrap().count, 1);
     // Its limit is of no account.

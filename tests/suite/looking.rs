@@ -26,7 +26,8 @@ async fn grants(script: &Script) -> Arc<Grants> {
 }
 
 fn call(grants: &Arc<Grants>) -> Arc<Scope> {
-    let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE };
+    let call =
+        CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + PATIENCE, trail: None };
     Scope::new(call, Arc::clone(grants))
 }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod admin;
 mod audit;
+mod audited;
 mod budgets;
 mod cancel;
 mod check;

@@ -35,6 +35,7 @@ pub struct Setup {
     toml: String,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    through: Vec<String>,
     unread: bool,
 }
 
@@ -52,7 +53,15 @@ impl Setup {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir().expect("a temporary folder");
-        Self { folder, toml: String::new(), environment: Vec::new(), arguments: Vec::new(), unread: false }.toml(&format!(
+        let setup = Self {
+            folder,
+            toml: String::new(),
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            through: Vec::new(),
+            unread: false,
+        };
+        setup.toml(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain_timeout = \"2s\"\n\n[engine]\ncache = {:?}\n",
             guests::target_folder().join("wharf-tests-cache")
         ))
@@ -129,6 +138,13 @@ impl Setup {
         self
     }
 
+    /// Starts the host through another command, which becomes it.
+    #[must_use]
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
     /// Reads nothing of what the host writes to stderr until it has ended.
     #[must_use]
     pub fn unread(mut self) -> Self {
@@ -185,8 +201,8 @@ impl Setup {
 
     fn spawn(self) -> Host {
         let (environment, arguments, unread) = (self.environment.clone(), self.arguments.clone(), self.unread);
+        let mut command = command_through(&self.through);
         let folder = self.write();
-        let mut command = command();
         command.arg("up").arg(folder.path()).args(arguments).envs(environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let unread = unread.then(|| {
@@ -228,14 +244,16 @@ pub fn binary() -> PathBuf {
 /// The command `wharf` without arguments, in a process group of its own, which the kernel ends when the tests die.
 #[must_use]
 pub fn command() -> Command {
-    let mut command = if Path::new("/usr/bin/setpriv").is_file() {
-        let mut command = Command::new("/usr/bin/setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary());
-        command
-    } else {
-        Command::new(binary())
-    };
-    command.process_group(0).kill_on_drop(true);
+    command_through(&[])
+}
+
+fn command_through(words: &[String]) -> Command {
+    let setpriv: &[&str] =
+        if Path::new("/usr/bin/setpriv").is_file() { &["/usr/bin/setpriv", "--pdeathsig", "KILL"] } else { &[] };
+    let before = setpriv.iter().copied().chain(words.iter().map(String::as_str)).map(PathBuf::from);
+    let mut words = before.chain([binary()]);
+    let mut command = Command::new(words.next().expect("the binary at least"));
+    command.args(words).process_group(0).kill_on_drop(true);
     command
 }
 
@@ -373,6 +391,19 @@ impl Host {
     pub async fn stop(self) -> Ended {
         self.signal(Signal::Interrupt);
         self.ended(Duration::from_secs(30)).await
+    }
+
+    /// As [`Host::stop`]; its folder stays.
+    ///
+    /// # Panics
+    /// As [`Host::stop`].
+    pub async fn stop_and_keep(mut self) -> (Ended, TempDir) {
+        let kept = tempfile::tempdir().expect("a temporary folder");
+        let folder = std::mem::replace(&mut self.folder, kept);
+        let given = std::mem::take(&mut self.given);
+        let ended = self.stop().await;
+        secrets::assert_kept_in_files(folder.path(), &given);
+        (ended, folder)
     }
 
     /// Fails with all that was said when the host has ended.

@@ -10,7 +10,11 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Phase, ago, json, subjects::Watched};
+use super::{
+    Phase, ago, json,
+    subjects::{Subjects, Watched},
+    time,
+};
 use crate::{pool::View, shards::Shards};
 
 /// A shard that has not gone on for so long is held up: what a guest or a driver does in one turn takes milliseconds.
@@ -61,8 +65,8 @@ impl Health {
         live(self.shards.silence(std::time::Instant::now()))
     }
 
-    /// 200 while requests are answered and every required database is up, and not paused.
-    pub(super) fn ready(&self, databases: &[Watched]) -> Response<Bytes> {
+    /// 200 while requests are answered and every required database is up, and not paused, and what they are asked can be audited.
+    pub(super) fn ready(&self, Subjects { databases, audit, .. }: &Subjects) -> Response<Bytes> {
         let (phase, since) = *self.state();
         let code = match phase {
             Phase::Starting => Some("starting"),
@@ -79,6 +83,8 @@ impl Health {
                 reasons.extend(since.map(|since| Reason { code, database, since: ago(since) }));
             }
         }
+        let unaudited = audit.as_ref().filter(|audit| audit.refuses()).and_then(|audit| audit.status().down);
+        reasons.extend(unaudited.map(|down| Reason { code: "audit-unavailable", database: None, since: time(&down.since) }));
         json(status(&reasons), &Ready { ready: reasons.is_empty(), reasons })
     }
 
@@ -119,11 +125,11 @@ mod tests {
     fn a_host_is_ready_while_it_serves() {
         let health = Health::new(Duration::ZERO, Shards::default());
         let not = |code: &str| (503, json!({ "ready": false, "reasons": [{ "code": code, "since": "then" }] }));
-        assert_eq!(told(&health.ready(&[])), not("starting"));
+        assert_eq!(told(&health.ready(&Subjects::default())), not("starting"));
         health.set_phase(Phase::Serving);
-        assert_eq!(told(&health.ready(&[])), (200, json!({ "ready": true })));
+        assert_eq!(told(&health.ready(&Subjects::default())), (200, json!({ "ready": true })));
         health.set_phase(Phase::Draining);
-        assert_eq!(told(&health.ready(&[])), not("draining"));
+        assert_eq!(told(&health.ready(&Subjects::default())), not("draining"));
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Admin {
         let parameter = path.split('/').nth(2).unwrap_or_default();
         Ok(match page {
             Page::Live => self.health.live(),
-            Page::Ready => self.health.ready(&subjects.databases),
+            Page::Ready => self.health.ready(&subjects),
             Page::Pools => json(StatusCode::OK, &Pools::of(&self.capacity, &subjects)),
             Page::Calls => json(StatusCode::OK, &Calls::of(&subjects)),
             Page::Plugins => json(StatusCode::OK, &Plugins::of(&subjects)),
@@ -253,6 +253,11 @@ fn ago(duration: Duration) -> String {
     let at = SystemTime::now().checked_sub(duration).and_then(|at| Timestamp::try_from(at).ok());
     // A clock outside of the years that can be written.
     at.map_or_else(String::new, |at| format!("{at:.3}"))
+}
+
+/// A time of day as documents have it, from one that is more exact.
+fn time(at: &str) -> String {
+    at.parse().map_or_else(|_| String::new(), |at: Timestamp| format!("{at:.3}"))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::{
     ago, millis,
     subjects::{Served, Subjects, Watched},
+    time,
 };
 use crate::{
     driver::settings::Access,
     lease::Grant,
     pool::{Bounds, Counter, Counts, HostCapacity, Reclaim, ShareView, Tally, Trouble, View},
+    telemetry::audit::{Down, Head, Status},
 };
 
 /// Reclaims that are told one by one.
@@ -25,6 +27,19 @@ pub(super) struct Pools {
     used: u32,
     max: u32,
     databases: Vec<Pool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<Audited>,
+}
+
+/// The audit log, where one is kept.
+#[derive(Serialize)]
+struct Audited {
+    head: Head,
+    available: bool,
+    down_since: Option<String>,
+    why: Option<String>,
+    failures: u64,
+    lost_lines: u64,
 }
 
 /// One database with all its pools.
@@ -107,7 +122,15 @@ impl Pools {
     pub(super) fn of(capacity: &HostCapacity, subjects: &Subjects) -> Self {
         let (used, max) = capacity.usage();
         let databases = subjects.databases.iter().map(|watched| Pool::of(watched, subjects)).collect();
-        Self { active: format!("{used}/{max}"), used, max, databases }
+        let audit = subjects.audit.as_ref().map(|audit| Audited::of(audit.status()));
+        Self { active: format!("{used}/{max}"), used, max, databases, audit }
+    }
+}
+
+impl Audited {
+    fn of(Status { head, down, failures, lost }: Status) -> Self {
+        let (down_since, why) = down.map(|Down { since, why }| (time(&since), why)).unzip();
+        Self { head, available: why.is_none(), down_since, why, failures, lost_lines: lost }
     }
 }
 

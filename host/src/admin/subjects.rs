@@ -7,6 +7,7 @@ use crate::{
     call::{CallView, Roster},
     plugin::Plugin,
     pool::Database,
+    telemetry::audit::Audit,
 };
 
 /// What there is to tell about; replaced as a whole when it changes.
@@ -18,6 +19,8 @@ pub struct Subjects {
     pub plugins: Vec<Served>,
     /// The calls that run, once there can be any.
     pub calls: Option<Arc<Roster>>,
+    /// The audit log, if one is kept.
+    pub audit: Option<Arc<Audit>>,
 }
 
 /// A database.

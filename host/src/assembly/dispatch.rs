@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
+use super::audit::Auditor;
 use crate::{
     call::{self, CallBody, CallError, CallMeta, Caller, Outcome},
     plugin::Plugin,
@@ -25,6 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Dispatcher {
     pub(super) router: Router<Arc<Plugin>>,
     pub(super) caller: Caller,
+    pub(super) auditor: Option<Auditor>,
 }
 
 impl Dispatch for Dispatcher {
@@ -39,7 +41,9 @@ impl Dispatch for Dispatcher {
         };
         exchange.set_plugin(Arc::clone(plugin.name()));
         // The server watches the reader of a streamed answer itself.
-        let meta = CallMeta { request_id: exchange.id().to_shared(), is_secure: exchange.is_secure(), reader_stalled: None };
+        let trail = self.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
+        let (request_id, is_secure) = (exchange.id().to_shared(), exchange.is_secure());
+        let meta = CallMeta { request_id, is_secure, trail, reader_stalled: None };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }

@@ -6,7 +6,8 @@ use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
+    Closed, Progress, StartError, Stop, admin::Desk, audit::Auditor, databases, databases::Databases, dispatch::Dispatcher,
+    plugins, summary,
 };
 use crate::{
     admin::{Phase, Served, Subjects, Watched},
@@ -43,13 +44,15 @@ pub struct Stopped {
     pub drained: Drained,
     /// How each database was closed.
     pub closed: Vec<Closed>,
+    /// Whether the audit log has every line, if one is kept.
+    pub is_audited: bool,
 }
 
 impl Stopped {
     /// Whether nothing was cut off and nothing is left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.drained.stuck == 0 && self.closed.iter().all(|closed| closed.left.sessions == 0)
+        self.is_audited && self.drained.stuck == 0 && self.closed.iter().all(|closed| closed.left.sessions == 0)
     }
 }
 
@@ -64,11 +67,34 @@ impl Host {
     pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
         let capacity = Arc::new(HostCapacity::new(config.max_connections));
         let desk = Desk::open(config, &capacity, shards, progress).await?;
+        let auditor = Auditor::open(config).await?;
+        match Self::assemble(config, shards, progress, stop, &capacity, desk, auditor.clone()).await {
+            Ok(host) => Ok(host),
+            Err(error) => {
+                if let Some(auditor) = auditor {
+                    auditor.close().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn assemble(
+        config: &Config,
+        shards: &Shards,
+        progress: &dyn Progress,
+        stop: &Stop,
+        capacity: &Arc<HostCapacity>,
+        desk: Desk,
+        auditor: Option<Auditor>,
+    ) -> Result<Self, StartError> {
+        let audit = auditor.as_ref().map(|auditor| Arc::clone(auditor.audit()));
+        desk.admin().show(Subjects { audit: audit.clone(), ..Subjects::default() });
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, &capacity, shards, progress, stop).await?;
+        let Databases { open, grants } = databases::open(config, capacity, shards, progress, stop).await?;
         let shown = watched(config, &open);
-        desk.admin().show(Subjects { databases: shown.clone(), ..Subjects::default() });
+        desk.admin().show(Subjects { databases: shown.clone(), audit: audit.clone(), ..Subjects::default() });
         let rest = async {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
@@ -96,8 +122,8 @@ impl Host {
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
         let calls = Some(Arc::clone(caller.roster()));
-        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls });
-        let dispatcher = Arc::new(Dispatcher { router, caller });
+        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls, audit });
+        let dispatcher = Arc::new(Dispatcher { router, caller, auditor });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
         Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk })
@@ -131,11 +157,11 @@ impl Host {
     /// every connection, and asks every database what is left. Until then it can be asked how it is.
     ///
     /// # Bounds
-    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, and three
-    /// seconds for who asks how the host is. In a hurry: two seconds, half a second, the question, and the three seconds.
+    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, two seconds for
+    /// the audit log, and three for who asks how the host is. In a hurry: two seconds, half a second, the question, and those five seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
         let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, .. } = self;
-        let caller = dispatcher.caller.clone();
+        let (caller, auditor) = (dispatcher.caller.clone(), dispatcher.auditor.clone());
         let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
         let drain = async {
             tokio::select! {
@@ -158,9 +184,14 @@ impl Host {
         let deadline = Instant::now() + reclaim_timeout;
         let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
         let closed = databases::close(&opened, deadline, stop).await;
+        // Last of all: until here lines are asked for of what is taken back.
+        let is_audited = match auditor {
+            Some(auditor) => auditor.close().await,
+            None => true,
+        };
         drop(engines);
         desk.close().await;
-        Stopped { drained, closed }
+        Stopped { drained, closed, is_audited }
     }
 }
 

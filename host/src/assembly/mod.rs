@@ -1,10 +1,11 @@
 //! Puts a host together from a validated configuration, runs it, and takes it down again.
 //!
-//! In the order of a start: `admin` answers from then on, `databases` are migrated and opened, `plugins` loaded with their grants (`reach` says
-//! what they import of databases in vain), `dispatch` routes requests to them, and [`Host`] binds the server. `summary` says what came of it.
-//! Stopping goes the other way round.
+//! In the order of a start: `admin` answers from then on, `audit` opens the audit log, `databases` are migrated and opened, `plugins` loaded
+//! with their grants (`reach` says what they import of databases in vain), `dispatch` routes requests to them, and [`Host`] binds the
+//! server. `summary` says what came of it. Stopping goes the other way round.
 
 mod admin;
+mod audit;
 mod databases;
 mod dispatch;
 mod host;
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The certificate of the traffic listener cannot be shown, which it could a moment ago.
     #[error("`server.tls`")]
     Tls(#[from] crate::server::TlsError),
+    /// The audit log cannot be had.
+    #[error("the audit log of `audit.file` cannot be had")]
+    Audit(#[from] crate::telemetry::audit::StartError),
     /// The admin listener cannot be had.
     #[error("the admin listener cannot be had; `{key}` may name another, or be \"off\"")]
     Admin {

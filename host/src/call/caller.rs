@@ -22,6 +22,7 @@ use crate::lease::{CallInfo, Scope};
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
 use crate::shards::Shards;
+use crate::telemetry::audit::Trail;
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct CallMeta {
     pub request_id: Arc<str>,
     /// Whether it came through TLS, so that its scheme is `https` whatever it says itself.
     pub is_secure: bool,
+    /// Where the audit log is asked for the lines of what it does to databases, if one is kept.
+    pub trail: Option<Arc<Trail>>,
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
@@ -109,7 +112,10 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, meta.is_secure, started).await {
+        let CallMeta { request_id, is_secure, trail, reader_stalled } = meta;
+        let info =
+            CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline: started + plugin.limits().deadline, trail };
+        let (mut run, mut head) = match self.begin(plugin, request, is_secure, info, started).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.0.counters.never_ran(error.outcome());
@@ -131,7 +137,7 @@ impl Caller {
             Ok(Err(code)) => return Err(run.end(CallError::GuestError { code })),
             Err(_dropped) => return Err(run.end(CallError::NoResponse)),
         };
-        let delivery = Delivery { method, reader_stalled: meta.reader_stalled, tasks: &self.0.tasks };
+        let delivery = Delivery { method, reader_stalled, tasks: &self.0.tasks };
         answer::deliver(run, head, delivery).await
     }
 
@@ -170,8 +176,8 @@ impl Caller {
         &self,
         plugin: Arc<Plugin>,
         request: Request<B>,
-        request_id: Arc<str>,
         is_secure: bool,
+        info: CallInfo,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
@@ -179,13 +185,11 @@ impl Caller {
     {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
         let (request, body_failure) = request::prepare(request, is_secure)?;
-        let deadline = started + plugin.limits().deadline;
         let (permit, instance) = tokio::select! {
             biased;
-            admitted = admission.enter(&plugin, kept, deadline) => admitted?,
+            admitted = admission.enter(&plugin, kept, info.deadline) => admitted?,
             () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
         };
-        let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
         let scope = Scope::new(info, Arc::clone(plugin.grants()));
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();

@@ -45,17 +45,17 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Resul
     let signals = Signals::new().context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
-    let (stuck, closed) = match Host::start(config, shards, voice, &stop).await {
+    let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             let scheme = if config.server.tls.is_some() { "https" } else { "http" };
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
-            let Stopped { drained, closed } = host.run(&stop).await;
+            let Stopped { drained, closed, is_audited } = host.run(&stop).await;
             voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
-            (drained.stuck, closed)
+            (drained.stuck, closed, is_audited)
         }
         Err(StartError::Stopped(closed)) => {
             voice.say("stopped before anything was served");
-            (0, closed)
+            (0, closed, true)
         }
         Err(error) => return Err(error.into()),
     };
@@ -63,6 +63,7 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Resul
         voice.say(&closed.to_string());
     }
     let left: u32 = closed.iter().map(|closed| closed.left.sessions).sum();
+    anyhow::ensure!(is_audited, "the last lines of the audit log could not be written");
     anyhow::ensure!(left == 0 && stuck == 0, "not everything could be closed in time: {left} connections, {stuck} of clients");
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `database` (with
-//! `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks at what later commands
-//! need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the reference
-//! of all settings and a JSON Schema.
+//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `audit`, `database`
+//! (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks at what later
+//! commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the
+//! reference of all settings and a JSON Schema.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
 mod address;
 mod admin;
+mod audit;
 mod checks;
 mod database;
 mod diagnostics;
@@ -40,7 +41,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, Tls},
+    model::{Admin, Audit, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, Tls},
     recorder::{Bounded, Kind},
     reference::{Setting, schema, settings, settings_page},
     secret::Secret,
@@ -135,6 +136,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
     let max_connections = root.number("max_connections", 50, 1, 100_000);
     let (server, admin, engine) = server::read(&mut root);
     let log = log::read(&mut root);
+    let audit = audit::read(&mut root, &server);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -144,6 +146,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
         server,
         admin,
         log,
+        audit,
         max_connections: max_connections.value,
         databases: drafts.into_iter().flatten().filter_map(|draft| draft.database).collect(),
         plugins,

@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use http::Method;
+use http::{HeaderName, Method};
 use ipnet::IpNet;
 
 use super::{
@@ -17,7 +17,10 @@ use crate::{
     plugin::LogLevel,
     pool,
     server::ForwardedHeader,
-    telemetry::logs::Format,
+    telemetry::{
+        audit::{Durability, WhenUnavailable},
+        logs::Format,
+    },
 };
 
 /// A whole `wharf.toml`.
@@ -33,6 +36,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    /// `[audit]`; no log is kept when the file has none.
+    pub audit: Option<Audit>,
     /// Sessions of all databases together, at most. 1 to 100,000; default 50.
     pub max_connections: u32,
     /// `[databases.NAME]`, in the order of the file.
@@ -129,6 +134,32 @@ pub struct Log {
     pub level: String,
     /// How lines look: `auto` is for eyes on a terminal, and JSON elsewhere. Default `auto`.
     pub format: Format,
+}
+
+/// The log of what is asked of databases, which nobody can change unseen. Kept where the table is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Where it is written; files that are full stay beside it, with a number after its name. Must be given.
+    pub file: PathBuf,
+    /// What its lines are sealed with, of 32 bytes at least. Must be given, here or in a file.
+    pub key: Secret,
+    /// What an operation waits for before it begins: nothing (`queued`), its line being with the system (`written`), or on the disk
+    /// (`synced`). Default `written`.
+    pub durability: Durability,
+    /// How long a line that is written may wait to be on the disk. 1 ms to 1 min; default 1 s.
+    pub sync_interval: Duration,
+    /// What is done while it cannot be written: operations are refused (`refuse`), or go on with an alarm (`continue`). Default `refuse`.
+    pub when_unavailable: WhenUnavailable,
+    /// Bytes of a file before the next one is begun. 8 MiB to 64 GiB; default 256 MiB.
+    pub max_file_size: usize,
+    /// Full files that are kept, or all of them: 0. 0 to 100,000; default 0.
+    pub max_files: usize,
+    /// Bytes of a statement in a line; the rest is cut off. 0 B to 2 KiB; default 2 KiB.
+    pub statement_bytes: usize,
+    /// How often its head is in the ordinary log, when it has moved. 1 ms to 1 h; default 1 min.
+    pub head_interval: Duration,
+    /// The header in which a trusted proxy says who asks. Default none.
+    pub who_header: Option<HeaderName>,
 }
 
 /// One database with its pools' shared limits.

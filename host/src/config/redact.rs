@@ -11,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 /// Keys whose values are credentials, whatever section they are in.
 const WORDS: [&str; 8] = ["password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key"];
 
+/// Another one, but not as a part of a word: that of the audit log, and of whoever puts what is in a file into the configuration itself.
+const KEY: &str = "key";
+
 /// The text with every credential replaced by as many bytes of `*`. References to the environment (`${NAME}`) stay readable.
 pub(super) fn redact(text: &str, table: &DeTable<'_>) -> String {
     let mut hidden = vec![false; text.len()];
@@ -59,6 +62,13 @@ fn secrets_of_line(line: &str) -> Vec<Range<usize>> {
             }
         }
     }
+    for (index, _) in lower.match_indices(KEY) {
+        let is_part = lower[..index].ends_with(|char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-'));
+        let after = lower[index + KEY.len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+        if !is_part && after.starts_with('=') {
+            ranges.push(lower.len() - after.len() + 1..line.len());
+        }
+    }
     ranges
 }
 
@@ -79,7 +89,8 @@ fn userinfo(line: &str) -> Option<Range<usize>> {
 fn hide_values(text: &str, table: &DeTable<'_>, hidden: &mut [bool]) {
     for (key, value) in table {
         let key = key.get_ref().to_ascii_lowercase();
-        let is_secret = !key.ends_with("_file") && (key.contains("url") || WORDS.iter().any(|word| key.contains(word)));
+        let is_secret =
+            !key.ends_with("_file") && (key == KEY || key.contains("url") || WORDS.iter().any(|word| key.contains(word)));
         visit_strings(value, is_secret, &mut |range, is_secret| {
             let literal = text.get(range.clone()).unwrap_or_default();
             let is_address = literal.contains("://") || literal.trim_start_matches(['"', '\'']).starts_with("sqlite:");

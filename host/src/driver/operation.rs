@@ -134,6 +134,18 @@ impl Operation {
         }
     }
 
+    /// The parameters of a statement; of one with several lists those of the first, which the others are like.
+    #[must_use]
+    pub fn params(&self) -> &[Value] {
+        match self {
+            Self::Query(statement, _) | Self::Execute(statement) | Self::OpenCursor(_, Source::Statement(statement)) => {
+                &statement.params
+            }
+            Self::ExecuteMany(_, lists) => lists.first().map(Vec::as_slice).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
     /// Bytes that it takes here, with its parameters or documents.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -167,4 +179,21 @@ pub enum Answer {
     Documents(Reply),
     /// Nothing to tell.
     Done,
+}
+
+impl Answer {
+    /// How many rows or documents came back or were changed, where it tells that.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            Self::Rows(rows) => Some(rows.batch.row_count.into()),
+            Self::Executed(execution) => Some(execution.rows_affected),
+            Self::Batch(batch) => Some(batch.as_ref().map_or(0, |batch| batch.row_count.into())),
+            Self::Documents(Reply::Batch(batch)) => Some(batch.count.into()),
+            Self::Documents(Reply::Next(batch)) => Some(batch.as_ref().map_or(0, |batch| batch.count.into())),
+            Self::Documents(Reply::Document(document)) => Some(document.is_some().into()),
+            Self::Documents(Reply::Written(outcome)) => Some(outcome.inserted + outcome.modified + outcome.deleted),
+            Self::Columns(_) | Self::Documents(Reply::Count(_) | Reply::Names(_) | Reply::Done) | Self::Done => None,
+        }
+    }
 }

@@ -16,6 +16,32 @@ wasmtime::component::bindgen!({
 pub use self::wharf::sql::types::*;
 
 impl Value {
+    /// What kind of value it is, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "boolean",
+            Self::Signed(_) => "signed",
+            Self::Unsigned(_) => "unsigned",
+            Self::Float32(_) => "float32",
+            Self::Float64(_) => "float64",
+            Self::Decimal(_) => "decimal",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+            Self::Date(_) => "date",
+            Self::Time(_) => "time",
+            Self::Timestamp(_) => "timestamp",
+            Self::TimestampTz(_) => "timestamp-tz",
+            Self::Interval(_) => "interval",
+            Self::Uuid(_) => "uuid",
+            Self::Json(_) => "json",
+            Self::Network(_) => "network",
+            Self::Array(_) => "array",
+            Self::Other(_) => "other",
+        }
+    }
+
     /// Bytes that the value takes here, with all that it owns.
     #[must_use]
     pub fn bytes(&self) -> usize {

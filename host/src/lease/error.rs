@@ -35,4 +35,46 @@ pub enum Error {
     /// The handle or an argument makes no sense.
     #[error("{0}")]
     Invalid(&'static str),
+    /// The audit log cannot be written, and nothing is done that it would not tell of.
+    #[error("the audit log cannot be written")]
+    Audit,
+}
+
+impl Error {
+    /// What kind of error it is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotGranted { .. } => "not-granted",
+            Self::Acquire(AcquireError::QueueFull { .. } | AcquireError::WaitTimeout { .. }) => "pool-exhausted",
+            Self::Acquire(AcquireError::Connect(failure)) | Self::Operation(OperationError::Failed(failure)) => {
+                failure.kind.name()
+            }
+            Self::Acquire(AcquireError::ShuttingDown) => "shutting-down",
+            Self::Operation(OperationError::TimedOut { .. }) => "deadline-exceeded",
+            Self::Operation(OperationError::Ended(why)) => why.name(),
+            Self::Operation(OperationError::Busy(_)) => "busy",
+            Self::Operation(OperationError::Aborted) => "transaction-aborted",
+            Self::Operation(OperationError::TooMany { .. }) | Self::Limit { .. } => "limit-exceeded",
+            Self::Operation(OperationError::Invalid(_)) | Self::Invalid(_) => "invalid",
+            Self::CallEnded(_) => "call-ended",
+            Self::Audit => "audit-unavailable",
+        }
+    }
+
+    /// What the server calls it, or the limit that was run into.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Acquire(AcquireError::Connect(failure)) | Self::Operation(OperationError::Failed(failure)) => {
+                failure.code.as_deref()
+            }
+            Self::Acquire(AcquireError::QueueFull { .. }) => Some("max_waiters"),
+            Self::Acquire(AcquireError::WaitTimeout { limit, .. }) | Self::Operation(OperationError::TimedOut { limit, .. }) => {
+                Some(limit.name())
+            }
+            Self::Operation(OperationError::TooMany { what: limit, .. }) | Self::Limit { limit, .. } => Some(limit),
+            _ => None,
+        }
+    }
 }

@@ -61,23 +61,41 @@ impl Database {
 
     /// Runs one statement or request on a connection that is leased for it; counted before it waits for one.
     pub(super) async fn once(&self, operation: Operation) -> Result<Answer, Error> {
-        let Admitted { operation, in_flight } = self.scope.admit(self.grant, operation)?;
-        let lease = self.lease(Purpose::Statement).await?;
-        let until = self.scope.statement_until(self.grant);
-        let answer = lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation);
+        let Admitted { in_flight, line } = self.scope.admit(self.grant, &operation).await?;
+        let answer = match self.lease(Purpose::Statement).await {
+            Ok(lease) => {
+                let until = self.scope.statement_until(self.grant);
+                lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation)
+            }
+            Err(error) => Err(error),
+        };
         drop(in_flight);
+        line.end(answer.as_ref()).await;
         answer
     }
 
     /// Begins on a connection that is leased for it.
     pub(super) async fn begin_alone(&self, begin: Begin) -> Result<Span, Error> {
-        Ok(self.lease(Purpose::Hold).await?.begin(begin).await?.alone())
+        let operation = Operation::Begin(begin);
+        let admitted = self.scope.admit(self.grant, &operation).await?;
+        match self.lease(Purpose::Hold).await {
+            Ok(lease) => Ok(lease.begin_admitted(operation, admitted).await?.alone()),
+            Err(error) => Err(admitted.fail(error).await),
+        }
     }
 
     /// Opens a cursor on a connection that is leased for it, in what is begun for it.
     pub(super) async fn read_alone(&self, begin: Begin, source: Source) -> Result<(Reader, Answer), Error> {
-        let opening = Opening::new(&self.scope, self.grant, source)?;
-        self.begin_alone(begin).await?.read_alone(opening).await
+        let opening = Opening::new(&self.scope, self.grant, source).await?;
+        match self.begin_alone(begin).await {
+            Ok(span) => span.read_alone(opening).await,
+            Err(error) => Err(opening.admitted.fail(error).await),
+        }
+    }
+
+    /// The same error, once the audit log says that a request about this collection is refused for it.
+    pub(super) async fn refuse(&self, collection: &str, error: Error) -> Error {
+        self.scope.refuse(self.grant, collection, error).await
     }
 
     pub(super) fn grant(&self) -> &Grant {

@@ -27,6 +27,11 @@ impl Lease {
         Self { hold, counted }
     }
 
+    /// The same error, once the audit log says that a request about this collection is refused for it.
+    pub(super) async fn refuse(&self, collection: &str, error: Error) -> Error {
+        self.counted.scope.refuse(self.counted.grant, collection, error).await
+    }
+
     /// How it is seen from outside; `None` once it is over.
     pub(super) fn view(&self) -> Option<LeaseView> {
         self.hold.view(&self.grant().database)
@@ -44,33 +49,43 @@ impl Lease {
 
     /// Counts an operation, and runs it.
     pub(super) async fn run(&self, via: Via, operation: Operation) -> Result<Answer, Error> {
-        self.run_admitted(via, self.counted.scope.admit(self.counted.grant, operation)?).await
+        let admitted = self.counted.scope.admit(self.counted.grant, &operation).await?;
+        self.run_admitted(via, operation, admitted).await
     }
 
-    async fn run_admitted(&self, via: Via, Admitted { operation, in_flight }: Admitted) -> Result<Answer, Error> {
+    async fn run_admitted(&self, via: Via, operation: Operation, admitted: Admitted) -> Result<Answer, Error> {
+        let Admitted { in_flight, line } = admitted;
         let until = self.counted.scope.statement_until(self.counted.grant);
         let answer = self.hold.run(via, operation, until).await.map_err(Error::Operation);
         drop(in_flight);
+        line.end(answer.as_ref()).await;
         answer
     }
 
     /// Opens a transaction, or a frame for cursors.
     pub(super) async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Span, Error> {
+        let operation = Operation::Begin(begin);
+        let admitted = self.counted.scope.admit(self.counted.grant, &operation).await?;
+        self.begin_admitted(operation, admitted).await
+    }
+
+    pub(super) async fn begin_admitted(self: &Arc<Self>, operation: Operation, admitted: Admitted) -> Result<Span, Error> {
         let span = Span { number: self.counted.scope.number(), lease: Arc::clone(self), alone: false };
-        self.run(span.via(), Operation::Begin(begin)).await?;
+        self.run_admitted(span.via(), operation, admitted).await?;
         Ok(span)
     }
 
     /// Opens a cursor in a transaction; also what it was answered with.
     pub(super) async fn read(self: &Arc<Self>, transaction: u32, source: Source) -> Result<(Reader, Answer), Error> {
         let Counted { scope, grant, .. } = &self.counted;
-        self.open(transaction, Opening::new(scope, *grant, source)?).await
+        self.open(transaction, Opening::new(scope, *grant, source).await?).await
     }
 
-    async fn open(self: &Arc<Self>, transaction: u32, Opening { number, admitted }: Opening) -> Result<(Reader, Answer), Error> {
+    async fn open(self: &Arc<Self>, transaction: u32, opening: Opening) -> Result<(Reader, Answer), Error> {
+        let Opening { number, operation, admitted } = opening;
         // Made first, so that whatever was opened is closed when the answer is not awaited.
         let reader = Reader { number, transaction, lease: Arc::clone(self), streamed: AtomicBool::new(false), own: None };
-        let answer = self.run_admitted(reader.via(), admitted).await?;
+        let answer = self.run_admitted(reader.via(), operation, admitted).await?;
         Ok((reader, answer))
     }
 }
@@ -137,13 +152,16 @@ impl Drop for Span {
 /// A cursor that is about to be opened; counted before it waits for a connection.
 pub(super) struct Opening {
     number: u32,
-    admitted: Admitted,
+    operation: Operation,
+    pub(super) admitted: Admitted,
 }
 
 impl Opening {
-    pub(super) fn new(scope: &Arc<Scope>, grant: usize, source: Source) -> Result<Self, Error> {
+    pub(super) async fn new(scope: &Arc<Scope>, grant: usize, source: Source) -> Result<Self, Error> {
         let number = scope.number();
-        Ok(Self { number, admitted: scope.admit(grant, Operation::OpenCursor(number, source))? })
+        let operation = Operation::OpenCursor(number, source);
+        let admitted = scope.admit(grant, &operation).await?;
+        Ok(Self { number, operation, admitted })
     }
 }
 

@@ -8,11 +8,18 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Grants, Life, grant::Grant, handles::Database, held::Lease};
+use super::{
+    Error, Grants, Life,
+    audited::{self, Line},
+    grant::Grant,
+    handles::Database,
+    held::Lease,
+};
 use crate::{
     driver::Operation,
     pool::{Borrower, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
+    telemetry::audit::Trail,
 };
 
 /// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
@@ -30,6 +37,8 @@ pub struct CallInfo {
     pub request_id: Arc<str>,
     /// When the call's wall clock runs out; bounds every wait of the call.
     pub deadline: Instant,
+    /// Where the audit log is asked for its lines, if one is kept.
+    pub trail: Option<Arc<Trail>>,
 }
 
 /// How a call ended; every way runs the same teardown.
@@ -136,7 +145,11 @@ impl Scope {
             Some(grant) => Ok(Database::new(Arc::clone(self), grant)),
             None => {
                 let granted = self.grants.names().map(str::to_owned).collect();
-                Err(Error::NotGranted { name: name.chars().take(64).collect(), granted })
+                let error = Error::NotGranted { name: name.chars().take(64).collect(), granted };
+                if let Some(trail) = &self.call.trail {
+                    audited::stray(trail, name, &error);
+                }
+                Err(error)
             }
         }
     }
@@ -165,11 +178,36 @@ impl Scope {
         self.grants.at(grant)
     }
 
-    /// Counts an operation against the budgets of the call, before it waits for anything.
+    /// Counts an operation against the budgets of the call, before it waits for anything; then has the audit log say that it begins, before
+    /// a connection is held for it.
     ///
     /// # Errors
-    /// [`Error::Limit`] for one statement too many, and for more under way at once than [`MAX_IN_FLIGHT`].
-    pub(super) fn admit(self: &Arc<Self>, grant: usize, operation: Operation) -> Result<Admitted, Error> {
+    /// [`Error::Limit`] for one statement too many, and for more under way at once than [`MAX_IN_FLIGHT`]; [`Error::Audit`].
+    pub(super) async fn admit(self: &Arc<Self>, grant: usize, operation: &Operation) -> Result<Admitted, Error> {
+        let counted = self.count(grant, operation);
+        let Some(trail) = &self.call.trail else { return Ok(Admitted { in_flight: counted?, line: Line::default() }) };
+        // On the heap, so that it takes no room in the calls of hosts without a log.
+        match counted {
+            Ok(in_flight) => {
+                let line = Box::pin(audited::begin(self, trail, grant, operation)).await?;
+                Ok(Admitted { in_flight, line })
+            }
+            Err(error) => {
+                Box::pin(audited::refuse(self, trail, grant, operation, &error)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same error, once the audit log says that a request about this collection is refused for it.
+    pub(super) async fn refuse(&self, grant: usize, collection: &str, error: Error) -> Error {
+        if let Some(trail) = &self.call.trail {
+            Box::pin(audited::refuse_request(self, trail, grant, collection, &error)).await;
+        }
+        error
+    }
+
+    fn count(self: &Arc<Self>, grant: usize, operation: &Operation) -> Result<InFlight, Error> {
         let bytes = COST + operation.bytes();
         // Made first: what it has added it takes off again, admitted or not.
         let in_flight = InFlight { scope: Arc::clone(self), bytes };
@@ -186,7 +224,7 @@ impl Scope {
                 return Err(Error::Limit { limit: "max_statements", maximum: maximum.into() });
             }
         }
-        Ok(Admitted { operation, in_flight })
+        Ok(in_flight)
     }
 
     /// A number for a transaction or a cursor.
@@ -215,8 +253,8 @@ impl Scope {
         if counted.before >= *max_connections {
             return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });
         }
-        let CallInfo { plugin, request_id, deadline } = &self.call;
-        let borrower = Borrower { plugin: Arc::clone(plugin), request_id: Arc::clone(request_id) };
+        let CallInfo { plugin, request_id, deadline, trail } = &self.call;
+        let borrower = Borrower { plugin: Arc::clone(plugin), request_id: Arc::clone(request_id), trail: trail.clone() };
         let hold = tokio::select! {
             biased;
             // First, since mostly it need not wait, and then nobody need listen for the end; that is looked at below.
@@ -240,7 +278,12 @@ impl Scope {
         self.over.cancelled().await;
     }
 
-    fn over_error(&self) -> Error {
+    /// Fires when it has ended.
+    pub(super) fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    pub(super) fn over_error(&self) -> Error {
         Error::CallEnded(self.ended.get().copied().unwrap_or(End::ShuttingDown))
     }
 
@@ -249,10 +292,19 @@ impl Scope {
     }
 }
 
-/// An operation that has been counted.
+/// What an operation has that has been counted, and of which the audit log says that it begins.
 pub(super) struct Admitted {
-    pub(super) operation: Operation,
     pub(super) in_flight: InFlight,
+    pub(super) line: Line,
+}
+
+impl Admitted {
+    /// The same error, once the audit log says that it kept the operation from being run.
+    pub(super) async fn fail(self, error: Error) -> Error {
+        drop(self.in_flight);
+        self.line.end(Err(&error)).await;
+        error
+    }
 }
 
 /// An operation's share of what a call may have under way, until it is dropped.

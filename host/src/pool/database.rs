@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AcquireError, Counter, Counters, Granted, Hold, HostCapacity, Limit, Quota, Settings, Until,
     control::ControlPath,
-    journal::Journal,
+    journal::{Journal, Step},
     queue::{Place, Told, Waiter},
     state::State,
 };
@@ -22,6 +22,7 @@ use crate::{
     driver::{Driver, Engine, Failure},
     shards::Shards,
     sync::{Live, Mutex, MutexGuard},
+    telemetry::audit::Trail,
 };
 
 /// One pool of a database: a credential.
@@ -40,6 +41,17 @@ pub struct Borrower {
     pub plugin: Arc<str>,
     /// The call's request id.
     pub request_id: Arc<str>,
+    /// Where it is told what was open on a connection that is taken back, if an audit log is kept.
+    pub trail: Option<Arc<Trail>>,
+}
+
+impl Borrower {
+    /// Has the audit log say that what this one left open was ended, how and why.
+    pub(super) fn audit(&self, database: &Inner, reason: &str, step: Step) {
+        if let Some(trail) = &self.trail {
+            trail.reclaimed(&database.name, reason, step.name());
+        }
+    }
 }
 
 /// A database with its pools. Cheap to clone.

@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn reclaim(book: &mut Book, hour: u64, reason: Ended, step: Step) {
-        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
         let (held, took) = (Duration::from_secs(2), Duration::from_millis(3));
         book.reclaimed(hour, Reclaim { number: 0, at: Instant::now(), borrower, session: 7, reason, step, held, took });
     }

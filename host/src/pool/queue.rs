@@ -127,7 +127,7 @@ mod tests {
         let (mut places, mut answers) = (Vec::new(), Vec::new());
         for (grant, name, shard, after) in entries {
             let (answer, receiver) = oneshot::channel();
-            let borrower = Borrower { plugin: (*name).into(), request_id: "r".into() };
+            let borrower = Borrower { plugin: (*name).into(), request_id: "r".into(), trail: None };
             let since = start + Duration::from_millis(*after);
             places.push(queue.push(*grant, Waiter { borrower, shard: Some(*shard), since, answer }));
             answers.push(receiver);

@@ -39,9 +39,19 @@ pub(super) struct Taken {
 
 impl Taken {
     fn write(self, database: &Inner, session: i64) {
+        self.audit(database);
         let Self { borrower, reason, held, since, step } = self;
+        // What is remembered asks for no more lines.
+        let borrower = Borrower { trail: None, ..borrower };
         let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took: since.elapsed() };
         database.journal.reclaimed(reclaim);
+    }
+
+    /// What was open has ended here, and nothing else says so.
+    fn audit(&self, database: &Inner) {
+        if !matches!(self.step, Step::Clean | Step::Reset) {
+            self.borrower.audit(database, self.reason.name(), self.step);
+        }
     }
 }
 
@@ -78,10 +88,12 @@ impl Owner {
         }
         if closing.is_some() {
             self.database.counters.add(Counter::Discarded);
-        } else if let Some(taken) = self.taken.take_if(|_| left.why != Ended::Released) {
-            taken.write(&self.database, self.connection.session().id);
-        } else {
-            self.taken = None;
+        } else if let Some(taken) = self.taken.take() {
+            if left.why == Ended::Released {
+                taken.audit(&self.database);
+            } else {
+                taken.write(&self.database, self.connection.session().id);
+            }
         }
         if left.why != Ended::Released || closing.is_some() {
             tracing::debug!(
@@ -96,7 +108,7 @@ impl Owner {
             );
         }
         if tenancy.warned.load(Ordering::Relaxed) {
-            let Borrower { plugin, request_id } = &tenancy.borrower;
+            let Borrower { plugin, request_id, .. } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let database = &self.database.name;
             tracing::warn!(%database, %plugin, %request_id, age_ms, why = ?left.why, "the lease that was held for too long has ended");

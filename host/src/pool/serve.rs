@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Counter, Ended, Limit, OperationError, Until, Via,
     database::{Inner, Pool},
-    journal::During,
+    journal::{During, Step},
     slot::{Command, Inbox, Notice, Owner, Work, refuse},
     state::Phase,
     tenancy::Tenancy,
@@ -145,7 +145,11 @@ impl Owner {
             Notice::TransactionDropped { generation, transaction } if generation == current && lease.is_in(transaction) => {
                 lease.transaction = None;
                 self.database.counters.add(Counter::RolledBack);
-                self.roll_back().await
+                let left = self.roll_back().await;
+                if left.is_none() {
+                    lease.tenancy.borrower.audit(&self.database, "transaction-dropped", Step::RolledBack);
+                }
+                left
             }
             Notice::CursorDropped { generation, transaction, cursor } if generation == current && lease.is_in(transaction) => {
                 let open = lease.transaction.as_mut()?;

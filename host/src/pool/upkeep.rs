@@ -73,7 +73,7 @@ impl Inner {
         let leaks: Vec<_> = self.state().slots().filter_map(|entry| entry.tenancy.as_ref()).filter(old).map(Arc::clone).collect();
         for tenancy in leaks {
             self.counters.add(Counter::LeakWarnings);
-            let Borrower { plugin, request_id } = &tenancy.borrower;
+            let Borrower { plugin, request_id, .. } = &tenancy.borrower;
             let age_ms = u64::try_from(tenancy.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let Doing { state, text } = tenancy.doing();
             let statement = text.map(|text| self.without_values(&text)).unwrap_or_default();

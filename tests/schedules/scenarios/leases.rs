@@ -80,7 +80,7 @@ pub(super) fn call(bed: &Bed) -> Arc<Scope> {
     };
     let grants = Arc::new(Grants::new(BTreeMap::from([(Arc::from("db"), grant)])));
     let deadline = Instant::now() + Duration::from_secs(15);
-    Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline }, grants)
+    Scope::new(CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline, trail: None }, grants)
 }
 
 /// Calls whose guests take what they like, and which end at any moment. What a guest has in hand then holds nothing.

@@ -80,7 +80,12 @@ impl<'a> Open<'a> {
         let database = self.database.clone();
         let (granted, access) = (Arc::clone(&self.grant), Access::ReadWrite);
         let grant = Grant { database, granted, access, max_connections: MAX, max_result, max_statements: 100 };
-        let call = CallInfo { plugin: "plugin".into(), request_id: "request".into(), deadline: Instant::now() + points::CALL };
+        let call = CallInfo {
+            plugin: "plugin".into(),
+            request_id: "request".into(),
+            deadline: Instant::now() + points::CALL,
+            trail: None,
+        };
         let rig = Rig {
             database: self.database.clone(),
             grant: Arc::clone(&self.grant),

@@ -112,7 +112,7 @@ pub(crate) fn until() -> Until {
 
 /// Borrows as the pool's own users do.
 pub(crate) async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
-    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
 

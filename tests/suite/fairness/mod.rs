@@ -57,7 +57,7 @@ fn quota(pool: usize) -> Quota {
 }
 
 async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireError> {
-    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
 

@@ -31,6 +31,7 @@ use super::{
     axes::{Cell, Exit, Guest, Scale},
     ground::{Ground, Language, only_cell},
 };
+use crate::audited;
 
 /// Connections of the pool.
 pub(super) const MAX: u32 = 2;
@@ -61,7 +62,7 @@ pub(super) struct Bed {
     process: Process,
     cell: Cell,
     _threads: Threads,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What would be a process: whatever the host leaves behind ends with it.
@@ -101,7 +102,7 @@ impl Bed {
         let stop = Stop::new();
         let asked = stop.clone();
         let running = Some(process.spawn(async move { host.run(&asked).await }));
-        Ok(Self { database, signal, calls, client, stop, running, process, cell, _threads: threads, _folder: folder })
+        Ok(Self { database, signal, calls, client, stop, running, process, cell, _threads: threads, folder })
     }
 
     /// All steps of reclaim one after the other, and what a busy machine adds.
@@ -241,8 +242,13 @@ impl Bed {
         let stopped = timeout(bound, running).await.map_err(|_| format!("the host still runs after {bound:?}"))?;
         let stopped = stopped.map_err(|panicked| panicked.to_string())?;
         drop(std::mem::replace(&mut self.process, Process(None)));
-        if stopped.drained.stuck > 0 {
+        if stopped.drained.stuck > 0 || !stopped.is_audited {
             return Err(format!("{stopped:?}"));
+        }
+        let lines = audited::lines(self.folder.path()).map_err(|why| format!("in the audit log: {why}"))?;
+        // What could not be taken back has no end yet.
+        if stopped.closed.iter().all(|closed| closed.left.sessions == 0) {
+            audited::all_end(&lines)?;
         }
         Ok(stopped)
     }
@@ -285,8 +291,9 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         },
         guests::target_folder().join("wharf-tests-cache")
     );
-    let (url, control) = ground.urls(proxy);
     // Writing to a String cannot fail.
+    let _ = write!(toml, "\n[audit]\nfile = \"audit.log\"\nkey = {:?}\n", audited::KEY);
+    let (url, control) = ground.urls(proxy);
     let language = cell.language();
     // The pool of documents is set by its driver's names.
     let (most, own) = match language {

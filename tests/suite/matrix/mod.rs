@@ -6,6 +6,8 @@
 //!
 //! `WHARF_MATRIX="postgres ready"` picks the cells with all these words; `WHARF_MATRIX_LOG=debug` shows what their hosts log.
 //!
+//! Every host keeps an audit log, in which each operation must have both of its lines, and each transaction its end.
+//!
 //! The real host is put together from a `wharf.toml` and stopped by its own shutdown; only the process around it is missing.
 
 mod axes;

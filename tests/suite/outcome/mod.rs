@@ -33,7 +33,7 @@ impl Pool {
     }
 
     async fn borrow_it(&self) -> Hold {
-        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
         self.0.acquire(&self.1, borrower, Instant::now() + PATIENCE).await.unwrap()
     }
 

@@ -64,7 +64,7 @@ impl Bed {
 
     /// Waits until the one connection is free, which it is only once it is clean or another.
     async fn borrow_it(&self) -> Hold {
-        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+        let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
         self.database.acquire(&self.grant, borrower, Instant::now() + PATIENCE).await.unwrap()
     }
 

@@ -71,7 +71,7 @@ impl Host {
     async fn call(&self, plugin: &Arc<Plugin>) -> Result<Response<CallBody>, CallError> {
         let body = Empty::<Bytes>::new().map_err(|never| match never {});
         let request = Request::builder().uri("http://example.org/").body(body).unwrap();
-        let meta = CallMeta { request_id: "test".into(), is_secure: false, reader_stalled: None };
+        let meta = CallMeta { request_id: "test".into(), is_secure: false, trail: None, reader_stalled: None };
         self.caller.call(Arc::clone(plugin), request, meta).await
     }
 
@@ -189,6 +189,7 @@ fn running(host: &Host, guest: Guest, failure: BodyFailure) -> Running {
         plugin: Arc::clone(plugin.name()),
         request_id: "test".into(),
         deadline: Instant::now() + Duration::from_secs(60),
+        trail: None,
     };
     Running::new(Parts {
         shared: Arc::clone(host.caller.shared()),

@@ -8,13 +8,14 @@ const POOL: &str = include_str!("../../pool/settings.rs");
 const DRIVER: &str = include_str!("../../driver/settings.rs");
 
 /// The types whose fields the keys of a table are, each with its file; the first speaks for the table as well.
-const TYPES: [(&str, &[(&str, &str)]); 13] = [
+const TYPES: [(&str, &[(&str, &str)]); 14] = [
     ("", &[(MODEL, "Config")]),
     ("server", &[(MODEL, "Server")]),
     ("server.tls", &[(MODEL, "Tls")]),
     ("admin", &[(MODEL, "Admin")]),
     ("engine", &[(MODEL, "Engine")]),
     ("log", &[(MODEL, "Log")]),
+    ("audit", &[(MODEL, "Audit")]),
     ("databases.NAME", &[(MODEL, "Database"), (POOL, "Settings"), (DRIVER, "Settings")]),
     ("databases.NAME.bounds", &[(POOL, "Bounds")]),
     ("databases.NAME.statement_cache", &[(DRIVER, "StatementCache")]),

@@ -3,6 +3,7 @@
 mod accepted;
 mod address;
 mod admin;
+mod audit;
 mod database;
 mod listener;
 mod log;

@@ -22,10 +22,13 @@ const WHOLE: [(&str, &str); 4] = [
 ];
 
 /// What goes with settings that mean nothing without it: how their paths begin, and one key a line.
-const BESIDE: [(&str, &str, &str); 3] = [
+const BESIDE: [(&str, &str, &str); 6] = [
     ("server.tls", "server.tls.certificate", "\"c.pem\""),
     ("server.tls", "server.tls.key", "\"k.pem\""),
     ("server.forwarded_header", "server.trusted_proxies", "[\"192.0.2.1\"]"),
+    ("audit", "audit.file", "\"audit.log\""),
+    ("audit", "audit.key", "\"0123456789abcdef0123456789abcdef\""),
+    ("audit.who_header", "server.trusted_proxies", "[\"192.0.2.1\"]"),
 ];
 
 /// A folder with everything that a configuration may point to, a certificate of the host's among it.
@@ -299,6 +302,7 @@ fn what_is_needed_and_what_excludes_each_other_is_in_the_schema() {
             // What is left of the table must still be one.
             let rest = match table {
                 "server.tls" => "check_interval = \"1s\"",
+                "audit" => "max_files = 1",
                 table if table.ends_with("databases.NAME") => "max_connections = 1",
                 _ => "limits.fuel = 1",
             };
@@ -307,7 +311,7 @@ fn what_is_needed_and_what_excludes_each_other_is_in_the_schema() {
             needed += 1;
         }
     }
-    assert_eq!(needed, 8);
+    assert_eq!(needed, 11);
     refused("[server]\n", "a file without plugins");
 }
 

@@ -29,6 +29,12 @@ impl From<lease::Error> for Error {
             }
             lease::Error::CallEnded(_) => plain(ErrorKind::ShuttingDown, message),
             lease::Error::Invalid(_) => plain(ErrorKind::Invalid, message),
+            // Nothing was sent to the database.
+            lease::Error::Audit => Error {
+                code_name: Some(lease::Error::Audit.kind().to_owned()),
+                transient: true,
+                ..plain(ErrorKind::Other, message)
+            },
         }
     }
 }

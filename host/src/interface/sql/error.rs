@@ -26,6 +26,10 @@ impl From<lease::Error> for Error {
             }
             lease::Error::CallEnded(_) => plain(ErrorKind::ShuttingDown, message),
             lease::Error::Invalid(_) => plain(ErrorKind::Invalid, message),
+            // Nothing was sent to the database.
+            lease::Error::Audit => {
+                Error { code: Some(lease::Error::Audit.kind().to_owned()), ..plain(ErrorKind::Other, message) }
+            }
         }
     }
 }

@@ -42,6 +42,13 @@ impl Place {
             Self::Transaction { lease, .. } => lease.grant(),
         }
     }
+
+    async fn refuse(&self, collection: &str, error: Error) -> Error {
+        match self {
+            Self::Database(database) => database.refuse(collection, error).await,
+            Self::Transaction { lease, .. } => lease.refuse(collection, error).await,
+        }
+    }
 }
 
 /// A collection; holds nothing.
@@ -66,13 +73,21 @@ impl Collection {
 
     /// Makes a request of the guest's and runs it.
     async fn ask<T>(&self, asked: Result<T, Failure>, request: impl FnOnce(Name, T) -> Request) -> Result<Reply, Error> {
-        let request = request(self.name.clone(), asked.map_err(refused)?);
+        let request = request(self.name.clone(), self.sound(asked).await?);
         let operation = Operation::Documents(Box::new(request), self.place.grant().max_result);
         let answer = match &self.place {
             Place::Database(database) => database.once(operation).await?,
             Place::Transaction { lease, transaction } => lease.run(Via::Transaction(*transaction), operation).await?,
         };
         if let Answer::Documents(reply) = answer { Ok(reply) } else { Err(unexpected()) }
+    }
+
+    /// What a guest sent, unless it is refused.
+    async fn sound<T>(&self, asked: Result<T, Failure>) -> Result<T, Error> {
+        match asked {
+            Ok(asked) => Ok(asked),
+            Err(failure) => Err(self.place.refuse(self.name.name(), refused(failure)).await),
+        }
     }
 
     /// Opens a cursor: in the transaction, or in a frame on a connection of its own.
@@ -106,7 +121,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub async fn cursor(&self, filter: Vec<u8>, options: types::FindOptions) -> Result<Cursor, Error> {
-        let find = Find::new(filter, options, self.access()).map_err(refused)?;
+        let find = self.sound(Find::new(filter, options, self.access())).await?;
         self.open(Query::Find(self.name.clone(), find)).await
     }
 
@@ -123,7 +138,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub async fn aggregate_cursor(&self, pipeline: &[u8], options: types::AggregateOptions) -> Result<Cursor, Error> {
-        let aggregate = Aggregate::new(pipeline, options, self.access()).map_err(refused)?;
+        let aggregate = self.sound(Aggregate::new(pipeline, options, self.access())).await?;
         self.open(Query::Aggregate(self.name.clone(), aggregate)).await
     }
 

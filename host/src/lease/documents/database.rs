@@ -43,7 +43,10 @@ impl Database {
     /// Dropping the future gives up the wait, or ends the operation on the server.
     pub async fn list_collections(&self, filter: Option<Vec<u8>>) -> Result<Vec<u8>, Error> {
         let rules = Rules::Expression(self.0.grant().access);
-        let filter = filter.map(|bytes| Bson::new(bytes, rules)).transpose().map_err(refused)?;
+        let filter = match filter.map(|bytes| Bson::new(bytes, rules)).transpose() {
+            Ok(filter) => filter,
+            Err(failure) => return Err(self.0.refuse("", refused(failure)).await),
+        };
         let request = Box::new(Request::ListCollections(filter));
         match self.0.once(Operation::Documents(request, self.0.grant().max_result)).await? {
             Answer::Documents(Reply::Batch(batch)) => Ok(batch.documents),

@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use super::{chain::Head, record};
+use crate::telemetry::metrics::Text;
 
 /// How the log is, for health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,19 @@ pub struct Status {
     pub failures: u64,
     /// Lines that are not in the log, since the start.
     pub lost: u64,
+}
+
+impl Status {
+    /// The same as metrics.
+    pub fn tell(&self, text: &mut Text) {
+        let Self { head, down, failures, lost } = self;
+        text.gauge("wharf_audit_sequence", "Number of the last line of the audit log that is on the disk.").number(&[], head.seq);
+        text.gauge("wharf_audit_head", "The first 13 hexadecimal digits of the MAC of that line, as a number.")
+            .number(&[], head.bits());
+        text.gauge("wharf_audit_available", "Whether the audit log can be written: 1 or 0.").number(&[], down.is_none().into());
+        text.counter("wharf_audit_failures_total", "Attempts to write the audit log that failed.").number(&[], *failures);
+        text.counter("wharf_audit_lost_lines_total", "Lines that are not in the audit log.").number(&[], *lost);
+    }
 }
 
 /// Why the log cannot be written.
@@ -122,5 +136,23 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::chain::Mac, *};
+
+    #[test]
+    fn metrics_tell_the_head_as_it_is_verified() {
+        let mac = Mac::parse("3fa9c0d1e2b47".bytes().chain([b'f'; 51]).collect::<Vec<_>>().as_slice()).unwrap();
+        let down = Some(Down { since: record::now(), why: "it is full".to_owned() });
+        let mut text = Text::new();
+        Status { head: Head { seq: 812, mac }, down, failures: 3, lost: 7 }.tell(&mut text);
+        let text = text.finish();
+        let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let head = format!("wharf_audit_head {}", 0x3_fa9c_0d1e_2b47_u64);
+        let others = ["wharf_audit_available 0", "wharf_audit_failures_total 3", "wharf_audit_lost_lines_total 7"];
+        assert_eq!(values, [["wharf_audit_sequence 812", &head].as_slice(), &others].concat());
     }
 }

@@ -129,6 +129,16 @@ impl Audit {
         self.desk.ask(Record::Refused { asked, outcome: *outcome }.render(), &mut Intent::Unasked).await
     }
 
+    /// As [`Audit::refused`], for who cannot wait: the line is lost while the log cannot be written, or many wait.
+    pub fn refused_at_once(&self, request: &Request<'_>, outcome: &Outcome<'_>) {
+        let Desk { board, statement_bytes, .. } = &*self.desk;
+        let record = Record::Refused { asked: Asked::new(request, *statement_bytes), outcome: *outcome }.render();
+        let has_room = !board.is_down() && board.waiting() < MAX_WAITING;
+        if !has_room || !self.desk.send(Entry { record, answer: None, is_intent: false, _place: None }) {
+            board.loses();
+        }
+    }
+
     /// Has a line written of a connection that was taken back with something open on it. Does not wait, cannot fail; there are as many such
     /// lines as operations at most.
     pub fn reclaimed(&self, reclaim: Reclaim<'_>) {
@@ -145,6 +155,12 @@ impl Audit {
     #[must_use]
     pub fn is_available(&self) -> bool {
         !self.desk.board.is_down()
+    }
+
+    /// Whether work is refused while it cannot be written.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.desk.when_unavailable == WhenUnavailable::Refuse
     }
 
     /// Writes what was asked for before and that the host stops, and ends the thread. Lines that are asked for later are lost, so every

@@ -62,7 +62,7 @@ impl Calls {
             .header(header::USER_AGENT, "micro")
             .header(header::ACCEPT, "*/*")
             .body(body)?;
-        let meta = CallMeta { request_id: Arc::clone(&self.request_id), is_secure: false, reader_stalled: None };
+        let meta = CallMeta { request_id: Arc::clone(&self.request_id), is_secure: false, trail: None, reader_stalled: None };
         let response = self.caller.call(Arc::clone(&self.plugin), request, meta).await?;
         ensure!(response.status() == StatusCode::OK, "{}", response.status());
         let body = response.into_body().collect().await?.to_bytes();
@@ -77,7 +77,8 @@ impl Calls {
     pub async fn instantiate(&self) -> anyhow::Result<()> {
         let Handler::V02(handler) = self.plugin.handler() else { anyhow::bail!("a handler of 0.2") };
         let deadline = Instant::now() + Duration::from_secs(15);
-        let call = CallInfo { plugin: Arc::clone(self.plugin.name()), request_id: Arc::clone(&self.request_id), deadline };
+        let call =
+            CallInfo { plugin: Arc::clone(self.plugin.name()), request_id: Arc::clone(&self.request_id), deadline, trail: None };
         let scope = Scope::new(call, Arc::clone(self.plugin.grants()));
         let state = CallState::new(|| WasiCtx::builder().build(), scope, Limiter::new(self.plugin.limits().memory));
         let mut store = Store::new(self.engines.plain().engine(), state);

@@ -59,13 +59,13 @@ impl Pool {
             max_result,
             max_statements: u32::MAX,
         };
-        let call = CallInfo { plugin: Arc::clone(&plugin), request_id: Arc::clone(&request_id), deadline };
+        let call = CallInfo { plugin: Arc::clone(&plugin), request_id: Arc::clone(&request_id), deadline, trail: None };
         let scope = Scope::new(call, Arc::new(Grants::new(BTreeMap::from([("db".into(), grant)]))));
         let statement = Statement { sql: "SELECT n FROM numbers WHERE id = 7".into(), params: Vec::new() };
         Ok(Self {
             database,
             grant: Arc::clone(&grants[0]),
-            borrower: Borrower { plugin, request_id },
+            borrower: Borrower { plugin, request_id, trail: None },
             deadline,
             scope,
             statement,
