@@ -7,6 +7,7 @@ use crate::{
     call::{CallView, Roster},
     plugin::Plugin,
     pool::Database,
+    telemetry::requests::Requests,
 };
 
 /// What there is to tell about; replaced as a whole when it changes.
@@ -18,6 +19,8 @@ pub struct Subjects {
     pub plugins: Vec<Served>,
     /// The calls that run, once there can be any.
     pub calls: Option<Arc<Roster>>,
+    /// The requests that come in, once any can.
+    pub requests: Option<Arc<Requests>>,
 }
 
 /// A database.

@@ -6,7 +6,12 @@ use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
+    Closed, Progress, StartError, Stop,
+    admin::Desk,
+    databases,
+    databases::Databases,
+    dispatch::{Dispatcher, Target},
+    plugins, summary,
 };
 use crate::{
     admin::{Phase, Served, Subjects, Watched},
@@ -18,6 +23,7 @@ use crate::{
     router::{Route, Router},
     server::{self, Drained, Listener, Server},
     shards::Shards,
+    telemetry::{metrics, requests::Requests},
 };
 
 /// Databases open, plugins loaded, address taken.
@@ -62,6 +68,8 @@ impl Host {
     /// # Errors
     /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
     pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
+        metrics::switch(config.metrics.enabled);
+        let requests = Arc::new(Requests::new("http", config.metrics.max_series));
         let capacity = Arc::new(HostCapacity::new(config.max_connections));
         let desk = Desk::open(config, &capacity, shards, progress).await?;
         let settings = plugins::engine_settings(config);
@@ -73,9 +81,9 @@ impl Host {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
             let plugins = loading.await.unwrap_or_else(panicked)?;
-            let router = router(config, &plugins)?;
+            let router = router(config, &plugins, &requests)?;
             let (listener, address) = Listener::tcp(config.server.listen).await?;
-            let server = Server::new(listener, server_settings(config))?;
+            let server = Server::new(listener, server_settings(config))?.counted_in(Arc::clone(&requests));
             Ok((plugins, router, server, address))
         };
         let rest = tokio::select! {
@@ -91,7 +99,8 @@ impl Host {
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
         let calls = Some(Arc::clone(caller.roster()));
-        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls });
+        let plugins_shown = served(config, &plugins);
+        desk.admin().show(Subjects { databases: shown, plugins: plugins_shown, calls, requests: Some(requests) });
         let dispatcher = Arc::new(Dispatcher { router, caller });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
@@ -184,12 +193,12 @@ fn panicked<T>(error: tokio::task::JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 
-fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>>, StartError> {
+fn router(config: &Config, plugins: &[Arc<Plugin>], requests: &Requests) -> Result<Router<Target>, StartError> {
     let routes = config.plugins.iter().zip(plugins).flat_map(|(described, plugin)| {
         described.routes.iter().map(|route| Route {
             method: route.method.clone(),
             pattern: route.path.clone(),
-            target: Arc::clone(plugin),
+            target: Target { plugin: Arc::clone(plugin), route: requests.route(plugin.name(), &route.path) },
         })
     });
     Router::build(routes).map_err(|errors| {

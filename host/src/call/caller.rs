@@ -16,7 +16,7 @@ use super::guest::{self, Start};
 use super::kept::Kept;
 use super::request;
 use super::running::{Parts, Running};
-use super::{Admission, CallBody, CallError, Counters, RequestBodyError, Roster};
+use super::{Admission, CallBody, CallError, RequestBodyError, Roster};
 use crate::lease::{CallInfo, Scope};
 #[cfg(doc)]
 use crate::plugin::Limits;
@@ -42,7 +42,6 @@ pub struct Caller(Arc<Shared>);
 pub(super) struct Shared {
     admission: Admission,
     pub(super) kept: Arc<Kept>,
-    pub(super) counters: Counters,
     pub(super) roster: Arc<Roster>,
     tasks: TaskTracker,
     /// A runtime that steals work, for calls that compute for long.
@@ -65,13 +64,7 @@ impl Caller {
         let kept = Kept::new(Arc::clone(admission.host()), tasks.clone(), &shutdown);
         let stealing = Handle::current();
         let roster = Roster::new(shutdown.clone(), &stealing);
-        Self(Arc::new(Shared { admission, kept, counters: Counters::default(), roster, tasks, stealing, shutdown }))
-    }
-
-    /// Counts of calls, by outcome.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.0.counters
+        Self(Arc::new(Shared { admission, kept, roster, tasks, stealing, shutdown }))
     }
 
     /// The calls that run.
@@ -107,13 +100,7 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, started).await {
-            Ok(begun) => begun,
-            Err(error) => {
-                self.0.counters.never_ran(error.outcome());
-                return Err(error);
-            }
-        };
+        let (mut run, mut head) = self.begin(plugin, request, meta.request_id, started).await?;
         let answered =
             if Shards::here().is_some() { run.drive_briefly(&mut head).await? } else { Some(run.drive(&mut head).await?) };
         let answered = match answered {
@@ -175,13 +162,16 @@ impl Caller {
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
-        let (request, body_failure) = request::prepare(request)?;
+        let refused = |error: &CallError| error.outcome().count_in(plugin.stats());
+        let (request, body_failure) = request::prepare(request).inspect_err(refused)?;
         let deadline = started + plugin.limits().deadline;
-        let (permit, instance) = tokio::select! {
+        let admitted = tokio::select! {
             biased;
-            admitted = admission.enter(&plugin, kept, deadline) => admitted?,
-            () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
+            admitted = admission.enter(&plugin, kept, deadline) => admitted,
+            () = shutdown.cancelled() => Err(CallError::ShuttingDown),
         };
+        plugin.stats().queued.record(started.elapsed());
+        let (permit, instance) = admitted.inspect_err(refused)?;
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
         let scope = Scope::new(info, Arc::clone(plugin.grants()));
         let (head, answered) = oneshot::channel();

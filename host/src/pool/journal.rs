@@ -150,9 +150,6 @@ impl During {
     }
 }
 
-/// How often, by reason and step.
-type Table = [[u64; Step::ALL.len()]; Ended::ALL.len()];
-
 /// The journal of a database.
 #[derive(Debug)]
 pub(super) struct Journal {

@@ -40,7 +40,9 @@ pub(super) struct Taken {
 impl Taken {
     fn write(self, database: &Inner, session: i64) {
         let Self { borrower, reason, held, since, step } = self;
-        let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took: since.elapsed() };
+        let took = since.elapsed();
+        database.timings.reclaims.record([reason.name()], took);
+        let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took };
         database.journal.reclaimed(reclaim);
     }
 }

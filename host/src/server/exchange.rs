@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Counters, Peer, Problem, RequestId, activity::Activity};
+use crate::telemetry::requests::Route;
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +99,7 @@ pub struct Exchange {
     /// Whether it leaves a line in the access log.
     is_logged: bool,
     started: Instant,
-    plugin: OnceLock<Arc<str>>,
+    route: OnceLock<Arc<Route>>,
     status: AtomicU16,
     bytes: AtomicU64,
     outcome: AtomicU8,
@@ -114,7 +115,7 @@ impl Exchange {
             peer,
             is_logged,
             started: Instant::now(),
-            plugin: OnceLock::new(),
+            route: OnceLock::new(),
             status: AtomicU16::new(0),
             bytes: AtomicU64::new(0),
             outcome: AtomicU8::new(OPEN),
@@ -140,10 +141,10 @@ impl Exchange {
         self.started
     }
 
-    /// Names the plugin in the access line. Only the first name counts.
-    pub fn set_plugin(&self, plugin: Arc<str>) {
-        // A second name is a caller's slip that only a log line would show.
-        let _already_named = self.plugin.set(plugin);
+    /// Says whose route it came by, for the access line and the metrics. Only the first one counts.
+    pub fn set_route(&self, route: Arc<Route>) {
+        // A second one is a caller's slip that only a log line would show.
+        let _already_there = self.route.set(route);
     }
 
     /// Says what the request came to. Only the first outcome counts.
@@ -203,17 +204,19 @@ impl Drop for Running {
         let exchange = &self.exchange;
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
-        self.activity.counters().ended(place);
+        let (route, status) = (exchange.route.get(), exchange.status.load(Ordering::Relaxed));
+        let took = now - exchange.started;
+        self.activity.counters().ended(place, route.map(|route| &**route), &exchange.method, status, took);
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
                 method = exchange.method.as_str(),
                 path = exchange.uri.path(),
-                status = exchange.status.load(Ordering::Relaxed),
-                duration_ms = (now - exchange.started).as_secs_f64() * 1000.0,
+                status,
+                duration_ms = took.as_secs_f64() * 1000.0,
                 bytes = exchange.bytes.load(Ordering::Relaxed),
                 request_id = exchange.id.as_str(),
-                plugin = exchange.plugin.get().map_or("", |plugin| plugin),
+                plugin = route.map_or("", |route| route.plugin()),
                 outcome = OUTCOMES.get(place).copied().unwrap_or_default(),
             );
         }
@@ -223,7 +226,7 @@ impl Drop for Running {
 /// Counts and logs a request that never became one, because it could not be read.
 pub(super) fn refused(counters: &Counters, problem: &Problem, id: &RequestId) {
     let outcome = Outcome::Failed(problem.code());
-    counters.never_ran(outcome);
+    counters.never_ran(problem.code());
     tracing::info!(
         target: "access",
         method = "",

@@ -4,3 +4,5 @@ mod json;
 pub mod lanes;
 pub mod logs;
 pub mod metrics;
+pub mod process;
+pub mod requests;

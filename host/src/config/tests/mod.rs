@@ -4,6 +4,7 @@ mod accepted;
 mod address;
 mod admin;
 mod database;
+mod metrics;
 mod mongodb;
 mod plugin;
 mod secrets;

@@ -42,7 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{stream::Wire, *};
-use crate::shards::Shards;
+use crate::{shards::Shards, telemetry::requests::Requests};
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ async fn next(events: &Semaphore) {
     within(events.acquire()).await.unwrap().forget();
 }
 
-struct ByPath(Arc<Script>);
+struct ByPath(Arc<Script>, Arc<Requests>);
 
 type TestBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -92,7 +92,7 @@ impl Dispatch for ByPath {
     async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<TestBody>, Problem> {
         let noticed = Noticed(Arc::clone(&self.0));
         self.0.started.add_permits(1);
-        exchange.set_plugin("by-path".into());
+        exchange.set_route(self.1.route(&"by-path".into(), "/{*rest}"));
         let mut response = Response::new(text(""));
         match request.uri().path() {
             "/hello" => *response.body_mut() = text("hello"),
@@ -189,6 +189,7 @@ struct Host {
     _folder: TempDir,
     script: Arc<Script>,
     counters: Arc<Counters>,
+    requests: Arc<Requests>,
     shutdown: CancellationToken,
     served: JoinHandle<Drained>,
 }
@@ -208,15 +209,16 @@ impl Host {
                 (Listener::unix(&path).unwrap(), Address::Unix(path))
             }
         };
-        let server = Server::new(listener, settings).unwrap();
+        let requests = Arc::new(Requests::default());
+        let server = Server::new(listener, settings).unwrap().counted_in(Arc::clone(&requests));
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
         let (counters, shutdown) = (server.counters(), CancellationToken::new());
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
-            let dispatch = Arc::new(ByPath(Arc::clone(&script)));
+            let dispatch = Arc::new(ByPath(Arc::clone(&script), Arc::clone(&requests)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { address, _folder: folder, script, counters, shutdown, served }
+        Self { address, _folder: folder, script, counters, requests, shutdown, served }
     }
 
     async fn connect(&self) -> Client {
