@@ -28,6 +28,9 @@ const POOL: (&str, &str) = ("db_client_connection_pool_name", "main");
 /// What Prometheus adds to every series.
 const OF_THE_SCRAPE: [&str; 2] = ["instance", "job"];
 
+/// Labels with their values.
+type Labels<'a> = &'a [(&'a str, &'a str)];
+
 /// One line of the metrics.
 #[derive(Debug)]
 struct Sample {
@@ -50,7 +53,7 @@ fn sample(line: &str) -> Sample {
 }
 
 /// The sum of the series of a metric that have these labels; `None` when there is none.
-fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+fn value(samples: &[Sample], name: &str, labels: Labels<'_>) -> Option<f64> {
     let has = |sample: &Sample| labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|it| it == value));
     let mut found = samples.iter().filter(|sample| sample.name == name && has(sample)).map(|sample| sample.value).peekable();
     found.peek().is_some().then(|| found.sum())
@@ -111,7 +114,7 @@ async fn what_was_done_is_told_and_agrees_with_the_server_and_the_health() {
     let (get, post) = (("http_request_method", "GET"), ("http_request_method", "POST"));
     let (ok, error) = (("http_response_status_code", "200"), ("error_type", "handler-trapped"));
     let (rolled_back, call_ended) = (("step", Step::RolledBack.name()), ("reason", Ended::CallEnded.name()));
-    let rows: &[(&str, &[(&str, &str)], f64)] = &[
+    let rows: &[(&str, Labels<'_>, f64)] = &[
         (requests, &[plugin, get, ok, ("http_route", "/probe/{*rest}")], 3.0),
         (requests, &[plugin, post, ok], 2.0),
         (requests, &[plugin, post, error, ("http_response_status_code", "500")], 2.0),

@@ -74,7 +74,12 @@ fn host(text: &mut Text, capacity: &HostCapacity, denied: &Denied) {
     }
 }
 
-const CALL_GAUGES: [(&str, &str, fn(&Served) -> u64); 4] = [
+/// A metric of one number for each: its name, its help, and where it is.
+type Number<T> = (&'static str, &'static str, fn(&T) -> u64);
+/// The same of a histogram.
+type Durations<T> = (&'static str, &'static str, fn(&T) -> &Histogram);
+
+const CALL_GAUGES: [Number<Served>; 4] = [
     ("wharf_calls_running", "Calls that run.", |it| it.plugin.gate().running() as u64),
     ("wharf_calls_waiting", "Calls that wait for a place of their plugin.", |it| it.plugin.gate().waiting() as u64),
     ("wharf_calls_max", "Calls that may run at once.", |it| it.plugin.limits().max_concurrency as u64),
@@ -83,7 +88,7 @@ const CALL_GAUGES: [(&str, &str, fn(&Served) -> u64); 4] = [
     }),
 ];
 
-const CALL_HISTOGRAMS: [(&str, &str, fn(&Served) -> &Histogram); 2] = [
+const CALL_HISTOGRAMS: [Durations<Served>; 2] = [
     ("wharf_call_duration_seconds", "How long calls took that ran, their wait included.", |it| &it.plugin.stats().took),
     ("wharf_call_queue_seconds", "How long calls waited for admission, admitted or not.", |it| &it.plugin.stats().queued),
 ];
@@ -125,14 +130,13 @@ fn calls(text: &mut Text, plugins: &[Served]) {
 }
 
 /// A database as it is at one moment, for all metrics alike.
-struct Seen<'a> {
-    name: &'a str,
-    database: &'a Database,
+struct Seen {
+    database: Database,
     view: View,
     settings: Arc<Settings>,
 }
 
-const POOL_GAUGES: [(&str, &str, fn(&Seen<'_>) -> u64); 8] = [
+const POOL_GAUGES: [Number<Seen>; 8] = [
     ("db_client_connection_max", "Connections at most.", |it| it.view.max.into()),
     ("db_client_connection_idle_max", "Idle connections at most: as many as there may be.", |it| it.view.max.into()),
     ("db_client_connection_idle_min", "Connections that are kept open.", |it| it.settings.min_connections.into()),
@@ -145,73 +149,77 @@ const POOL_GAUGES: [(&str, &str, fn(&Seen<'_>) -> u64); 8] = [
     ("wharf_database_target", "Connections at most, once those that are too many have come free.", |it| it.view.target.into()),
 ];
 
-const POOL_HISTOGRAMS: [(&str, &str, fn(&Timings) -> &Histogram); 3] = [
+const POOL_HISTOGRAMS: [Durations<Timings>; 3] = [
     ("db_client_connection_create_time_seconds", "How long it took to open sessions.", |it| &it.created),
     ("db_client_connection_wait_time_seconds", "How long calls waited for the connections that they were lent.", |it| &it.waited),
     ("db_client_connection_use_time_seconds", "From when connections were lent until they were taken back.", |it| &it.used),
 ];
 
+impl Seen {
+    fn of(Watched { database, .. }: &Watched) -> Self {
+        Self { database: database.clone(), view: database.view(), settings: database.settings() }
+    }
+
+    fn label(&self) -> (&'static str, &str) {
+        (POOL, &**self.database.name())
+    }
+}
+
 fn pools(text: &mut Text, databases: &[Watched]) {
-    let seen = databases.iter().map(|Watched { database, .. }| Seen {
-        name: database.name(),
-        database,
-        view: database.view(),
-        settings: database.settings(),
-    });
-    let seen: Vec<Seen<'_>> = seen.collect();
+    let seen: Vec<Seen> = databases.iter().map(Seen::of).collect();
     let mut numbers = text.gauge("db_client_connection_count", "Connections, by what they are at.");
-    for Seen { name, view, .. } in &seen {
-        for (state, count) in states(view.counts) {
-            numbers.number(&[(POOL, *name), (STATE, state)], count.into());
+    for it in &seen {
+        for (state, count) in states(it.view.counts) {
+            numbers.number(&[it.label(), (STATE, state)], count.into());
         }
     }
     for (metric, help, of) in POOL_GAUGES {
         let mut numbers = text.gauge(metric, help);
         for it in &seen {
-            numbers.number(&[(POOL, it.name)], of(it));
+            numbers.number(&[it.label()], of(it));
         }
     }
     let mut numbers = text.gauge("wharf_oldest_lease_seconds", "For how long the oldest lease has lasted; 0 without one.");
-    for Seen { name, view, .. } in &seen {
-        let micros = view.oldest_lease.map_or(0, |age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
-        numbers.seconds(&[(POOL, *name)], micros);
+    for it in &seen {
+        let micros = it.view.oldest_lease.map_or(0, |age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+        numbers.seconds(&[it.label()], micros);
     }
     for (metric, help, of) in POOL_HISTOGRAMS {
         let mut durations = text.histogram(metric, help);
         for it in &seen {
-            durations.durations(&[(POOL, it.name)], of(it.database.timings()));
+            durations.durations(&[it.label()], of(it.database.timings()));
         }
     }
     let mut durations = text.histogram("db_client_operation_duration_seconds", "How long operations took, without the wait.");
-    for Seen { name, database, .. } in &seen {
-        let labels = [("db_system_name", system(database.engine())), (POOL, *name)];
-        database.timings().operations.tell(&mut durations, &labels);
+    for it in &seen {
+        let labels = [("db_system_name", system(it.database.engine())), it.label()];
+        it.database.timings().operations.tell(&mut durations, &labels);
     }
     let mut durations = text.histogram("wharf_reclaim_seconds", "How long it took to take back what was not given back clean.");
-    for Seen { name, database, .. } in &seen {
-        database.timings().reclaims.tell(&mut durations, &[(POOL, *name)]);
+    for it in &seen {
+        it.database.timings().reclaims.tell(&mut durations, &[it.label()]);
     }
     events(text, &seen);
 }
 
 /// What is counted of the databases.
-fn events(text: &mut Text, seen: &[Seen<'_>]) {
+fn events(text: &mut Text, seen: &[Seen]) {
     let help = "Connections that were taken back other than clean from their holders' hands, by why and how far the host went.";
     let mut numbers = text.counter("wharf_lease_reclaims_total", help);
-    for Seen { name, database, .. } in seen {
-        for Tally { reason, step, since_start, .. } in database.reclaimed() {
-            numbers.number(&[(POOL, *name), ("reason", reason.name()), ("step", step.name())], since_start);
+    for it in seen {
+        for Tally { reason, step, since_start, .. } in it.database.reclaimed() {
+            numbers.number(&[it.label(), ("reason", reason.name()), ("step", step.name())], since_start);
         }
     }
     let mut numbers = text.counter("db_client_connection_timeouts_total", "Waits that ended without a connection.");
-    for Seen { name, database, .. } in seen {
-        numbers.number(&[(POOL, *name)], database.counters().get(Counter::WaitTimeouts));
+    for it in seen {
+        numbers.number(&[it.label()], it.database.counters().get(Counter::WaitTimeouts));
     }
     let mut numbers = text.counter("wharf_pool_events_total", "What happened to connections besides.");
-    for Seen { name, database, .. } in seen {
-        // It has a metric of its own.
+    for it in seen {
+        // Those that time out have a metric of their own.
         for event in Counter::ALL.iter().filter(|event| **event != Counter::WaitTimeouts) {
-            numbers.number(&[(POOL, *name), ("event", event.name())], database.counters().get(*event));
+            numbers.number(&[it.label(), ("event", event.name())], it.database.counters().get(*event));
         }
     }
 }

@@ -209,7 +209,7 @@ impl Host {
                 (Listener::unix(&path).unwrap(), Address::Unix(path))
             }
         };
-        let requests = Arc::new(Requests::default());
+        let requests = Arc::new(Requests::new("http", 100));
         let server = Server::new(listener, settings).unwrap().counted_in(Arc::clone(&requests));
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
         let (counters, shutdown) = (server.counters(), CancellationToken::new());
