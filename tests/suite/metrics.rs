@@ -2,24 +2,35 @@
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use wharf::telemetry::metrics::{Bounds, Histogram, Text};
 
+use crate::tree;
+
 static BOUNDS: Bounds = Bounds::micros(&[500, 5_000, 1_000_000]);
 
-/// Its complaints, none if there are none.
-fn complaints(metrics: &str) -> String {
+/// Runs `promtool` in a folder with something to read; whether it was content, and all that it said.
+pub(crate) fn promtool(arguments: &[&str], folder: &Path, input: &str) -> (bool, String) {
     let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    promtool.args(arguments).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = promtool.spawn().expect("promtool, which tests/setup.sh installs");
-    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    // What reads no input may have ended already.
+    let written = promtool.stdin.take().unwrap().write_all(input.as_bytes());
     let output = promtool.wait_with_output().unwrap();
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.success(), told.is_empty(), "{told}");
-    told
+    assert!(written.is_ok() || input.is_empty(), "{written:?}");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), said)
+}
+
+/// Its complaints, none if there are none.
+pub(crate) fn complaints(metrics: &str) -> String {
+    let (is_content, said) = promtool(&["check", "metrics"], &tree::root(), metrics);
+    assert_eq!(is_content, said.is_empty(), "{said}");
+    said
 }
 
 #[test]

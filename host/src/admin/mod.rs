@@ -1,7 +1,7 @@
 //! What a running host tells about itself, and who may ask: requests in, answers out, whoever carries them.
 //!
 //! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it; `health`, `pools`, `calls` and `plugins` answer,
-//! each with one document that has a JSON Schema in `schema/`, of what the host has shown in `subjects`.
+//! each with one document that has a JSON Schema in `schema/`, and `metrics` with text for Prometheus, of what the host has shown in `subjects`.
 //!
 //! Nothing changes by GET, there is no cookie and no header that lets other sites in. So even where no token is asked for, a browser
 //! cannot be made to change anything.
@@ -9,6 +9,7 @@
 mod access;
 mod calls;
 mod health;
+mod metrics;
 mod plugins;
 mod pools;
 mod subjects;
@@ -22,12 +23,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use self::{
     access::{Access, Need},
     calls::{Call, Calls},
     health::Health,
+    metrics::Denied,
     plugins::Plugins,
     pools::{Pool, Pools},
 };
@@ -40,18 +42,22 @@ use crate::{
     router::{Lookup, Route, Router},
     shards::Shards,
     sync::Live,
+    telemetry::metrics as recorded,
 };
 
 /// How long the answer to a wrong token takes.
 const PENALTY: Duration = Duration::from_millis(100);
+/// Metrics that are told at once; who else asks waits.
+const MAX_SCRAPES: usize = 2;
 
 /// What there is to ask for.
-const ROUTES: [(Method, &str, Page); 13] = [
+const ROUTES: [(Method, &str, Page); 14] = [
     (Method::GET, "/health/live", Page::Live),
     (Method::GET, "/health/ready", Page::Ready),
     (Method::GET, "/health/database-pool", Page::Pools),
     (Method::GET, "/calls", Page::Calls),
     (Method::GET, "/plugins", Page::Plugins),
+    (Method::GET, "/metrics", Page::Metrics),
     (Method::POST, "/pools/{name}/drain", Page::Drain),
     (Method::POST, "/pools/{name}/resume", Page::Resume),
     (Method::POST, "/calls/{id}/cancel", Page::Cancel),
@@ -70,6 +76,7 @@ enum Page {
     Pools,
     Calls,
     Plugins,
+    Metrics,
     /// Pauses the database of the path's name.
     Drain,
     /// Ends its pause.
@@ -85,7 +92,7 @@ impl Page {
     fn need(self) -> Need {
         match self {
             Self::Live | Self::Ready => Need::Nothing,
-            Self::Pools | Self::Calls | Self::Plugins | Self::Schema(_) => Need::Look,
+            Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
             Self::Drain | Self::Resume | Self::Cancel => Need::Change,
         }
     }
@@ -149,6 +156,8 @@ pub struct Admin {
     health: Health,
     capacity: Arc<HostCapacity>,
     subjects: Live<Subjects>,
+    denied: Denied,
+    scrapes: Semaphore,
 }
 
 impl Admin {
@@ -159,7 +168,8 @@ impl Admin {
         let routes = ROUTES.map(|(method, path, page)| Route { method: Some(method), pattern: path.to_owned(), target: page });
         let Ok(routes) = Router::build(routes) else { unreachable!("the routes of the host itself fit together") };
         let (access, health) = (Access::new(settings), Health::new(unready_after, shards));
-        Self { access, routes, health, capacity, subjects: Live::from_pointee(Subjects::default()) }
+        let (subjects, denied) = (Live::from_pointee(Subjects::default()), Denied::default());
+        Self { access, routes, health, capacity, subjects, denied, scrapes: Semaphore::new(MAX_SCRAPES) }
     }
 
     /// The host is at something else now.
@@ -187,17 +197,29 @@ impl Admin {
             _ => Need::Change,
         };
         if let Err(refusal) = self.access.check(request, way, need) {
+            self.denied.count(&refusal);
             if refusal == Refusal::WrongToken {
                 sleep(PENALTY).await;
             }
             return Err(refusal);
         }
         match found {
+            Lookup::Found(Page::Metrics) => self.metrics().await,
             Lookup::Found(page) => self.page(*page, request.uri.path()),
             Lookup::MethodNotAllowed(allowed) => Err(Refusal::MethodNotAllowed(allowed)),
             Lookup::NotFound => Err(Refusal::NoRoute),
             Lookup::Malformed(why) => Err(Refusal::Malformed(why)),
         }
+    }
+
+    async fn metrics(&self) -> Result<Response<Bytes>, Refusal> {
+        if !recorded::is_on() {
+            return Err(Refusal::NotFound("This host is configured to keep no metrics."));
+        }
+        // Never closed.
+        let _turn = self.scrapes.acquire().await;
+        let text = metrics::text(&self.subjects.load(), &self.capacity, &self.denied);
+        Ok(answer(StatusCode::OK, text.into(), recorded::CONTENT_TYPE))
     }
 
     fn page(&self, page: Page, path: &str) -> Result<Response<Bytes>, Refusal> {

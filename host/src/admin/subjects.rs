@@ -1,13 +1,13 @@
 //! What a host has, for who asks about it.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use super::Refusal;
 use crate::{
     call::{CallView, Roster},
     plugin::Plugin,
     pool::Database,
-    telemetry::audit::Audit,
+    telemetry::{audit::Audit, requests::Requests},
 };
 
 /// What there is to tell about; replaced as a whole when it changes.
@@ -21,6 +21,10 @@ pub struct Subjects {
     pub calls: Option<Arc<Roster>>,
     /// The audit log, if one is kept.
     pub audit: Option<Arc<Audit>>,
+    /// The requests that come in, once any can.
+    pub requests: Option<Arc<Requests>>,
+    /// When the certificate that clients are shown expires, in seconds since 1970; none without TLS.
+    pub certificate_expires: Option<Arc<AtomicU64>>,
 }
 
 /// A database.

@@ -17,14 +17,22 @@ use crate::{
     plugin::Plugin,
     router::{Lookup, Router},
     server::{BoxError, Dispatch, Exchange, Problem, RequestBody, RequestBodyError},
+    telemetry::requests,
 };
 
 /// When a client that found no place may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Where a route leads.
+pub(super) struct Target {
+    pub(super) plugin: Arc<Plugin>,
+    /// What is counted of its requests.
+    pub(super) route: Arc<requests::Route>,
+}
+
 /// Answers requests by calling plugins.
 pub(super) struct Dispatcher {
-    pub(super) router: Router<Arc<Plugin>>,
+    pub(super) router: Router<Target>,
     pub(super) caller: Caller,
     pub(super) auditor: Option<Auditor>,
 }
@@ -34,12 +42,14 @@ impl Dispatch for Dispatcher {
 
     async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
         let plugin = match self.router.lookup(request.method(), request.uri().path()) {
-            Lookup::Found(plugin) => Arc::clone(plugin),
+            Lookup::Found(Target { plugin, route }) => {
+                exchange.set_route(Arc::clone(route));
+                Arc::clone(plugin)
+            }
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
             Lookup::NotFound => return Err(Problem::NoRoute),
             Lookup::Malformed(why) => return Err(Problem::BadRequest(why)),
         };
-        exchange.set_plugin(Arc::clone(plugin.name()));
         // The server watches the reader of a streamed answer itself.
         let trail = self.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
         let (request_id, is_secure) = (exchange.id().to_shared(), exchange.is_secure());

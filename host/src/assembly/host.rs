@@ -6,7 +6,12 @@ use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Closed, Progress, StartError, Stop, admin::Desk, audit::Auditor, databases, databases::Databases, dispatch::Dispatcher,
+    Closed, Progress, StartError, Stop,
+    admin::Desk,
+    audit::Auditor,
+    databases,
+    databases::Databases,
+    dispatch::{Dispatcher, Target},
     plugins, summary,
 };
 use crate::{
@@ -19,6 +24,7 @@ use crate::{
     router::{Route, Router},
     server::{self, Drained, Listener, Proxies, Server, Tls},
     shards::Shards,
+    telemetry::{metrics, requests::Requests},
 };
 
 /// Databases open, plugins loaded, address taken.
@@ -65,6 +71,7 @@ impl Host {
     /// # Errors
     /// [`StartError`]; what was opened before is closed by then. [`StartError::Stopped`] once `stop` asks for it.
     pub async fn start(config: &Config, shards: &Shards, progress: &dyn Progress, stop: &Stop) -> Result<Self, StartError> {
+        metrics::switch(config.metrics.enabled);
         let capacity = Arc::new(HostCapacity::new(config.max_connections));
         let desk = Desk::open(config, &capacity, shards, progress).await?;
         let auditor = Auditor::open(config).await?;
@@ -88,6 +95,8 @@ impl Host {
         desk: Desk,
         auditor: Option<Auditor>,
     ) -> Result<Self, StartError> {
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        let requests = Arc::new(Requests::new(scheme, config.metrics.max_series));
         let audit = auditor.as_ref().map(|auditor| Arc::clone(auditor.audit()));
         desk.admin().show(Subjects { audit: audit.clone(), ..Subjects::default() });
         let settings = plugins::engine_settings(config);
@@ -99,22 +108,25 @@ impl Host {
             let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
             let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
             let plugins = loading.await.unwrap_or_else(panicked)?;
-            let router = router(config, &plugins)?;
+            let router = router(config, &plugins, &requests)?;
             let (listener, address) = Listener::tcp(config.server.listen).await?;
-            let mut server = Server::new(listener, server_settings(config))?;
+            let mut server = Server::new(listener, server_settings(config))?.counted_in(Arc::clone(&requests));
+            let mut certificate_expires = None;
             if let Some(described) = config.server.tls.clone() {
                 let check_interval = described.check_interval;
                 let loading = spawn_blocking(move || Tls::load(&described.certificate, &described.key));
-                server = server.over_tls(Arc::new(loading.await.unwrap_or_else(panicked)?), check_interval);
+                let tls = Arc::new(loading.await.unwrap_or_else(panicked)?);
+                certificate_expires = Some(tls.expiry());
+                server = server.over_tls(tls, check_interval);
             }
-            Ok((plugins, router, server, address))
+            Ok((plugins, router, server, address, certificate_expires))
         };
         let rest = tokio::select! {
             biased;
             rest = rest => rest,
             () = stop.requested() => Err(StartError::Stopped(Vec::new())),
         };
-        let (plugins, router, server, address) = match rest {
+        let (plugins, router, server, address, certificate_expires) = match rest {
             Ok(rest) => rest,
             Err(error) => return Err(databases::undo(&open, config, stop, error).await),
         };
@@ -122,7 +134,8 @@ impl Host {
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
         let calls = Some(Arc::clone(caller.roster()));
-        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls, audit });
+        let (plugins_shown, requests) = (served(config, &plugins), Some(requests));
+        desk.admin().show(Subjects { databases: shown, plugins: plugins_shown, calls, audit, requests, certificate_expires });
         let dispatcher = Arc::new(Dispatcher { router, caller, auditor });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
@@ -214,12 +227,12 @@ fn panicked<T>(error: tokio::task::JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 
-fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>>, StartError> {
+fn router(config: &Config, plugins: &[Arc<Plugin>], requests: &Requests) -> Result<Router<Target>, StartError> {
     let routes = config.plugins.iter().zip(plugins).flat_map(|(described, plugin)| {
         described.routes.iter().map(|route| Route {
             method: route.method.clone(),
             pattern: route.path.clone(),
-            target: Arc::clone(plugin),
+            target: Target { plugin: Arc::clone(plugin), route: requests.route(plugin.name(), &route.path) },
         })
     });
     Router::build(routes).map_err(|errors| {

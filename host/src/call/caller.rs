@@ -16,7 +16,7 @@ use super::guest::{self, Start};
 use super::kept::Kept;
 use super::request;
 use super::running::{Parts, Running};
-use super::{Admission, CallBody, CallError, Counters, RequestBodyError, Roster};
+use super::{Admission, CallBody, CallError, RequestBodyError, Roster};
 use crate::lease::{CallInfo, Scope};
 #[cfg(doc)]
 use crate::plugin::Limits;
@@ -47,7 +47,6 @@ pub struct Caller(Arc<Shared>);
 pub(super) struct Shared {
     admission: Admission,
     pub(super) kept: Arc<Kept>,
-    pub(super) counters: Counters,
     pub(super) roster: Arc<Roster>,
     tasks: TaskTracker,
     /// A runtime that steals work, for calls that compute for long.
@@ -70,13 +69,7 @@ impl Caller {
         let kept = Kept::new(Arc::clone(admission.host()), tasks.clone(), &shutdown);
         let stealing = Handle::current();
         let roster = Roster::new(shutdown.clone(), &stealing);
-        Self(Arc::new(Shared { admission, kept, counters: Counters::default(), roster, tasks, stealing, shutdown }))
-    }
-
-    /// Counts of calls, by outcome.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.0.counters
+        Self(Arc::new(Shared { admission, kept, roster, tasks, stealing, shutdown }))
     }
 
     /// The calls that run.
@@ -115,13 +108,7 @@ impl Caller {
         let CallMeta { request_id, is_secure, trail, reader_stalled } = meta;
         let info =
             CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline: started + plugin.limits().deadline, trail };
-        let (mut run, mut head) = match self.begin(plugin, request, is_secure, info, started).await {
-            Ok(begun) => begun,
-            Err(error) => {
-                self.0.counters.never_ran(error.outcome());
-                return Err(error);
-            }
-        };
+        let (mut run, mut head) = self.begin(plugin, request, is_secure, info, started).await?;
         let answered =
             if Shards::here().is_some() { run.drive_briefly(&mut head).await? } else { Some(run.drive(&mut head).await?) };
         let answered = match answered {
@@ -184,12 +171,15 @@ impl Caller {
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
-        let (request, body_failure) = request::prepare(request, is_secure)?;
-        let (permit, instance) = tokio::select! {
+        let refused = |error: &CallError| error.outcome().count_in(plugin.stats());
+        let (request, body_failure) = request::prepare(request, is_secure).inspect_err(refused)?;
+        let admitted = tokio::select! {
             biased;
-            admitted = admission.enter(&plugin, kept, info.deadline) => admitted?,
-            () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
+            admitted = admission.enter(&plugin, kept, info.deadline) => admitted,
+            () = shutdown.cancelled() => Err(CallError::ShuttingDown),
         };
+        plugin.stats().queued.record(started.elapsed());
+        let (permit, instance) = admitted.inspect_err(refused)?;
         let scope = Scope::new(info, Arc::clone(plugin.grants()));
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();

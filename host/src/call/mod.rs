@@ -26,5 +26,5 @@ pub use admission::Admission;
 pub use body::{AnswerAborted, CallBody};
 pub use caller::{CallMeta, Caller};
 pub use error::{CallError, OverloadLimit, RequestBodyError};
-pub use outcome::{Counters, Outcome};
+pub use outcome::Outcome;
 pub use roster::{CallView, Roster};

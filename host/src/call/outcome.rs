@@ -1,15 +1,15 @@
-//! How calls end, counted.
+//! How calls end.
 
-use crate::{lease::End, telemetry::metrics::Cells};
+use crate::{lease::End, plugin::Stats};
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $end:ident;)*) => {
-        /// How a call ended, for logs and counters.
+        /// How a call ended, for logs and metrics.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Outcome { $($(#[$doc])* $variant,)* }
 
         impl Outcome {
-            /// Every outcome, in the order of [`Counters`].
+            /// Every outcome, in order.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The stable name in logs and metrics.
@@ -64,32 +64,17 @@ outcomes! {
     Cancelled = "cancelled", Cancelled;
 }
 
-/// Behind the outcomes.
-const FUEL: usize = Outcome::ALL.len();
+// Each has its place in the counts of a plugin.
+const _: () = assert!(Outcome::ALL.len() <= Stats::ENDS, "more ways to end than are counted");
 
-/// Counts of calls since the start.
-#[derive(Debug, Default)]
-pub struct Counters(Cells<{ FUEL + 1 }>);
-
-impl Counters {
-    /// Calls that ended so.
+impl Outcome {
+    /// How many calls of a plugin ended so.
     #[must_use]
-    pub fn ended(&self, outcome: Outcome) -> u64 {
-        self.0.sum(outcome as usize)
+    pub fn count(self, stats: &Stats) -> u64 {
+        stats.ended(self as usize)
     }
 
-    /// Fuel that all ended calls used together.
-    #[must_use]
-    pub fn fuel_used(&self) -> u64 {
-        self.0.sum(FUEL)
-    }
-
-    pub(super) fn finished(&self, outcome: Outcome, fuel: u64) {
-        self.0.add(FUEL, fuel);
-        self.never_ran(outcome);
-    }
-
-    pub(super) fn never_ran(&self, outcome: Outcome) {
-        self.0.add(outcome as usize, 1);
+    pub(super) fn count_in(self, stats: &Stats) {
+        stats.end(self as usize);
     }
 }

@@ -260,11 +260,13 @@ impl Running {
 
     fn record(&self, outcome: Outcome, error: Option<&CallError>) {
         let fuel = self.plugin.limits().fuel.saturating_sub(self.life().fuel_left());
-        self.shared.counters.finished(outcome, fuel);
+        let (took, memory_peak_bytes) = (self.started.elapsed(), self.life().memory_peak());
+        let stats = self.plugin.stats();
+        outcome.count_in(stats);
+        stats.used(took, fuel, memory_peak_bytes);
         let call = self.scope.call();
         let (plugin, request_id, outcome) = (&*call.plugin, &*call.request_id, outcome.as_str());
-        let duration_us = self.started.elapsed().as_micros();
-        let memory_peak_bytes = self.life().memory_peak();
+        let duration_us = took.as_micros();
         match error {
             None => {
                 tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");

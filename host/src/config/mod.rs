@@ -1,10 +1,10 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `audit`, `database`
-//! (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks at what later
-//! commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the
-//! reference of all settings and a JSON Schema.
+//! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `audit`,
+//! `metrics`, `database` (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks
+//! at what later commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and `reference` makes
+//! of it the reference of all settings and a JSON Schema.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -17,6 +17,7 @@ mod diagnostics;
 mod dialect;
 mod interpolate;
 mod log;
+mod metrics;
 mod model;
 mod networks;
 mod plugin;
@@ -41,7 +42,9 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Audit, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, Tls},
+    model::{
+        Admin, Audit, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Metrics, Plugin, Route, Server, Tls,
+    },
     recorder::{Bounded, Kind},
     reference::{Setting, schema, settings, settings_page},
     secret::Secret,
@@ -137,6 +140,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
     let (server, admin, engine) = server::read(&mut root);
     let log = log::read(&mut root);
     let audit = audit::read(&mut root, &server);
+    let metrics = metrics::read(&mut root);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -147,6 +151,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
         admin,
         log,
         audit,
+        metrics,
         max_connections: max_connections.value,
         databases: drafts.into_iter().flatten().filter_map(|draft| draft.database).collect(),
         plugins,

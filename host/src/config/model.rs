@@ -46,6 +46,8 @@ pub struct Config {
     pub plugins: Vec<Plugin>,
     /// `[engine]`.
     pub engine: Engine,
+    /// `[metrics]`.
+    pub metrics: Metrics,
 }
 
 /// How the host listens, and how much it takes on.
@@ -326,4 +328,14 @@ pub struct Grant {
 pub struct Engine {
     /// The folder for compiled code; made when it is missing. Default `.wharf/cache` beside wharf.toml.
     pub cache: PathBuf,
+}
+
+/// What Prometheus is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Whether durations are measured, and `/metrics` of the admin listener tells them with all that is counted. Default true.
+    pub enabled: bool,
+    /// Combinations of route, method, status and error by which requests are told apart; the rest counts together. 100 to 100,000;
+    /// default 4,000.
+    pub max_series: usize,
 }

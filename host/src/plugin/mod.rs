@@ -8,6 +8,7 @@ mod error;
 mod inspect;
 mod limits;
 mod log_budget;
+mod stats;
 
 use std::{
     sync::Arc,
@@ -19,6 +20,7 @@ pub use error::{LoadError, RefusedImport};
 pub use inspect::{HandlerVersion, Report, inspect};
 pub use limits::{Limits, LogLevel};
 pub use log_budget::{LogBudget, LogLine};
+pub use stats::Stats;
 
 use crate::engine::{Engines, Gate};
 use crate::lease::Grants;
@@ -35,6 +37,7 @@ pub struct Plugin {
     grants: Arc<Grants>,
     gate: Gate,
     log_budget: LogBudget,
+    stats: Arc<Stats>,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -60,7 +63,20 @@ pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants:
     let gate = Gate::new(limits.max_concurrency, limits.max_waiting);
     let log_budget = LogBudget::new(limits.log_lines_per_second);
     let component::Compiled { digest, is_concurrent, .. } = compiled;
-    Ok(Plugin { name: name.into(), digest, compile_time, handler, imports, is_concurrent, limits, grants, gate, log_budget })
+    let stats = Arc::default();
+    Ok(Plugin {
+        name: name.into(),
+        digest,
+        compile_time,
+        handler,
+        imports,
+        is_concurrent,
+        limits,
+        grants,
+        gate,
+        log_budget,
+        stats,
+    })
 }
 
 impl Plugin {
@@ -122,5 +138,11 @@ impl Plugin {
     #[must_use]
     pub fn log_budget(&self) -> &LogBudget {
         &self.log_budget
+    }
+
+    /// What its calls came to.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    AcquireError, Counter, Counters, Granted, Hold, HostCapacity, Limit, Quota, Settings, Until,
+    AcquireError, Counter, Counters, Granted, Hold, HostCapacity, Limit, Quota, Settings, Timings, Until,
     control::ControlPath,
     journal::{Journal, Step},
     queue::{Place, Told, Waiter},
@@ -74,6 +74,7 @@ pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) settings: Live<Settings>,
     pub(super) counters: Counters,
+    pub(super) timings: Timings,
     pub(super) journal: Journal,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
@@ -122,6 +123,7 @@ impl Database {
             engine,
             settings: Live::from_pointee(settings),
             counters: Counters::default(),
+            timings: Timings::default(),
             journal: Journal::new(),
             capacity,
             shards,
@@ -193,6 +195,7 @@ impl Database {
                 return Err(self.0.timed_out(started, until.limit));
             }
             self.0.counters.add(Counter::Acquired);
+            self.0.timings.waited.record(started.elapsed());
             return Ok(hold);
         }
     }

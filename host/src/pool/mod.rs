@@ -26,6 +26,7 @@ pub mod settings;
 mod slot;
 mod state;
 mod tenancy;
+mod timings;
 mod upkeep;
 mod view;
 
@@ -40,5 +41,6 @@ pub use self::{
     journal::{During, Reclaim, Step, Tally, Trouble},
     settings::{Bounds, Settings},
     state::Counts,
+    timings::Timings,
     view::View,
 };

@@ -41,9 +41,11 @@ impl Taken {
     fn write(self, database: &Inner, session: i64) {
         self.audit(database);
         let Self { borrower, reason, held, since, step } = self;
+        let took = since.elapsed();
+        database.timings.reclaims.record([reason.name()], took);
         // What is remembered asks for no more lines.
         let borrower = Borrower { trail: None, ..borrower };
-        let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took: since.elapsed() };
+        let reclaim = Reclaim { number: 0, at: Instant::now(), borrower, session, reason, step, held, took };
         database.journal.reclaimed(reclaim);
     }
 

@@ -208,7 +208,8 @@ impl Owner {
             }
         }
         // Behind others its time may have run out: then it is not started, so that its outcome is certain.
-        if Instant::now() >= until.at {
+        let started = Instant::now();
+        if started >= until.at {
             self.database.counters.add(Counter::OperationTimeouts);
             let left = lease.quiet(Ended::TimedOut);
             lease.tenancy.end(Ended::TimedOut);
@@ -216,9 +217,12 @@ impl Owner {
             return Some(left);
         }
         self.database.counters.add(Counter::Operations);
-        let effect = Effect::of(via, &operation);
-        lease.tenancy.stands(operation.name(), operation.text());
-        match self.perform(lease, via, operation, until, answer).await {
+        let (effect, name) = (Effect::of(via, &operation), operation.name());
+        lease.tenancy.stands(name, operation.text());
+        let performed = self.perform(lease, via, operation, until, started, answer).await;
+        let (error, ended) = performed.verdict();
+        self.database.timings.operations.record([name, error], ended.saturating_duration_since(started));
+        match performed {
             Performed::Finished(result, answer) => {
                 let lost = result.as_ref().is_err_and(|failure| failure.lost);
                 if let Err(Failure { kind, code, lost: true, .. }) = &result {
@@ -282,9 +286,9 @@ impl Owner {
         via: Via,
         operation: Operation,
         until: Until,
+        started: Instant,
         mut answer: oneshot::Sender<Result<Answer, OperationError>>,
     ) -> Performed {
-        let started = Instant::now();
         let committing = AtomicBool::new(matches!(operation, Operation::Commit));
         let Self { database, slot, inbox, connection, alarm, .. } = self;
         let session = connection.session().clone();
@@ -324,6 +328,18 @@ impl Owner {
 enum Performed {
     Finished(Result<Answer, Failure>, oneshot::Sender<Result<Answer, OperationError>>),
     Interrupted(Left),
+}
+
+impl Performed {
+    /// What went wrong, in a word, empty for nothing; and when it was over for who asked for it.
+    fn verdict(&self) -> (&'static str, Instant) {
+        let (error, ended) = match self {
+            Self::Finished(Ok(_), _) => ("", None),
+            Self::Finished(Err(failure), _) => (failure.kind.name(), None),
+            Self::Interrupted(left) => (left.why.name(), left.since),
+        };
+        (error, ended.unwrap_or_else(Instant::now))
+    }
 }
 
 /// A list of parameters sent through a bare connection runs all or nothing, in a transaction of its own.

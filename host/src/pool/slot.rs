@@ -120,7 +120,11 @@ pub(super) async fn run(
     inbox: Inbox,
     opened: Option<oneshot::Sender<Result<(), Failure>>>,
 ) {
+    let started = Instant::now();
     let connection = connect(&database, &slot).await;
+    if connection.is_ok() {
+        database.timings.created.record(started.elapsed());
+    }
     if let Some(opened) = opened {
         // The starter of the pool may have given up.
         let _ = opened.send(connection.as_ref().map(drop).map_err(Clone::clone));
@@ -207,10 +211,13 @@ impl Owner {
                 Woken::Retired => return Closing::Polite,
             };
             tenancy.end(left.why);
-            if let Some(closing) = self.reclaim(left, &tenancy).await {
+            let closing = self.reclaim(left, &tenancy).await;
+            let now = Instant::now();
+            self.database.timings.used.record(now.saturating_duration_since(tenancy.since));
+            if let Some(closing) = closing {
                 return closing;
             }
-            if Instant::now() >= self.expires {
+            if now >= self.expires {
                 self.database.counters.add(Counter::Expired);
                 return Closing::Polite;
             }

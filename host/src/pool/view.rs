@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Counters, Counts, Database, Reclaim, Settings, Tally, Trouble};
+use super::{Counters, Counts, Database, Reclaim, Settings, Tally, Timings, Trouble};
 use crate::driver::Engine;
 
 /// A database as it was at one moment.
@@ -124,5 +124,11 @@ impl Database {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.0.timings
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
+use crate::telemetry::requests::Route;
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,7 +101,7 @@ pub struct Exchange {
     /// Whether it leaves a line in the access log.
     is_logged: bool,
     started: Instant,
-    plugin: OnceLock<Arc<str>>,
+    route: OnceLock<Arc<Route>>,
     status: AtomicU16,
     bytes: AtomicU64,
     outcome: AtomicU8,
@@ -117,7 +118,7 @@ impl Exchange {
             is_secure,
             is_logged,
             started: Instant::now(),
-            plugin: OnceLock::new(),
+            route: OnceLock::new(),
             status: AtomicU16::new(0),
             bytes: AtomicU64::new(0),
             outcome: AtomicU8::new(OPEN),
@@ -155,10 +156,10 @@ impl Exchange {
         self.started
     }
 
-    /// Names the plugin in the access line. Only the first name counts.
-    pub fn set_plugin(&self, plugin: Arc<str>) {
-        // A second name is a caller's slip that only a log line would show.
-        let _already_named = self.plugin.set(plugin);
+    /// Says whose route it came by, for the access line and the metrics. Only the first one counts.
+    pub fn set_route(&self, route: Arc<Route>) {
+        // A second one is a caller's slip that only a log line would show.
+        let _already_there = self.route.set(route);
     }
 
     /// Says what the request came to. Only the first outcome counts.
@@ -218,18 +219,20 @@ impl Drop for Running {
         let exchange = &self.exchange;
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
-        self.activity.counters().ended(place);
+        let (route, status) = (exchange.route.get(), exchange.status.load(Ordering::Relaxed));
+        let took = now - exchange.started;
+        self.activity.counters().ended(place, route.map(|route| &**route), &exchange.method, status, took);
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
                 method = exchange.method.as_str(),
                 path = exchange.uri.path(),
-                status = exchange.status.load(Ordering::Relaxed),
-                duration_ms = (now - exchange.started).as_secs_f64() * 1000.0,
+                status,
+                duration_ms = took.as_secs_f64() * 1000.0,
                 bytes = exchange.bytes.load(Ordering::Relaxed),
                 client = %exchange.origin,
                 request_id = exchange.id.as_str(),
-                plugin = exchange.plugin.get().map_or("", |plugin| plugin),
+                plugin = route.map_or("", |route| route.plugin()),
                 outcome = OUTCOMES.get(place).copied().unwrap_or_default(),
             );
         }
@@ -251,7 +254,7 @@ impl Refusals {
 
     pub(super) fn add(&self, problem: &Problem, id: &RequestId) {
         let outcome = Outcome::Failed(problem.code());
-        self.activity.counters().never_ran(outcome);
+        self.activity.counters().never_ran(problem.code());
         if self.is_logged {
             tracing::info!(
                 target: "access",

@@ -17,7 +17,7 @@ use super::{
     service::Shared,
     stream::Wire,
 };
-use crate::shards::Shards;
+use crate::{shards::Shards, telemetry::requests::Requests};
 
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -77,6 +77,12 @@ impl Server {
     #[must_use]
     pub fn over_tls(self, tls: Arc<Tls>, check_interval: Duration) -> Self {
         Self { tls: Some((tls, check_interval)), ..self }
+    }
+
+    /// The same, whose requests count in `requests` as metrics.
+    #[must_use]
+    pub fn counted_in(self, requests: Arc<Requests>) -> Self {
+        Self { counters: Arc::new(Counters::new(requests)), ..self }
     }
 
     /// What came of its requests.

@@ -5,7 +5,10 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,8 @@ const END_OF_TIME: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(u64
 pub struct Tls {
     files: Files,
     shown: Arc<Shown>,
+    /// When that expires, in seconds since 1970.
+    expires: Arc<AtomicU64>,
     provider: Arc<CryptoProvider>,
     acceptor: TlsAcceptor,
 }
@@ -106,11 +111,12 @@ impl Tls {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let provider = Arc::new(ring::default_provider());
         let pair = files.pair(&files.read()?, &provider)?;
+        let expires = Arc::new(AtomicU64::new(pair.expires.as_secs()));
         let shown = Arc::new(Shown(RwLock::new(pair)));
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Ok(Self { files, shown, provider, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { files, shown, expires, provider, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
     /// Looks at the files, and shows what is in them from the next handshake on, if it is something new; true if so. Blocks on the file
@@ -124,6 +130,7 @@ impl Tls {
             return Ok(false);
         }
         let pair = self.files.pair(&contents, &self.provider)?;
+        self.expires.store(pair.expires.as_secs(), Ordering::Relaxed);
         *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
         Ok(true)
     }
@@ -131,7 +138,13 @@ impl Tls {
     /// When the certificate that is shown expires, after the epoch of Unix.
     #[must_use]
     pub fn expires(&self) -> Duration {
-        Duration::from_secs(self.shown.pair().expires.as_secs())
+        Duration::from_secs(self.expires.load(Ordering::Relaxed))
+    }
+
+    /// The same in seconds, which changes with the certificate.
+    #[must_use]
+    pub fn expiry(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.expires)
     }
 
     /// Looks at the files now and then, and tells what came of it, what is wrong once.

@@ -4,7 +4,7 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     io::{self, BufWriter, IsTerminal, Stderr, Write},
     panic::{self, PanicHookInfo},
-    sync::mpsc,
+    sync::{OnceLock, mpsc},
     thread,
     time::Duration,
 };
@@ -39,6 +39,15 @@ const MAX_LINES: usize = 16_384;
 const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for lines that are still to be written; somewhat more than their thread's own guard.
 const LAST_LINES: Duration = Duration::from_millis(1_200);
+
+/// Counts the lines of this process that were dropped.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Log lines that stderr did not take in time; none while logging is not set up.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
+}
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,6 +160,8 @@ pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitErro
     };
     set_global_default(subscriber.with(lines))?;
     panic::set_hook(Box::new(log_panic));
+    // Logging is set up once.
+    let _ = LOST.set(lost.clone());
     Ok(Logs { lost, _last: LastLines::new(guard) })
 }
 

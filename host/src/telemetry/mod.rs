@@ -5,3 +5,5 @@ mod json;
 pub mod lanes;
 pub mod logs;
 pub mod metrics;
+pub mod process;
+pub mod requests;

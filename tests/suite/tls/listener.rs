@@ -18,7 +18,7 @@ fn write(folder: &Path, shown: &Certified) {
 }
 
 /// A host that shows what an authority signed, looks often for something new, and believes whoever is on this machine.
-async fn start(authority: &Authority, arguments: &[&str]) -> Host {
+pub(crate) async fn start(authority: &Authority, arguments: &[&str]) -> Host {
     let mut setup = Setup::new().server(
         "tls = { certificate = \"certificate.pem\", key = \"key.pem\", check_interval = \"20ms\" }\ntrusted_proxies = [\"127.0.0.1\"]",
     );

@@ -1,7 +1,7 @@
 //! TLS to databases, every mode against every server that it is for or against; and TLS of clients to the host.
 
-mod certificates;
-mod listener;
+pub(crate) mod certificates;
+pub(crate) mod listener;
 mod mariadb;
 mod mongodb;
 mod postgres;

@@ -76,7 +76,7 @@ async fn every_call_of_an_instance_has_the_whole_fuel() {
     assert_eq!(host.outcomes(&body, limits.clone(), 6).await, [Outcome::NoResponse; 6]);
     assert_eq!(host.rest(), (1, 1));
     // So it would not have been enough for two.
-    let used = host.caller.counters().fuel_used();
+    let used = host.counted(Stats::fuel_used);
     assert!(used > 6 * limits.fuel / 2 && used < 6 * limits.fuel, "{used}");
 }
 

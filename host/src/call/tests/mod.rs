@@ -4,7 +4,7 @@ mod kept;
 mod roster;
 mod shards;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,12 +21,14 @@ use super::running::{Parts, Running};
 use super::{Admission, CallBody, CallError, CallMeta, Caller, Outcome, OverloadLimit, RequestBodyError};
 use crate::engine::{EngineSettings, Engines};
 use crate::lease::{CallInfo, Grants, Scope};
-use crate::plugin::{self, Limits, Plugin};
+use crate::plugin::{self, Limits, Plugin, Stats};
 
 struct Host {
     engines: Engines,
     caller: Caller,
     shutdown: CancellationToken,
+    /// Of every plugin that was made.
+    stats: Mutex<Vec<Arc<Stats>>>,
 }
 
 impl Host {
@@ -34,7 +36,7 @@ impl Host {
         let engines = Engines::new(&EngineSettings { max_instances: 4, max_waiting: 4, ..EngineSettings::default() }).unwrap();
         let shutdown = CancellationToken::new();
         let admission = Admission::new(Arc::clone(engines.gate()), Duration::from_millis(50));
-        Self { caller: Caller::new(admission, shutdown.clone()), engines, shutdown }
+        Self { caller: Caller::new(admission, shutdown.clone()), engines, shutdown, stats: Mutex::default() }
     }
 
     /// A handler of WASI 0.2 with this body, and whatever else it needs.
@@ -65,7 +67,9 @@ impl Host {
                 (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
         );
         let component = wat::parse_str(component).unwrap();
-        Arc::new(plugin::load(&self.engines, "test", &component, limits, Arc::new(Grants::default())).unwrap())
+        let plugin = plugin::load(&self.engines, "test", &component, limits, Arc::new(Grants::default())).unwrap();
+        self.stats.lock().unwrap().push(Arc::clone(plugin.stats()));
+        Arc::new(plugin)
     }
 
     async fn call(&self, plugin: &Arc<Plugin>) -> Result<Response<CallBody>, CallError> {
@@ -82,13 +86,18 @@ impl Host {
         outcome
     }
 
+    /// What was counted of the calls of all plugins together.
+    fn counted(&self, of: impl Fn(&Stats) -> u64) -> u64 {
+        self.stats.lock().unwrap().iter().map(|stats| of(stats)).sum()
+    }
+
     /// All capacity is free, nothing runs, and these are the outcomes that were counted since the start.
     fn is_whole(&self, outcomes: &[Outcome]) {
         assert_eq!(self.engines.gate().running(), 0);
         assert_eq!(self.caller.roster().running(), 0);
         for outcome in Outcome::ALL {
             let expected = outcomes.iter().filter(|counted| *counted == outcome).count() as u64;
-            assert_eq!(self.caller.counters().ended(*outcome), expected, "{outcome:?}");
+            assert_eq!(self.counted(|stats| outcome.count(stats)), expected, "{outcome:?}");
         }
     }
 }
@@ -171,6 +180,8 @@ async fn too_many_calls_are_refused_by_the_limit_they_reach() {
     let refused = |limit| Err(CallError::Overloaded { limit });
     assert_eq!(host.call(&narrow).await.map(drop), refused(OverloadLimit::PluginQueue));
     assert_eq!(waiting.await.map(drop), refused(OverloadLimit::PluginConcurrency));
+    let stats = narrow.stats();
+    assert_eq!((stats.queued.count(), stats.took.count(), Outcome::Overloaded.count(stats)), (3, 0, 2));
 
     let wide = host.plugin(SPIN, limits);
     let mut others: Vec<_> = (0..3).map(|_| Box::pin(host.call(&wide))).collect();
@@ -178,6 +189,21 @@ async fn too_many_calls_are_refused_by_the_limit_they_reach() {
     assert_eq!(host.call(&wide).await.map(drop), refused(OverloadLimit::HostInstances));
     drop((running, others));
     assert_eq!((host.engines.gate().running(), host.engines.gate().waiting()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_calls_cost_is_counted_for_their_plugin() {
+    let host = Host::new();
+    let (spins, idle) = (host.plugin(SPIN, Limits { fuel: 10_000_000, ..Limits::default() }), host.plugin("", Limits::default()));
+    for _ in 0..2 {
+        assert_eq!(host.call(&spins).await.unwrap_err(), CallError::FuelExhausted);
+    }
+    let stats = spins.stats();
+    assert_eq!((stats.queued.count(), stats.took.count(), Outcome::FuelExhausted.count(stats)), (2, 2, 2));
+    assert!(stats.fuel_used() > 10_000_000, "{stats:?}");
+    assert_eq!(stats.memory_peak(), 64 << 10);
+    let stats = idle.stats();
+    assert_eq!((stats.queued.count(), stats.fuel_used(), stats.memory_peak()), (0, 0, 0));
 }
 
 /// A call with a guest of our own, to see what no component can do.

@@ -7,6 +7,7 @@ mod audit;
 mod database;
 mod listener;
 mod log;
+mod metrics;
 mod mongodb;
 mod plugin;
 mod reference;

@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::stream::{Certified, Stream};
 use super::{stream::Wire, *};
-use crate::shards::Shards;
+use crate::{shards::Shards, telemetry::requests::Requests};
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ async fn next(events: &Semaphore) {
     within(events.acquire()).await.unwrap().forget();
 }
 
-struct ByPath(Arc<Script>);
+struct ByPath(Arc<Script>, Arc<Requests>);
 
 type TestBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -102,7 +102,7 @@ impl Dispatch for ByPath {
     async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<TestBody>, Problem> {
         let noticed = Noticed(Arc::clone(&self.0));
         self.0.started.add_permits(1);
-        exchange.set_plugin("by-path".into());
+        exchange.set_route(self.1.route(&"by-path".into(), "/{*rest}"));
         let mut response = Response::new(text(""));
         match request.uri().path() {
             "/hello" => *response.body_mut() = text("hello"),
@@ -212,6 +212,7 @@ struct Host {
     folder: TempDir,
     script: Arc<Script>,
     counters: Arc<Counters>,
+    requests: Arc<Requests>,
     shutdown: CancellationToken,
     served: JoinHandle<Drained>,
 }
@@ -237,7 +238,8 @@ impl Host {
                 (Listener::unix(&path).unwrap(), Address::Unix(path))
             }
         };
-        let mut server = Server::new(listener, settings).unwrap();
+        let requests = Arc::new(Requests::new("http", 100));
+        let mut server = Server::new(listener, settings).unwrap().counted_in(Arc::clone(&requests));
         if let On::Tls = on {
             server = server.over_tls(Arc::new(stream::load(folder.path()).unwrap()), CHECK_INTERVAL);
         }
@@ -245,10 +247,10 @@ impl Host {
         let (counters, shutdown) = (server.counters(), CancellationToken::new());
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
-            let dispatch = Arc::new(ByPath(Arc::clone(&script)));
+            let dispatch = Arc::new(ByPath(Arc::clone(&script), Arc::clone(&requests)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { address, folder, script, counters, shutdown, served }
+        Self { address, folder, script, counters, requests, shutdown, served }
     }
 
     async fn connect(&self) -> Client {

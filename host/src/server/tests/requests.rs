@@ -1,6 +1,7 @@
 //! What is answered to whole requests.
 
 use super::*;
+use crate::telemetry::metrics::Text;
 
 over_every_listener! {
     #[tokio::test]
@@ -18,6 +19,7 @@ over_every_listener! {
     every_call_leaves_one_access_line,
     who_asks_is_what_a_trusted_proxy_says,
     a_small_body_that_nobody_reads_does_not_cost_the_connection,
+    whatever_clients_say_the_series_are_few,
 }
 
 async fn a_request_is_answered_and_its_connection_kept(on: On) {
@@ -231,4 +233,37 @@ fn a_body_of_a_request_fits_where_bodies_are_boxed() {
     fn fits<T: Send + Sync + Unpin + 'static>() {}
     fits::<RequestBody>();
     fits::<RequestBodyError>();
+}
+
+async fn whatever_clients_say_the_series_are_few(on: On) {
+    let host = Host::start(on, |_| {}).await;
+    let mut client = host.connect().await;
+    for number in 0..200 {
+        client.send(format!("METHOD{number} /path{number} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        assert_problem(&client.answer().await, 404, "no-route");
+    }
+    client.get("/hello").await;
+    client.get("/problem/fuel").await;
+    assert_problem(&host.ask("nonsense\r\n\r\n").await, 400, "bad-request");
+    for (outcome, times) in [("no-route", 200), ("answered", 1), ("fuel-exhausted", 1), ("bad-request", 1)] {
+        host.counted(outcome, times).await;
+    }
+    let mut text = Text::new();
+    host.requests.tell(&mut text);
+    let text = text.finish();
+    let counts = text.lines().filter_map(|line| line.strip_prefix("http_server_request_duration_seconds_count"));
+    let mut counts: Vec<String> =
+        counts.map(|line| line.replace("http_request_method", "m").replace("http_response_status_code", "s")).collect();
+    counts.sort();
+    let of_route = "{http_route=\"/{*rest}\",plugin=\"by-path\",url_scheme=\"http\"";
+    assert_eq!(
+        counts,
+        [
+            format!("{of_route},m=\"GET\",s=\"200\"}} 1"),
+            format!("{of_route},m=\"GET\",s=\"500\",error_type=\"fuel-exhausted\"}} 1"),
+            format!("{of_route},m=\"_OTHER\",s=\"404\",error_type=\"no-route\"}} 200"),
+            "{url_scheme=\"http\",m=\"_OTHER\",s=\"400\",error_type=\"bad-request\"} 1".to_owned(),
+        ]
+    );
+    assert_eq!(host.requests.active(), 0);
 }

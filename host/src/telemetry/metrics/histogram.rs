@@ -1,8 +1,25 @@
 //! How long something took, counted by bounds that never change.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use super::Cells;
+
+/// Whether nothing is counted here; read a great deal and hardly ever written, so that every core has it at hand.
+static IS_OFF: AtomicBool = AtomicBool::new(false);
+
+/// Has this process count durations, or not. It does unless it is told otherwise; what is not a duration is counted all the same.
+pub fn switch(on: bool) {
+    IS_OFF.store(!on, Ordering::Relaxed);
+}
+
+/// Whether durations are counted.
+#[must_use]
+pub fn is_on() -> bool {
+    !IS_OFF.load(Ordering::Relaxed)
+}
 
 /// With what lies beyond them, and the sum, a thread's copy fills a pair of cache lines.
 const MOST: usize = 14;
@@ -53,6 +70,9 @@ impl Histogram {
 
     /// Counts one.
     pub fn record(&self, took: Duration) {
+        if !is_on() {
+            return;
+        }
         let micros = took.as_secs().saturating_mul(1_000_000).saturating_add(took.subsec_micros().into());
         // All are compared: that costs less than guessing wrongly where to stop.
         let place: usize = self.bounds.all.iter().map(|bound| usize::from(micros > *bound)).sum();
