@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     plugin::Plugin,
     router::{Lookup, Router},
     server::{BoxError, Dispatch, Exchange, Problem, RequestBody, RequestBodyError},
+    telemetry::trace::{CallSpan, Tracer},
 };
 
 /// When a client that found no place may try again.
@@ -25,12 +26,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Dispatcher {
     pub(super) router: Router<Arc<Plugin>>,
     pub(super) caller: Caller,
+    /// If calls are traced.
+    pub(super) tracer: Option<Arc<Tracer>>,
 }
 
 impl Dispatch for Dispatcher {
     type Body = AnswerBody;
 
-    async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
+    async fn dispatch(&self, mut request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
         let plugin = match self.router.lookup(request.method(), request.uri().path()) {
             Lookup::Found(plugin) => Arc::clone(plugin),
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
@@ -38,11 +41,41 @@ impl Dispatch for Dispatcher {
             Lookup::Malformed(why) => return Err(Problem::BadRequest(why)),
         };
         exchange.set_plugin(Arc::clone(plugin.name()));
+        let span = self.tracer.as_ref().and_then(|tracer| begin(tracer, &mut request, &exchange, &plugin));
+        if let Some(span) = &span {
+            exchange.set_span(span.clone());
+        }
         // The server watches the reader of a streamed answer itself.
-        let meta = CallMeta { request_id: exchange.id().to_shared(), reader_stalled: None };
+        let meta = CallMeta { request_id: exchange.id().to_shared(), span, reader_stalled: None };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }
+}
+
+/// Takes a request up in its trace, and tells who asks what of whom if it is sampled.
+fn begin(
+    tracer: &Arc<Tracer>,
+    request: &mut Request<RequestBody>,
+    exchange: &Exchange,
+    plugin: &Plugin,
+) -> Option<CallSpan> {
+    // Nobody who asks is known, so nobody is believed.
+    let mut span = tracer.begin(request.headers_mut(), false)?;
+    let method = known(request.method());
+    span.rename(format!("{method} {}", plugin.name()));
+    span.add("http.request.method", method);
+    span.add("url.scheme", "http");
+    span.add("url.path", request.uri().path());
+    span.add("wharf.request_id", exchange.id().as_str());
+    span.add("wharf.plugin", &**plugin.name());
+    span.add("wharf.digest", plugin.digest().to_string());
+    Some(CallSpan::new(span))
+}
+
+/// A method as the conventions have it: of those that a client may make up, nobody keeps count.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+    KNOWN.into_iter().find(|name| *name == method.as_str()).unwrap_or("_OTHER")
 }
 
 /// A request's body, with its failures as a call knows them.

@@ -18,6 +18,7 @@ use crate::{
     router::{Route, Router},
     server::{self, Drained, Listener, Server},
     shards::Shards,
+    telemetry::trace::{Exporter, Tracer},
 };
 
 /// Databases open, plugins loaded, address taken.
@@ -34,6 +35,8 @@ pub struct Host {
     /// Keeps the epoch ticker.
     engines: Arc<Engines>,
     desk: Desk,
+    /// Sends the spans of calls, if they are traced.
+    exporter: Option<Exporter>,
 }
 
 /// How a host stopped.
@@ -92,10 +95,15 @@ impl Host {
         let caller = Caller::new(admission, cut.clone());
         let calls = Some(Arc::clone(caller.roster()));
         desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls });
-        let dispatcher = Arc::new(Dispatcher { router, caller });
+        let exporter = config.traces.as_ref().map(|traces| {
+            let tracer = Tracer::new(traces.sample, traces.max_spans_per_second);
+            Exporter::start(tracer, traces.endpoint.clone(), traces.headers.clone(), traces.timeout)
+        });
+        let tracer = exporter.as_ref().map(|exporter| Arc::clone(exporter.tracer()));
+        let dispatcher = Arc::new(Dispatcher { router, caller, tracer });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
-        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk })
+        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk, exporter })
     }
 
     /// Where it listens.
@@ -133,9 +141,9 @@ impl Host {
     ///
     /// # Bounds
     /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, and three
-    /// seconds for who asks how the host is. In a hurry: two seconds, half a second, the question, and the three seconds.
+    /// seconds for who asks how the host is, while the last spans are sent. In a hurry: two seconds, half a second, the question, and the three seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, .. } = self;
+        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, exporter, .. } = self;
         let caller = dispatcher.caller.clone();
         let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
         let drain = async {
@@ -160,7 +168,13 @@ impl Host {
         let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
         let closed = databases::close(&opened, deadline, stop).await;
         drop(engines);
-        desk.close().await;
+        // What was reclaimed at the end is told as well.
+        let finish = async {
+            if let Some(exporter) = exporter {
+                exporter.finish().await;
+            }
+        };
+        tokio::join!(desk.close(), finish);
         Stopped { drained, closed }
     }
 }

@@ -22,12 +22,15 @@ use crate::lease::{CallInfo, Scope};
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
 use crate::shards::Shards;
+use crate::telemetry::trace::CallSpan;
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
 pub struct CallMeta {
     /// As accepted from the client or made by the server.
     pub request_id: Arc<str>,
+    /// The span of the call, if it is traced. The call adds what it came to.
+    pub span: Option<CallSpan>,
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
@@ -107,7 +110,7 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, started).await {
+        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, meta.span, started).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.0.counters.never_ran(error.outcome());
@@ -169,6 +172,7 @@ impl Caller {
         plugin: Arc<Plugin>,
         request: Request<B>,
         request_id: Arc<str>,
+        span: Option<CallSpan>,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
@@ -183,7 +187,7 @@ impl Caller {
             () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
         };
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
-        let scope = Scope::new(info, Arc::clone(plugin.grants()));
+        let scope = Scope::traced(info, Arc::clone(plugin.grants()), span.as_ref().map(CallSpan::trace));
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();
         let guest = guest::start(Start {
@@ -195,6 +199,6 @@ impl Caller {
             instance,
         });
         let shared = Arc::clone(&self.0);
-        Ok((Running::new(Parts { shared, guest, permit, scope, plugin, sent, body_failure, started }), answered))
+        Ok((Running::new(Parts { shared, guest, permit, scope, plugin, span, sent, body_failure, started }), answered))
     }
 }

@@ -1,7 +1,7 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server`, `admin`, `database` (with `address` and `dialect`), `plugin` and
+//! puts the environment in, `values` reads single values, `server`, `admin`, `traces`, `database` (with `address` and `dialect`), `plugin` and
 //! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
 //! wrong at once.
 //!
@@ -24,6 +24,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traces;
 mod values;
 
 use std::{cell::RefCell, fs, io::Read, path::Path, sync::Arc};
@@ -34,7 +35,7 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server, Traces},
     secret::Secret,
 };
 use self::{
@@ -106,6 +107,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
     let mut root = Table::root(&context, table.get_ref());
     let max_connections = root.number("max_connections", 50, 1, 100_000);
     let (server, admin, engine) = server::read(&mut root);
+    let traces = traces::read(&mut root);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -129,6 +131,7 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
         source,
         server,
         admin,
+        traces,
         max_connections: max_connections.value,
         databases,
         plugins,

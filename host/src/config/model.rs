@@ -4,7 +4,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use super::{
     diagnostics::{Location, Source},
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     driver::{self, settings::Access},
     pool,
+    telemetry::trace::Endpoint,
 };
 
 /// A whole `wharf.toml`.
@@ -26,6 +27,8 @@ pub struct Config {
     pub server: Server,
     /// `[admin]`.
     pub admin: Admin,
+    /// `[traces]`; none without an `endpoint`.
+    pub traces: Option<Traces>,
     /// Sessions of all databases together, at most. 1 to 100,000; default 50.
     pub max_connections: u32,
     /// `[databases.NAME]`, in the order of the file.
@@ -85,6 +88,21 @@ pub struct Admin {
     pub open_views: bool,
     /// How long a required database may be down before the host is not ready. 0 s to 1 h; default 2 s.
     pub unready_after: Duration,
+}
+
+/// Which calls are traced, and who takes their spans.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The URL that spans are posted to, by OTLP over HTTP in JSON. Without a path `/v1/traces` is meant; without it nothing is traced.
+    pub endpoint: Endpoint,
+    /// The share of calls that are traced, from 0 to 1. A proxy that is trusted decides for itself. Default `0.1`.
+    pub sample: f64,
+    /// Spans at most, however many calls there are. 1 to 100,000; default 2,000.
+    pub max_spans_per_second: u32,
+    /// What whoever takes the spans wants to be told, such as a credential: a line each, `name: value`, at most 16.
+    pub headers: HeaderMap,
+    /// How long one try to hand spans over may take. 1 ms to 1 min; default 5 s.
+    pub timeout: Duration,
 }
 
 /// One database with its pools' shared limits.

@@ -10,6 +10,7 @@ use super::{
     grant::Grant,
     held::{Lease, Opening, Reader, Span, unexpected},
     scope::{Admitted, Purpose, Scope},
+    traced::Traced,
 };
 use crate::{
     driver::{
@@ -62,9 +63,15 @@ impl Database {
     /// Runs one statement or request on a connection that is leased for it; counted before it waits for one.
     pub(super) async fn once(&self, operation: Operation) -> Result<Answer, Error> {
         let Admitted { operation, in_flight } = self.scope.admit(self.grant, operation)?;
-        let lease = self.lease(Purpose::Statement).await?;
-        let until = self.scope.statement_until(self.grant);
-        let answer = lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation);
+        let mut traced = Traced::begin(&self.scope, self.grant, &operation);
+        let asked = async {
+            let lease = self.lease(Purpose::Statement).await?;
+            traced.leased();
+            let until = self.scope.statement_until(self.grant);
+            lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation)
+        };
+        let answer = asked.await;
+        traced.end(&answer);
         drop(in_flight);
         answer
     }

@@ -11,6 +11,7 @@ mod handles;
 mod held;
 mod life;
 mod scope;
+mod traced;
 
 pub use self::{
     error::Error,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Counters, Peer, Problem, RequestId, activity::Activity};
+use crate::telemetry::trace::CallSpan;
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +100,8 @@ pub struct Exchange {
     is_logged: bool,
     started: Instant,
     plugin: OnceLock<Arc<str>>,
+    /// Of the call, if it is traced.
+    span: OnceLock<CallSpan>,
     status: AtomicU16,
     bytes: AtomicU64,
     outcome: AtomicU8,
@@ -115,6 +118,7 @@ impl Exchange {
             is_logged,
             started: Instant::now(),
             plugin: OnceLock::new(),
+            span: OnceLock::new(),
             status: AtomicU16::new(0),
             bytes: AtomicU64::new(0),
             outcome: AtomicU8::new(OPEN),
@@ -144,6 +148,12 @@ impl Exchange {
     pub fn set_plugin(&self, plugin: Arc<str>) {
         // A second name is a caller's slip that only a log line would show.
         let _already_named = self.plugin.set(plugin);
+    }
+
+    /// Has its end told in the span of its call. Only the first span counts.
+    pub fn set_span(&self, span: CallSpan) {
+        // As for the plugin.
+        let _already_traced = self.span.set(span);
     }
 
     /// Says what the request came to. Only the first outcome counts.
@@ -204,6 +214,19 @@ impl Drop for Running {
         exchange.settle(if self.activity.is_cut() { Outcome::Failed(Code::ShuttingDown) } else { Outcome::ClientGone });
         let place = usize::from(exchange.outcome.load(Ordering::Relaxed));
         self.activity.counters().ended(place);
+        if let Some(span) = exchange.span.get() {
+            let status = exchange.status.load(Ordering::Relaxed);
+            span.edit(|span| {
+                if status != 0 {
+                    span.add("http.response.status_code", i64::from(status));
+                }
+                if place != usize::from(Outcome::Answered.place()) {
+                    span.fail(OUTCOMES.get(place).copied().unwrap_or_default());
+                } else if status >= 500 {
+                    span.fail(status.to_string());
+                }
+            });
+        }
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",
