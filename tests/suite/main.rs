@@ -40,4 +40,5 @@ mod support_mongodb;
 mod support_postgres;
 mod support_wire;
 mod tls;
+mod traces;
 mod tree;

@@ -33,7 +33,11 @@ pub(super) struct Dispatcher {
 impl Dispatch for Dispatcher {
     type Body = AnswerBody;
 
-    async fn dispatch(&self, mut request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
+    async fn dispatch(
+        &self,
+        mut request: Request<RequestBody>,
+        exchange: Arc<Exchange>,
+    ) -> Result<Response<AnswerBody>, Problem> {
         let plugin = match self.router.lookup(request.method(), request.uri().path()) {
             Lookup::Found(plugin) => Arc::clone(plugin),
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
@@ -53,12 +57,7 @@ impl Dispatch for Dispatcher {
 }
 
 /// Takes a request up in its trace, and tells who asks what of whom if it is sampled.
-fn begin(
-    tracer: &Arc<Tracer>,
-    request: &mut Request<RequestBody>,
-    exchange: &Exchange,
-    plugin: &Plugin,
-) -> Option<CallSpan> {
+fn begin(tracer: &Arc<Tracer>, request: &mut Request<RequestBody>, exchange: &Exchange, plugin: &Plugin) -> Option<CallSpan> {
     // Nobody who asks is known, so nobody is believed.
     let mut span = tracer.begin(request.headers_mut(), false)?;
     let method = known(request.method());

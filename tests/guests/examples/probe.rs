@@ -28,6 +28,8 @@ fn answer(request: &Request) -> Answer {
     match request.variant() {
         "hello" => Answer::text("hello"),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
+        // The values of the header `?name=`.
+        "header" => Answer::json(&json!(request.header(&request.parameter("name").unwrap_or_default()))),
         // `?sql=`, without parameters.
         "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),
         // The body is a list of steps; the answer is the list of their outcomes.
