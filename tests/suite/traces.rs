@@ -116,6 +116,31 @@ async fn a_call_its_statements_and_its_reclaim_are_one_trace() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_cut_off_tells_what_was_under_way() {
+    let receiver = Receiver::start().await;
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let grant = "limits = { deadline = \"1s\" }\ndatabases.main = { access = \"read-write\" }";
+    let host = traced(&at(&receiver), "sample = \"1\"").database("main", &database.url(), "").plugin("probe", "probe", grant);
+    let host = host.start().await;
+    let steps = json!([{ "do": "query", "sql": database.engine().minute() }]);
+    let answer = ask(&host, Method::POST, "/probe/run", &[], &steps).await;
+    assert_eq!(answer.problem(), (504, "deadline-exceeded".to_owned()));
+    assert_eq!(host.stop().await.code, Some(0));
+
+    let spans = receiver.seen().spans;
+    let [call] = named(&spans, "POST probe")[..] else { panic!("{spans:?}") };
+    assert_eq!((call.failure(), call.attribute("wharf.outcome")), (Some("deadline-exceeded"), Some("deadline-exceeded")));
+    let [query] = named(&spans, "query main")[..] else { panic!("{spans:?}") };
+    assert_eq!((query.failure(), query.events()), (Some("given-up"), vec!["leased"]));
+    let [reclaim] = named(&spans, "reclaim main")[..] else { panic!("{spans:?}") };
+    assert_eq!(
+        (reclaim.attribute("wharf.step"), reclaim.events()),
+        (Some("cancelled"), vec!["cancelled", "closed", "confirmed"])
+    );
+    assert!([query, reclaim].iter().all(|span| span.text("parentSpanId") == call.text("spanId")), "{spans:?}");
+}
+
+#[tokio::test]
 async fn the_handler_is_told_its_own_span() {
     let receiver = Receiver::start().await;
     let host = start(&at(&receiver), "sample = \"1\"").await;

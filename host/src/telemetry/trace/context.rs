@@ -52,7 +52,7 @@ impl Context {
 
     /// Another span of the same trace.
     #[must_use]
-    pub fn next(self) -> Self {
+    pub fn child(self) -> Self {
         Self { span_id: span_id(), ..self }
     }
 
@@ -107,9 +107,9 @@ mod tests {
         assert_eq!(context.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
         assert_eq!((context.span_id, context.is_sampled()), (0xb7ad_6b71_6920_3331, true));
         assert_eq!(context.header(), WHOLE);
-        let next = context.next().sampled(false);
-        assert_eq!((next.trace_id, next.is_sampled()), (context.trace_id, false));
-        assert_ne!(next.span_id, context.span_id);
+        let child = context.child().sampled(false);
+        assert_eq!((child.trace_id, child.is_sampled()), (context.trace_id, false));
+        assert_ne!(child.span_id, context.span_id);
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         for _ in 0..100 {
             let first = Context::first();
             assert!(!first.is_sampled());
-            for context in [first, first.next(), first.sampled(true)] {
+            for context in [first, first.child(), first.sampled(true)] {
                 assert_eq!(Context::parse(context.header().as_bytes()), Some(context));
             }
         }

@@ -79,8 +79,6 @@ pub(super) fn rejected(answer: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::{HeaderMap, HeaderValue};
 
     use super::{super::Tracer, *};

@@ -79,7 +79,7 @@ impl Trace {
     /// Begins a span below this one, which began so long ago.
     #[must_use]
     pub fn span(&self, name: impl Into<String>, kind: Kind, ago: Duration) -> Span {
-        let below = Self { context: self.context.next(), ..self.clone() };
+        let below = Self { context: self.context.child(), ..self.clone() };
         Span::new(below, Some(self.context.span_id), name.into(), kind, ago)
     }
 }

@@ -76,7 +76,7 @@ impl Tracer {
         if parent.is_none() || state > MAX_STATE {
             headers.remove(TRACESTATE);
         }
-        let context = parent.map_or_else(Context::first, Context::next);
+        let context = parent.map_or_else(Context::first, Context::child);
         let wished = match parent {
             Some(parent) if is_believed => parent.is_sampled(),
             _ => self.samples(context.trace_id),
