@@ -45,4 +45,5 @@ mod support_postgres;
 mod support_wire;
 mod timings;
 mod tls;
+mod traces;
 mod tree;

@@ -1,5 +1,6 @@
 //! What the tests share: servers of PostgreSQL, MariaDB and of MongoDB's protocol, a stand-in for the latter, the host as a child process,
-//! an HTTP client, JSON Schema as far as it is used, a proxy that misbehaves, the guests, a scripted driver, and secrets that no host may tell.
+//! an HTTP client, JSON Schema as far as it is used, a proxy that misbehaves, a receiver of traces, the guests, a scripted driver, and secrets that no host
+//! may tell.
 
 pub mod client;
 pub mod cut;
@@ -10,6 +11,7 @@ pub mod mongodb;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod removal;
 pub mod schema;
 pub mod scripted;

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     call::Outcome,
-    driver::Engine,
     pool::{Counter, Counts, Database, HostCapacity, Settings, Tally, Timings, View},
     telemetry::{
         logs,
@@ -61,6 +60,8 @@ pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied
     calls(&mut text, &subjects.plugins);
     pools(&mut text, &subjects.databases);
     host(&mut text, capacity, denied);
+    let lost = subjects.tracer.as_ref().map_or(0, |tracer| tracer.lost());
+    text.counter("wharf_spans_dropped_total", "Spans of traces that nobody took in time.").number(&[], lost);
     if let Some(audit) = &subjects.audit {
         audit.status().tell(&mut text);
     }
@@ -199,7 +200,7 @@ fn pools(text: &mut Text, databases: &[Watched]) {
     }
     let mut durations = text.histogram("db_client_operation_duration_seconds", "How long operations took, without the wait.");
     for it in &seen {
-        let labels = [("db_system_name", system(it.database.engine())), it.label()];
+        let labels = [("db_system_name", it.database.engine().system()), it.label()];
         it.database.timings().operations.tell(&mut durations, &labels);
     }
     let mut durations = text.histogram("wharf_reclaim_seconds", "How long it took to take back what was not given back clean.");
@@ -234,12 +235,4 @@ fn events(text: &mut Text, seen: &[Seen]) {
 /// `idle` and `used` are OpenTelemetry's.
 fn states(Counts { connecting, idle, leased, reclaiming, unconfirmed }: Counts) -> [(&'static str, u32); 5] {
     [("connecting", connecting), ("idle", idle), ("used", leased), ("reclaiming", reclaiming), ("unconfirmed", unconfirmed)]
-}
-
-/// As OpenTelemetry calls it.
-fn system(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "postgresql",
-        Engine::Mysql | Engine::Sqlite | Engine::Mongodb => engine.name(),
-    }
 }

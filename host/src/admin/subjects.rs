@@ -7,7 +7,7 @@ use crate::{
     call::{CallView, Roster},
     plugin::Plugin,
     pool::Database,
-    telemetry::{audit::Audit, requests::Requests},
+    telemetry::{audit::Audit, requests::Requests, trace::Tracer},
 };
 
 /// What there is to tell about; replaced as a whole when it changes.
@@ -23,6 +23,8 @@ pub struct Subjects {
     pub audit: Option<Arc<Audit>>,
     /// The requests that come in, once any can.
     pub requests: Option<Arc<Requests>>,
+    /// Who traces calls, if they are traced.
+    pub tracer: Option<Arc<Tracer>>,
     /// When the certificate that clients are shown expires, in seconds since 1970; none without TLS.
     pub certificate_expires: Option<Arc<AtomicU64>>,
 }

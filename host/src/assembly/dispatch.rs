@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::audit::Auditor;
@@ -17,13 +17,17 @@ use crate::{
     plugin::Plugin,
     router::{Lookup, Router},
     server::{BoxError, Dispatch, Exchange, Problem, RequestBody, RequestBodyError},
-    telemetry::requests,
+    telemetry::{
+        requests,
+        trace::{CallSpan, Tracer},
+    },
 };
 
 /// When a client that found no place may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where a route leads.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) plugin: Arc<Plugin>,
     /// What is counted of its requests.
@@ -35,28 +39,63 @@ pub(super) struct Dispatcher {
     pub(super) router: Router<Target>,
     pub(super) caller: Caller,
     pub(super) auditor: Option<Auditor>,
+    /// If calls are traced.
+    pub(super) tracer: Option<Arc<Tracer>>,
 }
 
 impl Dispatch for Dispatcher {
     type Body = AnswerBody;
 
-    async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
-        let plugin = match self.router.lookup(request.method(), request.uri().path()) {
-            Lookup::Found(Target { plugin, route }) => {
-                exchange.set_route(Arc::clone(route));
-                Arc::clone(plugin)
-            }
+    async fn dispatch(
+        &self,
+        mut request: Request<RequestBody>,
+        exchange: Arc<Exchange>,
+    ) -> Result<Response<AnswerBody>, Problem> {
+        let Target { plugin, route } = match self.router.lookup(request.method(), request.uri().path()) {
+            Lookup::Found(target) => target.clone(),
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
             Lookup::NotFound => return Err(Problem::NoRoute),
             Lookup::Malformed(why) => return Err(Problem::BadRequest(why)),
         };
+        let span = self.tracer.as_ref().and_then(|tracer| begin(tracer, &mut request, &exchange, &plugin, &route));
+        if let Some(span) = &span {
+            exchange.set_span(span.clone());
+        }
+        exchange.set_route(route);
         // The server watches the reader of a streamed answer itself.
         let trail = self.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
         let (request_id, is_secure) = (exchange.id().to_shared(), exchange.is_secure());
-        let meta = CallMeta { request_id, is_secure, trail, reader_stalled: None };
+        let meta = CallMeta { request_id, is_secure, trail, span, reader_stalled: None };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }
+}
+
+/// Takes a request up in its trace, and tells who asks what of whom if it is sampled.
+fn begin(
+    tracer: &Arc<Tracer>,
+    request: &mut Request<RequestBody>,
+    exchange: &Exchange,
+    plugin: &Plugin,
+    route: &requests::Route,
+) -> Option<CallSpan> {
+    let mut span = tracer.begin(request.headers_mut(), exchange.origin().is_vouched)?;
+    let method = known(request.method());
+    span.rename(format!("{method} {}", route.path()));
+    span.add("http.request.method", method);
+    span.add("http.route", route.path());
+    span.add("url.scheme", if exchange.is_secure() { "https" } else { "http" });
+    span.add("url.path", request.uri().path());
+    span.add("wharf.request_id", exchange.id().as_str());
+    span.add("wharf.plugin", &**plugin.name());
+    span.add("wharf.digest", plugin.digest().to_string());
+    Some(CallSpan::new(span))
+}
+
+/// A method as the conventions have it: of those that a client may make up, nobody keeps count.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+    KNOWN.into_iter().find(|name| *name == method.as_str()).unwrap_or("_OTHER")
 }
 
 /// A request's body, with its failures as a call knows them.

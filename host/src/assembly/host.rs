@@ -24,7 +24,11 @@ use crate::{
     router::{Route, Router},
     server::{self, Drained, Listener, Proxies, Server, Tls},
     shards::Shards,
-    telemetry::{metrics, requests::Requests},
+    telemetry::{
+        metrics,
+        requests::Requests,
+        trace::{Exporter, Tracer},
+    },
 };
 
 /// Databases open, plugins loaded, address taken.
@@ -41,6 +45,8 @@ pub struct Host {
     /// Keeps the epoch ticker.
     engines: Arc<Engines>,
     desk: Desk,
+    /// Sends the spans of calls, if they are traced.
+    exporter: Option<Exporter>,
 }
 
 /// How a host stopped.
@@ -133,13 +139,24 @@ impl Host {
         let cut = CancellationToken::new();
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
-        let calls = Some(Arc::clone(caller.roster()));
-        let (plugins_shown, requests) = (served(config, &plugins), Some(requests));
-        desk.admin().show(Subjects { databases: shown, plugins: plugins_shown, calls, audit, requests, certificate_expires });
-        let dispatcher = Arc::new(Dispatcher { router, caller, auditor });
+        let exporter = config.traces.as_ref().map(|traces| {
+            let tracer = Tracer::new(traces.sample, traces.max_spans_per_second);
+            Exporter::start(tracer, traces.endpoint.clone(), traces.headers.clone(), traces.timeout)
+        });
+        let tracer = exporter.as_ref().map(|exporter| Arc::clone(exporter.tracer()));
+        desk.admin().show(Subjects {
+            databases: shown,
+            plugins: served(config, &plugins),
+            calls: Some(Arc::clone(caller.roster())),
+            audit,
+            requests: Some(requests),
+            tracer: tracer.clone(),
+            certificate_expires,
+        });
+        let dispatcher = Arc::new(Dispatcher { router, caller, auditor, tracer });
         let reclaim_timeout = config.server.reclaim_timeout;
         let shards = shards.clone();
-        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk })
+        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk, exporter })
     }
 
     /// Where it listens.
@@ -171,9 +188,9 @@ impl Host {
     ///
     /// # Bounds
     /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, two seconds for
-    /// the audit log, and three for who asks how the host is. In a hurry: two seconds, half a second, the question, and those five seconds.
+    /// the audit log, and three for who asks how the host is, while the last spans are sent. In a hurry: two seconds, half a second, the question, and those five seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, .. } = self;
+        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, exporter, .. } = self;
         let (caller, auditor) = (dispatcher.caller.clone(), dispatcher.auditor.clone());
         let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
         let drain = async {
@@ -203,7 +220,13 @@ impl Host {
             None => true,
         };
         drop(engines);
-        desk.close().await;
+        // What was reclaimed at the end is told as well.
+        let finish = async {
+            if let Some(exporter) = exporter {
+                exporter.finish().await;
+            }
+        };
+        tokio::join!(desk.close(), finish);
         Stopped { drained, closed, is_audited }
     }
 }

@@ -22,7 +22,7 @@ use crate::lease::{CallInfo, Scope};
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
 use crate::shards::Shards;
-use crate::telemetry::audit::Trail;
+use crate::telemetry::{audit::Trail, trace::CallSpan};
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct CallMeta {
     pub is_secure: bool,
     /// Where the audit log is asked for the lines of what it does to databases, if one is kept.
     pub trail: Option<Arc<Trail>>,
+    /// The span of the call, if it is traced. The call adds what it came to.
+    pub span: Option<CallSpan>,
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
@@ -105,10 +107,10 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let CallMeta { request_id, is_secure, trail, reader_stalled } = meta;
+        let CallMeta { request_id, is_secure, trail, span, reader_stalled } = meta;
         let info =
             CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline: started + plugin.limits().deadline, trail };
-        let (mut run, mut head) = self.begin(plugin, request, is_secure, info, started).await?;
+        let (mut run, mut head) = self.begin(plugin, request, is_secure, info, span, started).await?;
         let answered =
             if Shards::here().is_some() { run.drive_briefly(&mut head).await? } else { Some(run.drive(&mut head).await?) };
         let answered = match answered {
@@ -165,6 +167,7 @@ impl Caller {
         request: Request<B>,
         is_secure: bool,
         info: CallInfo,
+        span: Option<CallSpan>,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
@@ -180,7 +183,7 @@ impl Caller {
         };
         plugin.stats().queued.record(started.elapsed());
         let (permit, instance) = admitted.inspect_err(refused)?;
-        let scope = Scope::new(info, Arc::clone(plugin.grants()));
+        let scope = Scope::traced(info, Arc::clone(plugin.grants()), span.as_ref().map(CallSpan::trace));
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();
         let guest = guest::start(Start {
@@ -192,6 +195,6 @@ impl Caller {
             instance,
         });
         let shared = Arc::clone(&self.0);
-        Ok((Running::new(Parts { shared, guest, permit, scope, plugin, sent, body_failure, started }), answered))
+        Ok((Running::new(Parts { shared, guest, permit, scope, plugin, span, sent, body_failure, started }), answered))
     }
 }

@@ -18,6 +18,7 @@ use super::roster::Entry;
 use super::{CallError, Outcome, OverloadLimit};
 use crate::lease::{End, Life, Scope, Stage};
 use crate::plugin::{LogLevel, Plugin};
+use crate::telemetry::trace::CallSpan;
 
 /// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
 const LONG_TURN: Duration = Duration::from_micros(500);
@@ -31,6 +32,8 @@ pub(super) struct Running {
     permit: Option<Permit>,
     scope: Arc<Scope>,
     plugin: Arc<Plugin>,
+    /// If it is traced.
+    span: Option<CallSpan>,
     sent: Option<oneshot::Sender<()>>,
     body_failure: Option<BodyFailure>,
     started: Instant,
@@ -49,6 +52,7 @@ pub(super) struct Parts {
     pub(super) permit: Permit,
     pub(super) scope: Arc<Scope>,
     pub(super) plugin: Arc<Plugin>,
+    pub(super) span: Option<CallSpan>,
     pub(super) sent: oneshot::Sender<()>,
     pub(super) body_failure: BodyFailure,
     pub(super) started: Instant,
@@ -56,7 +60,7 @@ pub(super) struct Parts {
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { shared, guest, permit, scope, plugin, sent, body_failure, started } = parts;
+        let Parts { shared, guest, permit, scope, plugin, span, sent, body_failure, started } = parts;
         let entry = Some(shared.roster.enter(&scope, started, plugin.limits().fuel));
         Self {
             shared,
@@ -64,6 +68,7 @@ impl Running {
             permit: Some(permit),
             scope,
             plugin,
+            span,
             sent: Some(sent),
             body_failure: Some(body_failure),
             started,
@@ -267,6 +272,13 @@ impl Running {
         let call = self.scope.call();
         let (plugin, request_id, outcome) = (&*call.plugin, &*call.request_id, outcome.as_str());
         let duration_us = took.as_micros();
+        if let Some(span) = &self.span {
+            span.edit(|span| {
+                span.add("wharf.outcome", outcome);
+                span.add("wharf.fuel", fuel);
+                span.add("wharf.memory_peak_bytes", memory_peak_bytes);
+            });
+        }
         match error {
             None => {
                 tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");

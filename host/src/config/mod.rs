@@ -2,9 +2,9 @@
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
 //! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `audit`,
-//! `metrics`, `database` (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result, `checks` looks
-//! at what later commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and `reference` makes
-//! of it the reference of all settings and a JSON Schema.
+//! `metrics`, `traces`, `database` (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result,
+//! `checks` looks at what later commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and
+//! `reference` makes of it the reference of all settings and a JSON Schema.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -32,6 +32,7 @@ mod server_tls;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traces;
 mod values;
 
 use std::{cell::RefCell, fs, io::Read, path::Path, sync::Arc};
@@ -44,6 +45,7 @@ pub use self::{
     interpolate::Environment,
     model::{
         Admin, Audit, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Metrics, Plugin, Route, Server, Tls,
+        Traces,
     },
     recorder::{Bounded, Kind},
     reference::{Setting, schema, settings, settings_page},
@@ -141,6 +143,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
     let log = log::read(&mut root);
     let audit = audit::read(&mut root, &server);
     let metrics = metrics::read(&mut root);
+    let traces = traces::read(&mut root);
     let drafts = database::read(&mut root, &max_connections);
     let plugins = plugin::read(&mut root, drafts.as_deref());
     root.finish();
@@ -152,6 +155,7 @@ fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, s
         log,
         audit,
         metrics,
+        traces,
         max_connections: max_connections.value,
         databases: drafts.into_iter().flatten().filter_map(|draft| draft.database).collect(),
         plugins,

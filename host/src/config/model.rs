@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     telemetry::{
         audit::{Durability, WhenUnavailable},
         logs::Format,
+        trace::Endpoint,
     },
 };
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub log: Log,
     /// `[audit]`; no log is kept when the file has none.
     pub audit: Option<Audit>,
+    /// `[traces]`; none without an `endpoint`.
+    pub traces: Option<Traces>,
     /// Sessions of all databases together, at most. 1 to 100,000; default 50.
     pub max_connections: u32,
     /// `[databases.NAME]`, in the order of the file.
@@ -162,6 +165,21 @@ pub struct Audit {
     pub head_interval: Duration,
     /// The header in which a trusted proxy says who asks. Default none.
     pub who_header: Option<HeaderName>,
+}
+
+/// Which calls are traced, and who takes their spans.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The URL that spans are posted to, by OTLP over HTTP in JSON. Without a path `/v1/traces` is meant; without it nothing is traced.
+    pub endpoint: Endpoint,
+    /// The share of calls that are traced, from 0 to 1. A proxy that is trusted decides for itself. Default `0.1`.
+    pub sample: f64,
+    /// Spans at most, however many calls there are. 1 to 100,000; default 2,000.
+    pub max_spans_per_second: u32,
+    /// What whoever takes the spans wants to be told, such as a credential: a line each, `name: value`, at most 16.
+    pub headers: HeaderMap,
+    /// How long one try to hand spans over may take. 1 ms to 1 min; default 5 s.
+    pub timeout: Duration,
 }
 
 /// One database with its pools' shared limits.

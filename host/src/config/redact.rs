@@ -9,7 +9,8 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// Keys whose values are credentials, whatever section they are in.
-const WORDS: [&str; 8] = ["password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key"];
+const WORDS: [&str; 10] =
+    ["password", "passwd", "secret", "token", "credential", "api_key", "api-key", "apikey", "authorization", "private_key"];
 
 /// Another one, but not as a part of a word: that of the audit log, and of whoever puts what is in a file into the configuration itself.
 const KEY: &str = "key";
@@ -89,12 +90,13 @@ fn userinfo(line: &str) -> Option<Range<usize>> {
 fn hide_values(text: &str, table: &DeTable<'_>, hidden: &mut [bool]) {
     for (key, value) in table {
         let key = key.get_ref().to_ascii_lowercase();
-        let is_secret =
-            !key.ends_with("_file") && (key == KEY || key.contains("url") || WORDS.iter().any(|word| key.contains(word)));
+        let is_headers = key == "headers";
+        let is_named_so = key == KEY || key.contains("url") || WORDS.iter().any(|word| key.contains(word));
+        let is_secret = is_headers || (!key.ends_with("_file") && is_named_so);
         visit_strings(value, is_secret, &mut |range, is_secret| {
             let literal = text.get(range.clone()).unwrap_or_default();
             let is_address = literal.contains("://") || literal.trim_start_matches(['"', '\'']).starts_with("sqlite:");
-            if is_secret && (!is_address || literal.contains('\n')) {
+            if is_secret && (is_headers || !is_address || literal.contains('\n')) {
                 hidden[range].fill(true);
             }
         });

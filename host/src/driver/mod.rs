@@ -55,6 +55,15 @@ impl Engine {
             Self::Mongodb => "mongodb",
         }
     }
+
+    /// What OpenTelemetry's conventions call it. Which of the two MySQL stands for, only a session would know.
+    #[must_use]
+    pub fn system(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgresql",
+            Self::Mysql | Self::Sqlite | Self::Mongodb => self.name(),
+        }
+    }
 }
 
 /// One database endpoint with one credential.

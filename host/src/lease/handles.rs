@@ -10,6 +10,7 @@ use super::{
     grant::Grant,
     held::{Lease, Opening, Reader, Span, unexpected},
     scope::{Admitted, Purpose, Scope},
+    traced::Traced,
 };
 use crate::{
     driver::{
@@ -62,13 +63,16 @@ impl Database {
     /// Runs one statement or request on a connection that is leased for it; counted before it waits for one.
     pub(super) async fn once(&self, operation: Operation) -> Result<Answer, Error> {
         let Admitted { in_flight, line } = self.scope.admit(self.grant, &operation).await?;
+        let mut traced = Traced::begin(&self.scope, self.grant, &operation);
         let answer = match self.lease(Purpose::Statement).await {
             Ok(lease) => {
+                traced.leased();
                 let until = self.scope.statement_until(self.grant);
                 lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation)
             }
             Err(error) => Err(error),
         };
+        traced.end(&answer);
         drop(in_flight);
         line.end(answer.as_ref()).await;
         answer

@@ -9,6 +9,7 @@ use super::{
     Error,
     grant::Grant,
     scope::{Admitted, Counted, Scope},
+    traced::Traced,
 };
 use crate::{
     driver::{Answer, Begin, Operation, ResultLimit, Source},
@@ -55,8 +56,11 @@ impl Lease {
 
     async fn run_admitted(&self, via: Via, operation: Operation, admitted: Admitted) -> Result<Answer, Error> {
         let Admitted { in_flight, line } = admitted;
-        let until = self.counted.scope.statement_until(self.counted.grant);
+        let Counted { scope, grant, .. } = &self.counted;
+        let traced = Traced::begin(scope, *grant, &operation);
+        let until = scope.statement_until(*grant);
         let answer = self.hold.run(via, operation, until).await.map_err(Error::Operation);
+        traced.end(&answer);
         drop(in_flight);
         line.end(answer.as_ref()).await;
         answer

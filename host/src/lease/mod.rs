@@ -12,6 +12,7 @@ mod handles;
 mod held;
 mod life;
 mod scope;
+mod traced;
 
 pub use self::{
     error::Error,

@@ -19,7 +19,7 @@ use crate::{
     driver::Operation,
     pool::{Borrower, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
-    telemetry::audit::Trail,
+    telemetry::{audit::Trail, trace::Trace},
 };
 
 /// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
@@ -69,6 +69,8 @@ pub enum End {
 pub struct Scope {
     call: CallInfo,
     life: Life,
+    /// Where its spans belong, if it is traced.
+    trace: Option<Trace>,
     grants: Arc<Grants>,
     /// For each grant, what of its budgets is used.
     used: Vec<Used>,
@@ -95,10 +97,17 @@ impl Scope {
     /// Starts the scope of a call.
     #[must_use]
     pub fn new(call: CallInfo, grants: Arc<Grants>) -> Arc<Self> {
+        Self::traced(call, grants, None)
+    }
+
+    /// The same for a call that may be traced: then a span is made of each of its statements, and of each connection that is reclaimed.
+    #[must_use]
+    pub fn traced(call: CallInfo, grants: Arc<Grants>, trace: Option<Trace>) -> Arc<Self> {
         let used = (0..grants.len()).map(|_| Used::default()).collect();
         Arc::new(Self {
             call,
             life: Life::new(),
+            trace,
             grants,
             used,
             in_flight: AtomicUsize::new(0),
@@ -119,6 +128,10 @@ impl Scope {
     #[must_use]
     pub fn life(&self) -> &Life {
         &self.life
+    }
+
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// The names of the grants for a connection of which it waits.
@@ -261,6 +274,9 @@ impl Scope {
             hold = database.acquire(granted, borrower, *deadline) => hold.map_err(Error::Acquire)?,
             () = self.wait_for_end(grant) => return Err(self.over_error()),
         };
+        if let Some(trace) = &self.trace {
+            hold.trace(trace.clone());
+        }
         let lease = Arc::new(Lease::new(hold, counted));
         let mut leases = self.leases();
         // The scope may have ended while the connection was handed over: then nobody else would take it back.

@@ -9,7 +9,10 @@ use super::{
     slot::{Command, Notice, Slot, Work},
     tenancy::{Doing, Tenancy},
 };
-use crate::driver::{Answer, Operation, Session};
+use crate::{
+    driver::{Answer, Operation, Session},
+    telemetry::trace::Trace,
+};
 
 /// Until when an operation may run, and the limit that says so.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,11 @@ pub struct Hold {
 impl Hold {
     pub(super) fn new(slot: Arc<Slot>, tenancy: Arc<Tenancy>) -> Self {
         Self { slot, tenancy }
+    }
+
+    /// Has its reclaim told in a trace. Only the first one counts.
+    pub fn trace(&self, trace: Trace) {
+        let _already_traced = self.tenancy.trace.set(trace);
     }
 
     /// Runs one operation on the lent connection.

@@ -21,26 +21,41 @@ use super::{
     state::Phase,
     tenancy::Tenancy,
 };
-use crate::driver::{Connection, Failure, FailureKind, Operation, Session};
+use crate::{
+    driver::{Connection, Failure, FailureKind, Operation, Session},
+    telemetry::trace::{Kind, Span},
+};
 
 /// How long to wait before the server is asked again about a session that it would not confirm as gone.
 /// Short even at last: the place is needed as soon as the server is back.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_millis(400);
 
-/// A connection that is being taken back, as the journal will have it.
+/// A connection that is being taken back, as the journal will have it, and a trace.
 pub(super) struct Taken {
     borrower: Borrower,
     reason: Ended,
     held: Duration,
     since: Instant,
     step: Step,
+    /// If the call is traced.
+    span: Option<Span>,
 }
 
 impl Taken {
     fn write(self, database: &Inner, session: i64) {
         self.audit(database);
-        let Self { borrower, reason, held, since, step } = self;
+        let Self { borrower, reason, held, since, step, span } = self;
+        if let Some(mut span) = span {
+            span.add("wharf.database", &*database.name);
+            span.add("wharf.session", session);
+            span.add("wharf.reason", reason.name());
+            span.add("wharf.step", step.name());
+            span.add("wharf.held_us", u64::try_from(held.as_micros()).unwrap_or(u64::MAX));
+            if matches!(step, Step::Killed | Step::Unconfirmed) {
+                span.fail(step.name());
+            }
+        }
         let took = since.elapsed();
         database.timings.reclaims.record([reason.name()], took);
         // What is remembered asks for no more lines.
@@ -55,6 +70,21 @@ impl Taken {
             self.borrower.audit(database, self.reason.name(), self.step);
         }
     }
+
+    /// It came back from its holder as it should, and nobody is told but the audit log.
+    fn forget(self, database: &Inner) {
+        self.audit(database);
+        if let Some(span) = self.span {
+            span.discard();
+        }
+    }
+}
+
+/// Tells the trace, if there is one, that a step is done.
+fn done(taken: &mut Option<Taken>, step: &'static str) {
+    if let Some(span) = taken.as_mut().and_then(|taken| taken.span.as_mut()) {
+        span.event(step);
+    }
 }
 
 impl Owner {
@@ -63,14 +93,21 @@ impl Owner {
         self.database.counters.add(if left.why == Ended::Released { Counter::Released } else { Counter::Reclaimed });
         let is_clean = left.rest == Rest::Quiet { in_transaction: false } && !self.connection.needs_reset();
         if left.why != Ended::Released || !is_clean {
+            let since = left.since.unwrap_or_else(Instant::now);
+            let name = || format!("reclaim {}", self.database.name);
+            let span = tenancy.trace.get().map(|trace| trace.span(name(), Kind::Internal, since.elapsed()));
             self.taken = Some(Taken {
                 borrower: tenancy.borrower.clone(),
                 reason: left.why,
                 held: tenancy.since.elapsed(),
-                since: left.since.unwrap_or_else(Instant::now),
+                since,
                 // Unless more is known: its driver may panic.
                 step: Step::Killed,
+                span,
             });
+        }
+        if left.rest == Rest::Settled {
+            done(&mut self.taken, Step::Cancelled.name());
         }
         let closing = match left.rest {
             Rest::Broken => Some(Closing::Kill(left.why)),
@@ -92,7 +129,7 @@ impl Owner {
             self.database.counters.add(Counter::Discarded);
         } else if let Some(taken) = self.taken.take() {
             if left.why == Ended::Released {
-                taken.audit(&self.database);
+                taken.forget(&self.database);
             } else {
                 taken.write(&self.database, self.connection.session().id);
             }
@@ -130,7 +167,7 @@ impl Owner {
         if in_transaction {
             counters.add(Counter::RolledBack);
             match timeout(bounds.rollback, self.connection.run(Operation::Rollback)).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => done(&mut self.taken, Step::RolledBack.name()),
                 failed => {
                     self.note_failure(During::Rollback, failed.ok().and_then(Result::err).as_ref());
                     return Err(Closing::Kill(Ended::Lost));
@@ -143,6 +180,7 @@ impl Owner {
         match timeout(bounds.reset, self.connection.reset()).await {
             Ok(Ok(())) => {
                 counters.add(Counter::Reset);
+                done(&mut self.taken, Step::Reset.name());
                 Ok(())
             }
             Ok(Err(failure)) => {
@@ -177,7 +215,7 @@ pub(super) async fn close(
     session: &Session,
     mut taken: Option<Taken>,
 ) -> bool {
-    let mut write = |step: Option<Step>| {
+    let write = |taken: &mut Option<Taken>, step: Option<Step>| {
         if let Some(taken) = taken.take() {
             let step = step.unwrap_or(taken.step);
             Taken { step, ..taken }.write(database, session.id);
@@ -196,9 +234,11 @@ pub(super) async fn close(
             false
         }
     };
+    done(&mut taken, if said { Step::Closed.name() } else { "dropped" });
     let control = &slot.home.control;
     if said && confirm(database, control, session).await {
-        write(None);
+        done(&mut taken, "confirmed");
+        write(&mut taken, None);
         return true;
     }
     database.counters.add(Counter::Killed);
@@ -209,11 +249,13 @@ pub(super) async fn close(
             database.trip(&slot.home, &failure, |_| ());
         }
     }
+    done(&mut taken, Step::Killed.name());
     if confirm(database, control, session).await {
-        write(Some(Step::Killed));
+        done(&mut taken, "confirmed");
+        write(&mut taken, Some(Step::Killed));
         return true;
     }
-    write(Some(Step::Unconfirmed));
+    write(&mut taken, Some(Step::Unconfirmed));
     database.counters.add(Counter::Unconfirmed);
     let unconfirmed = "the server did not confirm that a session is gone";
     database.journal.trouble(During::Confirm, FailureKind::Disconnected, None, unconfirmed);

@@ -8,6 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Borrower, Ended};
+use crate::telemetry::trace::Trace;
 
 /// A right to use a slot, from hand-over to reclaim.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Tenancy {
     pub(super) max_transaction_time: Duration,
     /// Whether it has been reported as held for too long.
     pub(super) warned: AtomicBool,
+    /// Where its reclaim belongs, if the call is traced.
+    pub(super) trace: OnceLock<Trace>,
     /// What its slot does for it.
     doing: Mutex<Doing>,
     /// Set by the slot when it fences the lease; the holder's later commands fail with it.
@@ -45,6 +48,7 @@ impl Tenancy {
             since: Instant::now(),
             max_transaction_time,
             warned: AtomicBool::new(false),
+            trace: OnceLock::new(),
             doing: Mutex::new(Doing { state: "ready", text: None }),
             ended: OnceLock::new(),
         }

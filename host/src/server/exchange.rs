@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
-use crate::telemetry::requests::Route;
+use crate::telemetry::{requests::Route, trace::CallSpan};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +102,8 @@ pub struct Exchange {
     is_logged: bool,
     started: Instant,
     route: OnceLock<Arc<Route>>,
+    /// Of the call, if it is traced.
+    span: OnceLock<CallSpan>,
     status: AtomicU16,
     bytes: AtomicU64,
     outcome: AtomicU8,
@@ -119,6 +121,7 @@ impl Exchange {
             is_logged,
             started: Instant::now(),
             route: OnceLock::new(),
+            span: OnceLock::new(),
             status: AtomicU16::new(0),
             bytes: AtomicU64::new(0),
             outcome: AtomicU8::new(OPEN),
@@ -160,6 +163,12 @@ impl Exchange {
     pub fn set_route(&self, route: Arc<Route>) {
         // A second one is a caller's slip that only a log line would show.
         let _already_there = self.route.set(route);
+    }
+
+    /// Has its end told in the span of its call. Only the first span counts.
+    pub fn set_span(&self, span: CallSpan) {
+        // As for the route.
+        let _already_traced = self.span.set(span);
     }
 
     /// Says what the request came to. Only the first outcome counts.
@@ -222,6 +231,19 @@ impl Drop for Running {
         let (route, status) = (exchange.route.get(), exchange.status.load(Ordering::Relaxed));
         let took = now - exchange.started;
         self.activity.counters().ended(place, route.map(|route| &**route), &exchange.method, status, took);
+        self.activity.counters().ended(place);
+        if let Some(span) = exchange.span.get() {
+            span.edit(|span| {
+                if status != 0 {
+                    span.add("http.response.status_code", i64::from(status));
+                }
+                if place != usize::from(Outcome::Answered.place()) {
+                    span.fail(OUTCOMES.get(place).copied().unwrap_or_default());
+                } else if status >= 500 {
+                    span.fail(status.to_string());
+                }
+            });
+        }
         if exchange.is_logged && tracing::enabled!(target: "access", Level::INFO) {
             tracing::info!(
                 target: "access",

@@ -1,4 +1,5 @@
-//! What the host tells about itself: log lines, metrics that are cheap enough for every call, and the audit log.
+//! What the host tells about itself: log lines, metrics that are cheap enough for every call, traces of those that are sampled, and the
+//! audit log.
 
 pub mod audit;
 mod json;
@@ -7,3 +8,4 @@ pub mod logs;
 pub mod metrics;
 pub mod process;
 pub mod requests;
+pub mod trace;

@@ -55,6 +55,12 @@ impl Route {
     pub fn plugin(&self) -> &Arc<str> {
         &self.plugin
     }
+
+    /// Its pattern, as it is configured.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 impl Requests {

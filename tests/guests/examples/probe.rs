@@ -29,6 +29,8 @@ fn answer(request: &Request) -> Answer {
         "hello" => Answer::text("hello"),
         "scheme" => Answer::text(if request.is_https() { "https" } else { "http" }),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
+        // The values of the header `?name=`.
+        "header" => Answer::json(&json!(request.header(&request.parameter("name").unwrap_or_default()))),
         // `?sql=`, without parameters.
         "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),
         // The body is a list of steps; the answer is the list of their outcomes.

@@ -74,6 +74,12 @@ impl Request {
         Database::open(&name).unwrap_or_else(|error| panic!("no database {name}: {error:?}"))
     }
 
+    /// The values of a header, as far as they are text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Vec<String> {
+        self.raw.headers().get(name).iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
     /// The stream of the body, with what must be kept while reading it.
     #[must_use]
     pub fn stream(&self) -> (IncomingBody, InputStream) {

@@ -8,7 +8,7 @@ const POOL: &str = include_str!("../../pool/settings.rs");
 const DRIVER: &str = include_str!("../../driver/settings.rs");
 
 /// The types whose fields the keys of a table are, each with its file; the first speaks for the table as well.
-const TYPES: [(&str, &[(&str, &str)]); 15] = [
+const TYPES: [(&str, &[(&str, &str)]); 16] = [
     ("", &[(MODEL, "Config")]),
     ("server", &[(MODEL, "Server")]),
     ("server.tls", &[(MODEL, "Tls")]),
@@ -17,6 +17,7 @@ const TYPES: [(&str, &[(&str, &str)]); 15] = [
     ("log", &[(MODEL, "Log")]),
     ("audit", &[(MODEL, "Audit")]),
     ("metrics", &[(MODEL, "Metrics")]),
+    ("traces", &[(MODEL, "Traces")]),
     ("databases.NAME", &[(MODEL, "Database"), (POOL, "Settings"), (DRIVER, "Settings")]),
     ("databases.NAME.bounds", &[(POOL, "Bounds")]),
     ("databases.NAME.statement_cache", &[(DRIVER, "StatementCache")]),

@@ -15,6 +15,7 @@ mod secrets;
 mod server;
 mod syntax;
 mod tls;
+mod traces;
 
 use std::fs;
 

@@ -62,7 +62,13 @@ impl Calls {
             .header(header::USER_AGENT, "micro")
             .header(header::ACCEPT, "*/*")
             .body(body)?;
-        let meta = CallMeta { request_id: Arc::clone(&self.request_id), is_secure: false, trail: None, reader_stalled: None };
+        let meta = CallMeta {
+            request_id: Arc::clone(&self.request_id),
+            is_secure: false,
+            trail: None,
+            span: None,
+            reader_stalled: None,
+        };
         let response = self.caller.call(Arc::clone(&self.plugin), request, meta).await?;
         ensure!(response.status() == StatusCode::OK, "{}", response.status());
         let body = response.into_body().collect().await?.to_bytes();
