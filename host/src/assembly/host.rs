@@ -9,7 +9,7 @@ use super::{
     Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
 };
 use crate::{
-    admin::{Phase, Served, Subjects, Watched},
+    admin::{Admin, Phase, Served, Subjects, Watched},
     call::{Admission, Caller, Roster},
     config::Config,
     engine::Engines,
@@ -108,6 +108,12 @@ impl Host {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.desk.address()
+    }
+
+    /// What tells how it is, for who asks in the same process.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Admin> {
+        self.desk.admin()
     }
 
     /// The databases, in the order of the configuration.

@@ -22,6 +22,7 @@ use crate::{
     driver::{Driver, Engine, Failure},
     shards::Shards,
     sync::{Live, Mutex, MutexGuard},
+    telemetry::beat::Pulse,
 };
 
 /// One pool of a database: a credential.
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     pub(super) settings: Live<Settings>,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
+    /// Of what looks after it by the clock.
+    pub(super) upkeep: Pulse,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
     pub(super) shards: Shards,
@@ -111,6 +114,7 @@ impl Database {
             settings: Live::from_pointee(settings),
             counters: Counters::default(),
             journal: Journal::new(),
+            upkeep: Pulse::default(),
             capacity,
             shards,
             state: Mutex::new(state),
