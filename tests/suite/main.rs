@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod beats;
 mod budgets;
 mod cancel;
 mod check;
@@ -39,5 +40,6 @@ mod support_mariadb;
 mod support_mongodb;
 mod support_postgres;
 mod support_wire;
+mod timing;
 mod tls;
 mod tree;

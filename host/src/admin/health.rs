@@ -69,9 +69,9 @@ impl Health {
 
     fn held_up(&self, databases: &[Watched], now: std::time::Instant) -> Vec<Reason> {
         let shards = ("shard-held-up", None, self.shards.overdue(now));
-        let upkeep = databases.iter().map(|Watched { database, .. }| {
-            ("upkeep-held-up", Some(database.name().to_string()), database.upkeep_overdue(now))
-        });
+        let upkeep = databases
+            .iter()
+            .map(|Watched { database, .. }| ("upkeep-held-up", Some(database.name().to_string()), database.upkeep_overdue(now)));
         let overdue = std::iter::once(shards).chain(upkeep).filter(|(_, _, overdue)| *overdue >= HELD_UP);
         overdue.map(|(code, database, overdue)| Reason { code, database, since: ago(overdue) }).collect()
     }

@@ -39,7 +39,8 @@ impl Dispatch for Dispatcher {
         };
         exchange.set_plugin(Arc::clone(plugin.name()));
         // The server watches the reader of a streamed answer itself.
-        let meta = CallMeta { request_id: exchange.id().to_shared(), reader_stalled: None };
+        let timing = exchange.timing().cloned();
+        let meta = CallMeta { request_id: exchange.id().to_shared(), reader_stalled: None, timing };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }

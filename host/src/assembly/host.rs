@@ -215,6 +215,7 @@ fn server_settings(config: &Config) -> server::Settings {
         idle_timeout: server.idle_timeout,
         body_stall_timeout: server.body_stall_timeout,
         drain_timeout: server.drain_timeout,
+        server_timing: server.server_timing,
         ..server::Settings::default()
     }
 }

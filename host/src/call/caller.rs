@@ -22,6 +22,7 @@ use crate::lease::{CallInfo, Scope};
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
 use crate::shards::Shards;
+use crate::telemetry::timing::{Part, Timing};
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct CallMeta {
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
+    /// Gets what the time of the call goes into, where somebody wants to know.
+    pub timing: Option<Arc<Timing>>,
 }
 
 /// Calls plugins.
@@ -107,7 +110,7 @@ impl Caller {
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, started).await {
+        let (mut run, mut head) = match self.begin(plugin, request, meta.request_id, meta.timing, started).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.0.counters.never_ran(error.outcome());
@@ -169,6 +172,7 @@ impl Caller {
         plugin: Arc<Plugin>,
         request: Request<B>,
         request_id: Arc<str>,
+        timing: Option<Arc<Timing>>,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
@@ -177,13 +181,15 @@ impl Caller {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
         let (request, body_failure) = request::prepare(request)?;
         let deadline = started + plugin.limits().deadline;
+        let queued = timing.as_ref().map(|timing| timing.begin(Part::Queue));
         let (permit, instance) = tokio::select! {
             biased;
             admitted = admission.enter(&plugin, kept, deadline) => admitted?,
             () = shutdown.cancelled() => return Err(CallError::ShuttingDown),
         };
+        drop(queued);
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline };
-        let scope = Scope::new(info, Arc::clone(plugin.grants()));
+        let scope = Scope::timed(info, Arc::clone(plugin.grants()), timing);
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();
         let guest = guest::start(Start {

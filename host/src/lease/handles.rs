@@ -16,6 +16,7 @@ use crate::{
         Answer, Batch, Begin, ColumnInfo, Engine, Execution, Operation, Rows, Source, Statement, TransactionOptions, Value,
     },
     pool::Via,
+    telemetry::timing::Part,
 };
 
 /// A name of a savepoint: as long as PostgreSQL keeps identifiers.
@@ -62,6 +63,7 @@ impl Database {
     /// Runs one statement or request on a connection that is leased for it; counted before it waits for one.
     pub(super) async fn once(&self, operation: Operation) -> Result<Answer, Error> {
         let Admitted { operation, in_flight } = self.scope.admit(self.grant, operation)?;
+        let _timed = self.scope.life().time(Part::Database);
         let lease = self.lease(Purpose::Statement).await?;
         let until = self.scope.statement_until(self.grant);
         let answer = lease.hold.run_last(Via::Connection, operation, until).await.map_err(Error::Operation);

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     driver::{Answer, Begin, Operation, ResultLimit, Source},
     pool::{Ended, Hold, LeaseView, OperationError, Via},
+    telemetry::timing::Part,
 };
 
 /// One leased connection; given back when its last handle is dropped.
@@ -49,6 +50,7 @@ impl Lease {
 
     async fn run_admitted(&self, via: Via, Admitted { operation, in_flight }: Admitted) -> Result<Answer, Error> {
         let until = self.counted.scope.statement_until(self.counted.grant);
+        let _timed = self.counted.scope.life().time(Part::Database);
         let answer = self.hold.run(via, operation, until).await.map_err(Error::Operation);
         drop(in_flight);
         answer

@@ -13,6 +13,7 @@ use crate::{
     driver::Operation,
     pool::{Borrower, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
+    telemetry::timing::{Part, Timing},
 };
 
 /// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
@@ -86,10 +87,16 @@ impl Scope {
     /// Starts the scope of a call.
     #[must_use]
     pub fn new(call: CallInfo, grants: Arc<Grants>) -> Arc<Self> {
+        Self::timed(call, grants, None)
+    }
+
+    /// The same, for a call that tells what its time goes into.
+    #[must_use]
+    pub fn timed(call: CallInfo, grants: Arc<Grants>, timing: Option<Arc<Timing>>) -> Arc<Self> {
         let used = (0..grants.len()).map(|_| Used::default()).collect();
         Arc::new(Self {
             call,
-            life: Life::new(),
+            life: Life::new(timing),
             grants,
             used,
             in_flight: AtomicUsize::new(0),
@@ -211,6 +218,7 @@ impl Scope {
     /// that run side by side do not count, since each gives its connection back by itself.
     pub(super) async fn lease(self: &Arc<Self>, grant: usize, purpose: Purpose) -> Result<Arc<Lease>, Error> {
         let Grant { database, granted, max_connections, .. } = self.grant(grant);
+        let _timed = self.life.time(Part::Database);
         let counted = Counted::new(self, grant, purpose);
         if counted.before >= *max_connections {
             return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });

@@ -2,8 +2,8 @@
 //!
 //! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
 //! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `service` takes one request to
-//! its answer, which `exchange` records and [`Counters`] counts; `request_body` and `response_body` bound the bodies; [`problem`] is the
-//! one table from errors to answers.
+//! its answer, which `exchange` records and [`Counters`] counts, and tells of its `timing` if it is to; `request_body` and `response_body`
+//! bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
@@ -21,6 +21,7 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use std::{future::Future, sync::Arc};
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Counters, Dispatch, Exchange, Outcome, Peer, Problem, RequestBody, RequestId, Settings, activity::Activity,
-    exchange::Running, request_id, response_body::ResponseBody,
+    exchange::Running, request_id, response_body::ResponseBody, timing,
 };
 
 /// What all connections of a server share.
@@ -32,7 +32,8 @@ pub(super) async fn answer<D: Dispatch>(
     let (mut parts, incoming) = request.into_parts();
     let id = RequestId::of(&mut parts.headers);
     let is_logged = shared.settings.access_log;
-    let exchange = Arc::new(Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer, is_logged));
+    let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), peer, is_logged);
+    let exchange = Arc::new(if shared.settings.server_timing { exchange.timed() } else { exchange });
     let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
     let settings = &shared.settings;
@@ -60,10 +61,12 @@ pub(super) async fn answer<D: Dispatch>(
             }
         }
     };
-    match result {
+    let mut response = match result {
         Ok(response) => finish(response, &method, running),
         Err(problem) => refuse(&problem, version, &running),
-    }
+    };
+    timing::tell(&exchange, response.headers_mut());
+    response
 }
 
 /// What a request must keep to before anybody is bothered with it.

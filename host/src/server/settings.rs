@@ -25,6 +25,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether every request leaves a line in the access log. Default true.
     pub access_log: bool,
+    /// Whether answers say in `Server-Timing` what their time went into. Default false.
+    pub server_timing: bool,
     /// What is particular to HTTP/2.
     pub http2: Http2,
 }
@@ -77,6 +79,7 @@ impl Default for Settings {
             body_stall_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             access_log: true,
+            server_timing: false,
             http2: Http2::default(),
         }
     }

@@ -62,7 +62,7 @@ impl Calls {
             .header(header::USER_AGENT, "micro")
             .header(header::ACCEPT, "*/*")
             .body(body)?;
-        let meta = CallMeta { request_id: Arc::clone(&self.request_id), reader_stalled: None };
+        let meta = CallMeta { request_id: Arc::clone(&self.request_id), reader_stalled: None, timing: None };
         let response = self.caller.call(Arc::clone(&self.plugin), request, meta).await?;
         ensure!(response.status() == StatusCode::OK, "{}", response.status());
         let body = response.into_body().collect().await?.to_bytes();
