@@ -33,6 +33,7 @@ mod reclaim;
 mod reconfigure;
 mod recovery;
 mod residue;
+mod service;
 mod soak;
 mod start;
 mod stop;

@@ -1,5 +1,5 @@
-//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`;
-//! `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
+//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` and `service`
+//! serve `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
 mod build;
@@ -11,6 +11,7 @@ mod plugins;
 mod pools;
 mod progress;
 mod ps;
+mod service;
 mod table;
 mod up;
 mod view;
@@ -21,7 +22,10 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View};
+pub use self::{
+    args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View},
+    up::longest_stop,
+};
 use self::voice::Voice;
 use anyhow::Context;
 
