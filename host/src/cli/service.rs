@@ -176,7 +176,7 @@ impl Manager {
     fn send(&self, message: &str) {
         // A datagram is sent as a whole or not at all.
         if let Err(error) = self.socket.send_to_addr(message.as_bytes(), &self.address) {
-            tracing::warn!(%error, message, "the service manager cannot be told");
+            tracing::warn!(%error, said = message, "the service manager cannot be told");
         }
     }
 }
