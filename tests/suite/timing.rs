@@ -27,7 +27,7 @@ async fn a_client_is_told_of_its_place_in_the_queue_its_instance_and_its_databas
         .start()
         .await;
     let client = host.client();
-    let sql = format!("SELECT pg_sleep({})::text", SLOW.as_secs_f64());
+    let sql = format!("SELECT pg_sleep({}), 1", SLOW.as_secs_f64());
     let steps = json!([{ "do": "query", "sql": sql }]);
     let replies = join_all((0..2).map(|_| client.post("/probe/run", &steps))).await;
     let slow = SLOW.as_secs_f64() * 1000.0;

@@ -1,5 +1,5 @@
 //! What the tests share: servers of PostgreSQL, MariaDB and of MongoDB's protocol, a stand-in for the latter, the host as a child process,
-//! an HTTP client, JSON Schema as far as it is used, a proxy that misbehaves, the guests, a scripted driver.
+//! an HTTP client, JSON Schema and YAML as far as they are used, a proxy that misbehaves, the guests, a scripted driver.
 
 pub mod client;
 pub mod cut;
@@ -15,5 +15,6 @@ pub mod schema;
 pub mod scripted;
 pub mod servers;
 pub mod wait;
+pub mod yaml;
 
 pub use wire;
