@@ -22,11 +22,11 @@ use std::{
     process::ExitCode,
 };
 
+use self::voice::Voice;
 pub use self::{
     args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View},
     up::longest_stop,
 };
-use self::voice::Voice;
 use anyhow::Context;
 
 use crate::{assembly::Progress, config::Diagnostics, telemetry::logs};
