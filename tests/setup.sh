@@ -9,8 +9,8 @@ here=(--release -p wharf -p wharf-sdk -p wharf-tests -p schedules -p bench -p mi
 
 say() { printf '\n=== %s\n' "$*" >&2; }
 
-# The distribution's packages: a linker for Rust and C for SQLite, the tool that checks metrics, and servers of PostgreSQL and MariaDB, and a
-# Python for that which speaks MongoDB's protocol, unless they are given by URL.
+# The distribution's packages: a linker for Rust and C for SQLite, the tools that check metrics and units of systemd, and servers of PostgreSQL
+# and MariaDB, and a Python for that which speaks MongoDB's protocol, unless they are given by URL.
 install_packages() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
@@ -25,6 +25,7 @@ install_packages() {
         packages+=(python3-venv)
     fi
     command -v promtool >/dev/null || packages+=(prometheus)
+    command -v systemd-analyze >/dev/null || packages+=(systemd)
     install_missing "${packages[@]}"
 }
 

@@ -1,5 +1,5 @@
 //! What the tests share: servers of PostgreSQL, MariaDB and of MongoDB's protocol, a stand-in for the latter, the host as a child process,
-//! an HTTP client, JSON Schema as far as it is used, a proxy that misbehaves, a receiver of traces, the guests, a scripted driver, and secrets that no host
+//! an HTTP client, JSON Schema and YAML as far as they are used, a proxy that misbehaves, a receiver of traces, the guests, a scripted driver, and secrets that no host
 //! may tell.
 
 pub mod client;
@@ -18,5 +18,6 @@ pub mod scripted;
 pub mod secrets;
 pub mod servers;
 pub mod wait;
+pub mod yaml;
 
 pub use wire;

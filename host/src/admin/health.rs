@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{pool::View, shards::Shards};
 
-/// A shard that has not gone on for so long is held up: what a guest or a driver does in one turn takes milliseconds.
+/// What has not gone on for so long is held up: what a guest or a driver does in one turn takes milliseconds, and whoever waits has said how long.
 const HELD_UP: Duration = Duration::from_secs(10);
 
 /// What there is to know.
@@ -60,9 +60,24 @@ impl Health {
         *self.state() = (phase, Instant::now());
     }
 
-    /// 200 unless a shard is held up. The runtime that steals work lives: this is its answer.
-    pub(super) fn live(&self) -> Response<Bytes> {
-        live(self.shards.silence(std::time::Instant::now()))
+    /// 200 unless something is held up that only another process can bring back. The runtime that steals work lives: this is its answer.
+    pub(super) fn live(&self, databases: &[Watched]) -> Response<Bytes> {
+        let reasons = self.held_up(databases, std::time::Instant::now());
+        json(status(&reasons), &Live { live: reasons.is_empty(), reasons })
+    }
+
+    /// Whether [`Self::live`] would be 200 at this moment.
+    pub(super) fn is_live(&self, databases: &[Watched], now: std::time::Instant) -> bool {
+        self.held_up(databases, now).is_empty()
+    }
+
+    fn held_up(&self, databases: &[Watched], now: std::time::Instant) -> Vec<Reason> {
+        let shards = ("shard-held-up", None, self.shards.overdue(now));
+        let upkeep = databases
+            .iter()
+            .map(|Watched { database, .. }| ("upkeep-held-up", Some(database.name().to_string()), database.upkeep_overdue(now)));
+        let overdue = std::iter::once(shards).chain(upkeep).filter(|(_, _, overdue)| *overdue >= HELD_UP);
+        overdue.map(|(code, database, overdue)| Reason { code, database, since: ago(overdue) }).collect()
     }
 
     /// 200 while requests are answered and every required database is up, and not paused, and what they are asked can be audited.
@@ -91,12 +106,6 @@ impl Health {
     fn state(&self) -> MutexGuard<'_, (Phase, Instant)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn live(silence: Duration) -> Response<Bytes> {
-    let reason = (silence >= HELD_UP).then(|| Reason { code: "shard-held-up", database: None, since: ago(silence) });
-    let reasons: Vec<Reason> = reason.into_iter().collect();
-    json(status(&reasons), &Live { live: reasons.is_empty(), reasons })
 }
 
 fn status(reasons: &[Reason]) -> StatusCode {
@@ -133,10 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_alive_unless_a_shard_is_held_up() {
-        assert_eq!(told(&Health::new(Duration::ZERO, Shards::default()).live()), (200, json!({ "live": true })));
-        assert_eq!(told(&live(HELD_UP - Duration::from_millis(1))), (200, json!({ "live": true })));
-        let held_up = json!({ "live": false, "reasons": [{ "code": "shard-held-up", "since": "then" }] });
-        assert_eq!(told(&live(HELD_UP)), (503, held_up));
+    fn a_host_is_live_unless_a_shard_is_held_up() {
+        assert_eq!(told(&Health::new(Duration::ZERO, Shards::default()).live(&[])), (200, json!({ "live": true })));
+        let (shards, threads) = Shards::start(1).unwrap();
+        let health = Health::new(Duration::ZERO, shards);
+        let now = std::time::Instant::now();
+        assert!(health.is_live(&[], now));
+        // Nothing that beats later is there by then.
+        let much_later = now + Duration::from_secs(60 * 60);
+        let reasons = health.held_up(&[], much_later);
+        assert_eq!(reasons.iter().map(|reason| reason.code).collect::<Vec<_>>(), ["shard-held-up"]);
+        assert!(!health.is_live(&[], much_later));
+        threads.stop(Duration::from_secs(60));
     }
 }

@@ -16,7 +16,7 @@ mod subjects;
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -182,6 +182,19 @@ impl Admin {
         self.subjects.store(Arc::new(subjects));
     }
 
+    /// Whether all goes on that must, but for whoever asks: what `/health/live` says. Looked at from a later moment, whether all has gone on
+    /// since.
+    #[must_use]
+    pub fn is_live(&self, now: Instant) -> bool {
+        self.health.is_live(&self.subjects.load().databases, now)
+    }
+
+    /// Connections of all databases that there are, and that there may be at most.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        self.capacity.usage()
+    }
+
     /// Answers one request, whose body does not matter.
     ///
     /// # Bounds
@@ -227,7 +240,7 @@ impl Admin {
         // The second part of a path that has a parameter; names, numbers and request ids are what they are in a path.
         let parameter = path.split('/').nth(2).unwrap_or_default();
         Ok(match page {
-            Page::Live => self.health.live(),
+            Page::Live => self.health.live(&subjects.databases),
             Page::Ready => self.health.ready(&subjects),
             Page::Pools => json(StatusCode::OK, &Pools::of(&self.capacity, &subjects)),
             Page::Calls => json(StatusCode::OK, &Calls::of(&subjects)),

@@ -82,7 +82,7 @@ impl Desk {
     }
 
     /// What it answers from.
-    pub(super) fn admin(&self) -> &Admin {
+    pub(super) fn admin(&self) -> &Arc<Admin> {
         &self.admin
     }
 

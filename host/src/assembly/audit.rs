@@ -18,7 +18,7 @@ const MAX_WHO: usize = 128;
 /// What stands in place of who asks where that cannot be told.
 const INVALID: &str = "invalid";
 /// How long its last lines may take.
-const CLOSE: Duration = Duration::from_secs(2);
+pub(super) const CLOSE: Duration = Duration::from_secs(2);
 
 /// What the log is asked through, where one is kept.
 #[derive(Clone)]

@@ -65,7 +65,8 @@ impl Dispatch for Dispatcher {
         // The server watches the reader of a streamed answer itself.
         let trail = self.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
         let (request_id, is_secure) = (exchange.id().to_shared(), exchange.is_secure());
-        let meta = CallMeta { request_id, is_secure, trail, span, reader_stalled: None };
+        let timing = exchange.timing().cloned();
+        let meta = CallMeta { request_id, is_secure, trail, span, reader_stalled: None, timing };
         let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }

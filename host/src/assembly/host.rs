@@ -15,7 +15,7 @@ use super::{
     plugins, summary,
 };
 use crate::{
-    admin::{Phase, Served, Subjects, Watched},
+    admin::{Admin, Phase, Served, Subjects, Watched},
     call::{Admission, Caller},
     config::Config,
     engine::Engines,
@@ -171,6 +171,12 @@ impl Host {
         self.desk.address()
     }
 
+    /// What tells how it is, for who asks in the same process.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Admin> {
+        self.desk.admin()
+    }
+
     /// The databases, in the order of the configuration.
     #[must_use]
     pub fn databases(&self) -> &[Database] {
@@ -277,6 +283,7 @@ fn server_settings(config: &Config) -> server::Settings {
         request_timeout: server.request_timeout,
         drain_timeout: server.drain_timeout,
         proxies: Proxies { trusted: server.trusted_proxies.clone(), header: server.forwarded_header },
+        server_timing: server.server_timing,
         ..server::Settings::default()
     }
 }

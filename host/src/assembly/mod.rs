@@ -17,7 +17,7 @@ mod summary;
 pub use self::{
     host::{Host, Stopped},
     plugins::inspect,
-    stop::{Closed, Stop},
+    stop::{Closed, Stop, longest_stop},
 };
 
 /// Hears what is going on during a start that takes long.

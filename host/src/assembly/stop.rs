@@ -1,10 +1,22 @@
 //! The wish that a host stops, and what it leaves.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{driver::Engine, pool::Leftovers};
+use super::audit;
+use crate::{config::Config, driver::Engine, pool::Leftovers};
+
+/// What no setting bounds: two seconds for connections that were cut, half a second for control paths, three for who asks how the host is.
+const AROUND: Duration = Duration::from_millis(5_500);
+
+/// How long a host may take to stop, at the longest: to drain, to take everything back, to ask what is left, and to end the audit log.
+#[must_use]
+pub fn longest_stop(config: &Config) -> Duration {
+    let questions = config.databases.iter().map(|database| database.settings.bounds.kill + database.settings.bounds.confirm);
+    let last_lines = if config.audit.is_some() { audit::CLOSE } else { Duration::ZERO };
+    config.server.drain_timeout + config.server.reclaim_timeout + questions.max().unwrap_or_default() + last_lines + AROUND
+}
 
 /// Asks a host to stop; a clone asks the same host. Asked while it starts, it starts no further.
 #[derive(Clone, Debug, Default)]

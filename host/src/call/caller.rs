@@ -22,7 +22,9 @@ use crate::lease::{CallInfo, Scope};
 use crate::plugin::Limits;
 use crate::plugin::Plugin;
 use crate::shards::Shards;
-use crate::telemetry::{audit::Trail, trace::CallSpan};
+use crate::telemetry::audit::Trail;
+use crate::telemetry::timing::{Part, Timing};
+use crate::telemetry::trace::CallSpan;
 
 /// What the server knows of a request besides the request.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct CallMeta {
     /// Cancelled by the call when its client has stopped reading a streamed answer. hyper does not look at a body while its buffers are
     /// full, so this is how the server learns that the connection (HTTP/1.1) should be closed.
     pub reader_stalled: Option<CancellationToken>,
+    /// Gets what the time of the call goes into, where somebody wants to know.
+    pub timing: Option<Arc<Timing>>,
 }
 
 /// Calls plugins.
@@ -101,16 +105,19 @@ impl Caller {
     /// See [`CallError`]; the answer has not begun, and everything the call held is given back or on its way.
     /// # Cancellation
     /// Dropping the future ends the call as `ClientGone`. So does dropping the body before its end.
-    pub async fn call<B>(&self, plugin: Arc<Plugin>, request: Request<B>, meta: CallMeta) -> Result<Response<CallBody>, CallError>
+    pub async fn call<B>(
+        &self,
+        plugin: Arc<Plugin>,
+        request: Request<B>,
+        mut meta: CallMeta,
+    ) -> Result<Response<CallBody>, CallError>
     where
         B: Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
     {
         let started = Instant::now();
         let method = request.method().clone();
-        let CallMeta { request_id, is_secure, trail, span, reader_stalled } = meta;
-        let info =
-            CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline: started + plugin.limits().deadline, trail };
-        let (mut run, mut head) = self.begin(plugin, request, is_secure, info, span, started).await?;
+        let reader_stalled = meta.reader_stalled.take();
+        let (mut run, mut head) = self.begin(plugin, request, meta, started).await?;
         let answered =
             if Shards::here().is_some() { run.drive_briefly(&mut head).await? } else { Some(run.drive(&mut head).await?) };
         let answered = match answered {
@@ -165,9 +172,7 @@ impl Caller {
         &self,
         plugin: Arc<Plugin>,
         request: Request<B>,
-        is_secure: bool,
-        info: CallInfo,
-        span: Option<CallSpan>,
+        meta: CallMeta,
         started: Instant,
     ) -> Result<(Running, oneshot::Receiver<guest::Head>), CallError>
     where
@@ -175,15 +180,20 @@ impl Caller {
     {
         let Shared { admission, kept, shutdown, .. } = &*self.0;
         let refused = |error: &CallError| error.outcome().count_in(plugin.stats());
+        let CallMeta { request_id, is_secure, trail, span, timing, reader_stalled: _ } = meta;
         let (request, body_failure) = request::prepare(request, is_secure).inspect_err(refused)?;
+        let deadline = started + plugin.limits().deadline;
+        let queued = timing.as_ref().map(|timing| timing.begin(Part::Queue));
         let admitted = tokio::select! {
             biased;
-            admitted = admission.enter(&plugin, kept, info.deadline) => admitted,
+            admitted = admission.enter(&plugin, kept, deadline) => admitted,
             () = shutdown.cancelled() => Err(CallError::ShuttingDown),
         };
+        drop(queued);
         plugin.stats().queued.record(started.elapsed());
         let (permit, instance) = admitted.inspect_err(refused)?;
-        let scope = Scope::traced(info, Arc::clone(plugin.grants()), span.as_ref().map(CallSpan::trace));
+        let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id, deadline, trail };
+        let scope = Scope::watched(info, Arc::clone(plugin.grants()), span.as_ref().map(CallSpan::trace), timing);
         let (head, answered) = oneshot::channel();
         let (sent, watched) = oneshot::channel();
         let guest = guest::start(Start {

@@ -17,6 +17,7 @@ use super::output::GuestOutput;
 use crate::engine::{CallState, Limiter};
 use crate::lease::Scope;
 use crate::plugin::{Handler, Limits, Plugin};
+use crate::telemetry::timing::Part;
 
 /// The guest's call. It ends with `Ok` when the handler and everything it started have returned, and gives the instance back if that may
 /// serve another call. Dropping it drops the Store.
@@ -78,6 +79,7 @@ pub(super) fn start(start: Start) -> Guest {
 
 async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
     let Start { plugin, scope, request, head, instance, .. } = start;
+    let made = scope.life().time(Part::Instance);
     let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope)?;
     let store = &mut instance.store;
     let scheme = match request.uri().scheme_str() {
@@ -94,12 +96,14 @@ async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<
         Some(Exports::V02(proxy)) => proxy,
         _ => handler.instantiate_async(&mut *store).await?,
     };
+    drop(made);
     let returned = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await;
     instance.end(returned, Exports::V02(proxy), &plugin)
 }
 
 async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
     let Start { plugin, scope, request, head, sent, instance } = start;
+    let made = scope.life().time(Part::Instance);
     let mut instance = Instance::begin(instance, handler.engine(), &plugin, scope)?;
     let store = &mut instance.store;
     let (request, _body_read) = {
@@ -111,6 +115,7 @@ async fn run_03(handler: ServicePre<CallState>, start: Start) -> wasmtime::Resul
         Some(Exports::V03(service)) => service,
         _ => handler.instantiate_async(&mut *store).await?,
     };
+    drop(made);
     let handle = &service;
     let ran = store
         .run_concurrent(async move |accessor| {

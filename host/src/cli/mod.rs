@@ -1,5 +1,6 @@
 //! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
-//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
+//! `build`, `voice` and `service` serve
+//! `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
 mod audit;
@@ -13,6 +14,7 @@ mod pools;
 mod progress;
 mod ps;
 mod reference;
+mod service;
 mod table;
 mod up;
 mod view;
@@ -23,10 +25,11 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{
-    Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View,
-};
 use self::voice::Voice;
+pub use self::{
+    args::{Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View},
+    up::longest_stop,
+};
 use anyhow::Context;
 
 use crate::{

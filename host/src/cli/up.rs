@@ -8,15 +8,22 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, Output, build, print, start_logs, voice::Voice};
+use super::{Failure, Output, build, print, service::Service, start_logs, voice::Voice};
 use crate::{
-    assembly::{Host, Progress, StartError, Stop, Stopped},
+    assembly::{self, Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
     shards::Shards,
+    telemetry::logs,
 };
 
 /// How long what is left in the runtime may take to let go, after everything with an owner has ended.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long a process that serves may go on once it was told to stop, at the longest: whoever would kill it waits this long.
+#[must_use]
+pub fn longest_stop(config: &Config) -> Duration {
+    assembly::longest_stop(config) + 2 * SETTLE + 2 * logs::LAST_LINES
+}
 
 /// Reads the configuration, builds, and serves.
 ///
@@ -25,6 +32,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Failure> {
     let config = config::load(path, &config::process_environment)?;
     let _logs = start_logs(output, &config.log)?;
+    let service = Service::start()?;
     build::build_plugins(&config, output)?;
     let mut diagnostics = Diagnostics::new(config.source.clone());
     config::check_components(&config, &mut diagnostics);
@@ -34,21 +42,27 @@ pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Fai
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let (shards, threads) =
         thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, &shards, voice));
+    let served = runtime.block_on(serve(&config, &shards, voice, &service));
     threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Result<()> {
+async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Service) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
+    let (stopping, teller, within) = (stop.clone(), service.clone(), longest_stop(config));
+    tokio::spawn(async move {
+        stopping.requested().await;
+        teller.stops(within);
+    });
     let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             let scheme = if config.server.tls.is_some() { "https" } else { "http" };
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
+            service.serves(host.admin());
             let Stopped { drained, closed, is_audited } = host.run(&stop).await;
             voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
             (drained.stuck, closed, is_audited)

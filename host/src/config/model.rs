@@ -86,6 +86,8 @@ pub struct Server {
     pub body_stall_timeout: Duration,
     /// From the end of a request's head to the end of its body; `limits.deadline` ends the call sooner. 1 ms to 1 h; default 1 h.
     pub request_timeout: Duration,
+    /// Whether answers say in `Server-Timing`, to every client, what their time went into. Default false.
+    pub server_timing: bool,
     /// Calls that run at once, of all plugins, each an instance. 1 to 2,000; default 256.
     pub max_concurrency: u32,
     /// Calls that wait for their turn. 0 to 1,000,000; default 1,024.

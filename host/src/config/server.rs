@@ -44,6 +44,7 @@ fn read_server(table: &mut Table<'_>, listen: SocketAddr, admin: Option<SocketAd
         idle_timeout: table.duration("idle_timeout", seconds(60), LEAST, DAY).value,
         body_stall_timeout: table.duration("body_stall_timeout", seconds(10), LEAST, HOUR).value,
         request_timeout: table.duration("request_timeout", HOUR, LEAST, HOUR).value,
+        server_timing: table.boolean("server_timing", false).value,
         max_concurrency: table.number("max_concurrency", 256, 1, 2_000).value,
         max_queue: table.number("max_queue", 1024, 0, 1_000_000).value,
         queue_timeout: table.duration("queue_timeout", seconds(1), LEAST, HOUR).value,

@@ -17,6 +17,7 @@ use crate::{
         Answer, Batch, Begin, ColumnInfo, Engine, Execution, Operation, Rows, Source, Statement, TransactionOptions, Value,
     },
     pool::Via,
+    telemetry::timing::Part,
 };
 
 /// A name of a savepoint: as long as PostgreSQL keeps identifiers.
@@ -63,6 +64,7 @@ impl Database {
     /// Runs one statement or request on a connection that is leased for it; counted before it waits for one.
     pub(super) async fn once(&self, operation: Operation) -> Result<Answer, Error> {
         let Admitted { in_flight, line } = self.scope.admit(self.grant, &operation).await?;
+        let timed = self.scope.life().time(Part::Database);
         let mut traced = Traced::begin(&self.scope, self.grant, &operation);
         let answer = match self.lease(Purpose::Statement).await {
             Ok(lease) => {
@@ -73,7 +75,7 @@ impl Database {
             Err(error) => Err(error),
         };
         traced.end(&answer);
-        drop(in_flight);
+        drop((timed, in_flight));
         line.end(answer.as_ref()).await;
         answer
     }

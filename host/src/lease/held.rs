@@ -14,6 +14,7 @@ use super::{
 use crate::{
     driver::{Answer, Begin, Operation, ResultLimit, Source},
     pool::{Ended, Hold, LeaseView, OperationError, Via},
+    telemetry::timing::Part,
 };
 
 /// One leased connection; given back when its last handle is dropped.
@@ -59,9 +60,10 @@ impl Lease {
         let Counted { scope, grant, .. } = &self.counted;
         let traced = Traced::begin(scope, *grant, &operation);
         let until = scope.statement_until(*grant);
+        let timed = scope.life().time(Part::Database);
         let answer = self.hold.run(via, operation, until).await.map_err(Error::Operation);
         traced.end(&answer);
-        drop(in_flight);
+        drop((timed, in_flight));
         line.end(answer.as_ref()).await;
         answer
     }

@@ -1,11 +1,16 @@
 //! A call as others see it while it runs: what it has used, where it stands, and whether the operator wants it to end.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
     task::Waker,
 };
 
 use futures::task::AtomicWaker;
+
+use crate::telemetry::timing::{Part, Span, Timing};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +33,12 @@ pub struct Life {
     is_cancelled: AtomicBool,
     /// Of whoever runs the call, when it waits.
     waker: AtomicWaker,
+    /// What its time goes into, if that is asked for.
+    timing: Option<Arc<Timing>>,
 }
 
 impl Life {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(timing: Option<Arc<Timing>>) -> Self {
         Self {
             // More than there may be: nothing is used.
             fuel_left: u64::MAX.into(),
@@ -40,7 +47,14 @@ impl Life {
             stage: (Stage::Running as u8).into(),
             is_cancelled: false.into(),
             waker: AtomicWaker::new(),
+            timing,
         }
+    }
+
+    /// Counts for a part of the call's time until what is returned is dropped.
+    #[must_use]
+    pub fn time(&self, part: Part) -> Option<Span> {
+        self.timing.as_ref().map(|timing| timing.begin(part))
     }
 
     /// The fuel that is left; more than the call was given as long as none was told.

@@ -19,7 +19,11 @@ use crate::{
     driver::Operation,
     pool::{Borrower, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
-    telemetry::{audit::Trail, trace::Trace},
+    telemetry::{
+        audit::Trail,
+        timing::{Part, Timing},
+        trace::Trace,
+    },
 };
 
 /// Bytes of SQL and parameters that the operations of one call may have under way at once: as much as one host call may carry.
@@ -97,16 +101,17 @@ impl Scope {
     /// Starts the scope of a call.
     #[must_use]
     pub fn new(call: CallInfo, grants: Arc<Grants>) -> Arc<Self> {
-        Self::traced(call, grants, None)
+        Self::watched(call, grants, None, None)
     }
 
-    /// The same for a call that may be traced: then a span is made of each of its statements, and of each connection that is reclaimed.
+    /// The same for a call that may be traced: then a span is made of each of its statements, and of each connection that is reclaimed. And it
+    /// may tell what its time goes into.
     #[must_use]
-    pub fn traced(call: CallInfo, grants: Arc<Grants>, trace: Option<Trace>) -> Arc<Self> {
+    pub fn watched(call: CallInfo, grants: Arc<Grants>, trace: Option<Trace>, timing: Option<Arc<Timing>>) -> Arc<Self> {
         let used = (0..grants.len()).map(|_| Used::default()).collect();
         Arc::new(Self {
             call,
-            life: Life::new(),
+            life: Life::new(timing),
             trace,
             grants,
             used,
@@ -262,6 +267,7 @@ impl Scope {
     /// that run side by side do not count, since each gives its connection back by itself.
     pub(super) async fn lease(self: &Arc<Self>, grant: usize, purpose: Purpose) -> Result<Arc<Lease>, Error> {
         let Grant { database, granted, max_connections, .. } = self.grant(grant);
+        let _timed = self.life.time(Part::Database);
         let counted = Counted::new(self, grant, purpose);
         if counted.before >= *max_connections {
             return Err(Error::Limit { limit: "max_connections", maximum: (*max_connections).into() });

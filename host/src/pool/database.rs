@@ -22,7 +22,7 @@ use crate::{
     driver::{Driver, Engine, Failure},
     shards::Shards,
     sync::{Live, Mutex, MutexGuard},
-    telemetry::audit::Trail,
+    telemetry::{audit::Trail, beat::Pulse},
 };
 
 /// One pool of a database: a credential.
@@ -76,6 +76,8 @@ pub(super) struct Inner {
     pub(super) counters: Counters,
     pub(super) timings: Timings,
     pub(super) journal: Journal,
+    /// Of what looks after it by the clock.
+    pub(super) upkeep: Pulse,
     pub(super) capacity: Arc<HostCapacity>,
     /// Where its sessions live.
     pub(super) shards: Shards,
@@ -125,6 +127,7 @@ impl Database {
             counters: Counters::default(),
             timings: Timings::default(),
             journal: Journal::new(),
+            upkeep: Pulse::default(),
             capacity,
             shards,
             state: Mutex::new(state),

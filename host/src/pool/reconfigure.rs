@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
-use super::{Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
+use super::{Bounds, Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
 use crate::driver::Failure;
 
 impl Database {
@@ -92,9 +92,11 @@ impl Inner {
         loop {
             let over = self.state().end_pool();
             let Some((home, has_own_control)) = over else { return };
-            let bound = self.settings.load().bounds.close;
+            let Bounds { close, kill, confirm, .. } = self.settings.load().bounds;
+            // With what is asked at the end.
+            self.upkeep.beat(close + 4 * GOODBYE + kill + confirm);
             // What does not come to its end is told by the server below.
-            let _ = timeout(bound, home.driver.close()).await;
+            let _ = timeout(close, home.driver.close()).await;
             let sessions = if has_own_control { home.control.close(GOODBYE).await } else { Vec::new() };
             let database = &self.name;
             match self.ask_what_is_left(&home, &sessions).await {

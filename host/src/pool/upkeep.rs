@@ -22,18 +22,19 @@ const MAX_STATEMENT: usize = 240;
 impl Inner {
     /// Runs until the pools are closed.
     pub(super) async fn upkeep(self: Arc<Self>) {
+        tokio::select! {
+            () = self.look_after() => {}
+            () = self.closing.cancelled() => {}
+        }
+        self.upkeep.rest();
+    }
+
+    async fn look_after(self: &Arc<Self>) {
         while !self.state().closed {
-            tokio::select! {
-                () = tokio::time::sleep(UPKEEP) => {}
-                () = self.closing.cancelled() => return,
-            }
-            tokio::select! {
-                () = async {
-                    self.look_after_control().await;
-                    self.end_retired().await;
-                } => {}
-                () = self.closing.cancelled() => return,
-            }
+            self.upkeep.beat(UPKEEP);
+            tokio::time::sleep(UPKEEP).await;
+            self.look_after_control().await;
+            self.end_retired().await;
             self.fill();
             self.warn_of_leaks();
             self.dispatch();
@@ -45,6 +46,7 @@ impl Inner {
         for Pool { control, .. } in homes.iter().map(|home| &**home) {
             // Who wants to cancel something waits for its turn meanwhile.
             let bound = self.settings.load().bounds.cancel;
+            self.upkeep.beat(bound);
             let result = control.ping(bound).await;
             if let Err(failure) = &result {
                 self.journal.failed(During::Control, failure);

@@ -102,6 +102,12 @@ impl Database {
         self.0.journal.troubles()
     }
 
+    /// For how long what looks after it by the clock has been held up by `now`; nothing once the pools are closed.
+    #[must_use]
+    pub fn upkeep_overdue(&self, now: std::time::Instant) -> Duration {
+        self.0.upkeep.overdue(now)
+    }
+
     /// How many pools there are, those included that are retired and not over yet.
     #[must_use]
     pub fn pools(&self) -> usize {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
-use crate::telemetry::{requests::Route, trace::CallSpan};
+use crate::telemetry::{requests::Route, timing::Timing, trace::CallSpan};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +108,8 @@ pub struct Exchange {
     bytes: AtomicU64,
     outcome: AtomicU8,
     fault: AtomicU8,
+    /// What its time goes into, if the client is told.
+    timing: Option<Arc<Timing>>,
 }
 
 impl Exchange {
@@ -126,7 +128,13 @@ impl Exchange {
             bytes: AtomicU64::new(0),
             outcome: AtomicU8::new(OPEN),
             fault: AtomicU8::new(0),
+            timing: None,
         }
+    }
+
+    /// The same; the client is told what its time went into.
+    pub(super) fn timed(self) -> Self {
+        Self { timing: Some(Arc::default()), ..self }
     }
 
     /// As accepted from the client or made by the server.
@@ -157,6 +165,12 @@ impl Exchange {
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Where to write what its time goes into, if the client is told.
+    #[must_use]
+    pub fn timing(&self) -> Option<&Arc<Timing>> {
+        self.timing.as_ref()
     }
 
     /// Says whose route it came by, for the access line and the metrics. Only the first one counts.

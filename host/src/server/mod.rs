@@ -2,8 +2,8 @@
 //!
 //! In the order data flows: `stream` has the sockets of either kind, `place` the paths of those of Unix; `listener` accepts and drains;
 //! `connection` supervises one socket (time-outs, client gone) with what `socket` and `activity` tell it; `line` is what is spoken on, the
-//! socket itself or `tls` on it; `service` takes one request to its answer, which `exchange` records and [`Counters`] counts, and `origin`
-//! says who asked; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
+//! socket itself or `tls` on it; `service` takes one request to its answer, which `exchange` records and [`Counters`] counts, `origin`
+//! says who asked, and `timing` tells what the time went into; `request_body` and `response_body` bound the bodies; [`problem`] is the one table from errors to answers.
 
 mod activity;
 mod connection;
@@ -23,6 +23,7 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tls;
 
 use std::{future::Future, sync::Arc};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Counters, Dispatch, Exchange, Origin, Outcome, Peer, Problem, RequestBody, RequestId, Settings, Tls, activity::Activity,
-    exchange::Running, request_id, response_body::ResponseBody,
+    exchange::Running, request_id, response_body::ResponseBody, timing,
 };
 
 /// What all connections of a server share.
@@ -35,7 +35,7 @@ pub(super) async fn answer<D: Dispatch>(
     let settings = &shared.settings;
     let origin = Origin::of(peer, &parts.headers, &settings.proxies);
     let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), origin, shared.tls.is_some(), settings.access_log);
-    let exchange = Arc::new(exchange);
+    let exchange = Arc::new(if settings.server_timing { exchange.timed() } else { exchange });
     let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
 
@@ -62,10 +62,12 @@ pub(super) async fn answer<D: Dispatch>(
             }
         }
     };
-    match result {
+    let mut response = match result {
         Ok(response) => finish(response, &method, running),
         Err(problem) => refuse(&problem, version, &running),
-    }
+    };
+    timing::tell(&exchange, response.headers_mut());
+    response
 }
 
 /// What a request must keep to before anybody is bothered with it.

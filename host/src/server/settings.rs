@@ -31,6 +31,8 @@ pub struct Settings {
     pub access_log: bool,
     /// Whom to believe where a request comes from. Default nobody.
     pub proxies: Proxies,
+    /// Whether answers say in `Server-Timing` what their time went into. Default false.
+    pub server_timing: bool,
     /// What is particular to HTTP/2.
     pub http2: Http2,
 }
@@ -85,6 +87,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             access_log: true,
             proxies: Proxies::default(),
+            server_timing: false,
             http2: Http2::default(),
         }
     }

@@ -38,7 +38,7 @@ const MAX_LINES: usize = 16_384;
 /// How long lines are gathered before they are written together.
 const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for lines that are still to be written; somewhat more than their thread's own guard.
-const LAST_LINES: Duration = Duration::from_millis(1_200);
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(1_200);
 
 /// Counts the lines of this process that were dropped.
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();

@@ -75,7 +75,8 @@ impl Host {
     async fn call(&self, plugin: &Arc<Plugin>) -> Result<Response<CallBody>, CallError> {
         let body = Empty::<Bytes>::new().map_err(|never| match never {});
         let request = Request::builder().uri("http://example.org/").body(body).unwrap();
-        let meta = CallMeta { request_id: "test".into(), is_secure: false, trail: None, span: None, reader_stalled: None };
+        let meta =
+            CallMeta { request_id: "test".into(), is_secure: false, trail: None, span: None, reader_stalled: None, timing: None };
         self.caller.call(Arc::clone(plugin), request, meta).await
     }
 

@@ -1,6 +1,6 @@
 //! `[server]`, `[engine]` and the top level.
 
-use super::{PLUGIN, refused};
+use super::{PLUGIN, accepted, refused};
 
 #[test]
 fn unknown_keys_come_with_the_nearest_known_one() {
@@ -341,4 +341,10 @@ error: there is no plugin, so nothing to run
 
 wharf.toml: 1 error
 "#);
+}
+
+#[test]
+fn clients_are_told_of_times_only_where_it_is_said() {
+    assert!(!accepted(PLUGIN).1.server.server_timing);
+    assert!(accepted(&format!("[server]\nserver_timing = true\n{PLUGIN}")).1.server.server_timing);
 }

@@ -113,7 +113,7 @@ error: unknown key `adress`
 4 | adress = "127.0.0.1:3000"
   | ^^^^^^
   |
-  = help: known keys: `listen`, `admin`, `tls`, `trusted_proxies`, `forwarded_header`, `max_connections`, `max_header_bytes`, `max_headers`, `max_body`, `header_timeout`, `idle_timeout`, `body_stall_timeout`, `request_timeout`, `max_concurrency`, `max_queue`, `queue_timeout`, `drain_timeout`, `reclaim_timeout`
+  = help: known keys: `listen`, `admin`, `tls`, `trusted_proxies`, `forwarded_header`, `max_connections`, `max_header_bytes`, `max_headers`, `max_body`, `header_timeout`, `idle_timeout`, `body_stall_timeout`, `request_timeout`, `server_timing`, `max_concurrency`, `max_queue`, `queue_timeout`, `drain_timeout`, `reclaim_timeout`
 
 error: environment variable `CLINIC_URL` is not set
  --> wharf.toml:7:8

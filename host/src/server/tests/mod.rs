@@ -22,6 +22,7 @@ mod limits;
 mod requests;
 mod stream;
 mod timeouts;
+mod timing;
 mod tls;
 
 use std::{
@@ -49,7 +50,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::stream::{Certified, Stream};
 use super::{stream::Wire, *};
-use crate::{shards::Shards, telemetry::requests::Requests};
+use crate::{
+    shards::Shards,
+    telemetry::{requests::Requests, timing::Part},
+};
 
 /// Longer than anything here takes; a wait that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -124,6 +128,17 @@ impl Dispatch for ByPath {
                 });
                 *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
                 return Ok(response);
+            }
+            "/timed" => {
+                let timing = exchange.timing().expect("the client is told");
+                for part in Part::ALL {
+                    let _span = timing.begin(part);
+                    while timing.so_far(part) < Duration::from_millis(1) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                response.headers_mut().insert("server-timing", HeaderValue::from_static("handler;dur=7"));
+                *response.body_mut() = text("timed");
             }
             "/large" => *response.body_mut() = text(vec![b'x'; LARGE]),
             "/stuck" => {

@@ -68,6 +68,7 @@ impl Calls {
             trail: None,
             span: None,
             reader_stalled: None,
+            timing: None,
         };
         let response = self.caller.call(Arc::clone(&self.plugin), request, meta).await?;
         ensure!(response.status() == StatusCode::OK, "{}", response.status());
