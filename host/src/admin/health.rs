@@ -31,8 +31,9 @@ struct Live {
     reasons: Vec<Reason>,
 }
 
+/// Whether requests are answered, and else why not.
 #[derive(Serialize)]
-struct Ready {
+pub(super) struct Ready {
     ready: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<Reason>,
@@ -61,8 +62,14 @@ impl Health {
         live(self.shards.silence(std::time::Instant::now()))
     }
 
-    /// 200 while requests are answered and every required database is up, and not paused.
+    /// 200 while the host is ready.
     pub(super) fn ready(&self, databases: &[Watched]) -> Response<Bytes> {
+        let readiness = self.readiness(databases);
+        json(status(&readiness.reasons), &readiness)
+    }
+
+    /// It is ready while requests are answered and every required database is up, and not paused.
+    pub(super) fn readiness(&self, databases: &[Watched]) -> Ready {
         let (phase, since) = *self.state();
         let code = match phase {
             Phase::Starting => Some("starting"),
@@ -79,7 +86,7 @@ impl Health {
                 reasons.extend(since.map(|since| Reason { code, database, since: ago(since) }));
             }
         }
-        json(status(&reasons), &Ready { ready: reasons.is_empty(), reasons })
+        Ready { ready: reasons.is_empty(), reasons }
     }
 
     fn state(&self) -> MutexGuard<'_, (Phase, Instant)> {
