@@ -20,6 +20,7 @@ mod journal;
 mod killed;
 mod layers;
 mod licences;
+mod live;
 mod load;
 mod looking;
 mod matrix;

@@ -1,6 +1,7 @@
 //! The host as an operator runs it: the binary `wharf` as a child process with a `wharf.toml` of the test's.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
     io::{PipeReader, Read},
     net::SocketAddr,
@@ -224,12 +225,17 @@ pub fn binary() -> PathBuf {
 /// The command `wharf` without arguments, in a process group of its own, which the kernel ends when the tests die.
 #[must_use]
 pub fn command() -> Command {
+    guarded(binary())
+}
+
+/// A program likewise.
+pub(crate) fn guarded(program: impl AsRef<OsStr>) -> Command {
     let mut command = if Path::new("/usr/bin/setpriv").is_file() {
         let mut command = Command::new("/usr/bin/setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary());
+        command.args(["--pdeathsig", "KILL"]).arg(program);
         command
     } else {
-        Command::new(binary())
+        Command::new(program)
     };
     command.process_group(0).kill_on_drop(true);
     command
@@ -400,7 +406,7 @@ impl Drop for Host {
 }
 
 /// Whether there was somebody to send it to. `kill` is built into every shell, and needs no unsafe code here.
-fn send(signal: &str, to: &str) -> bool {
+pub(crate) fn send(signal: &str, to: &str) -> bool {
     let sent =
         std::process::Command::new("sh").args(["-c", "kill -s \"$0\" -- \"$1\"", signal, to]).stderr(Stdio::null()).status();
     sent.is_ok_and(|status| status.success())

@@ -1,6 +1,7 @@
 //! What the tests share: servers of PostgreSQL, MariaDB and of MongoDB's protocol, a stand-in for the latter, the host as a child process,
-//! an HTTP client, JSON Schema as far as it is used, a proxy that misbehaves, the guests, a scripted driver.
+//! an HTTP client, a browser, JSON Schema as far as it is used, a proxy that misbehaves, the guests, a scripted driver.
 
+pub mod browser;
 pub mod client;
 pub mod cut;
 pub mod guests;
