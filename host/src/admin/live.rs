@@ -161,6 +161,8 @@ fn inside(tag: &str) -> &'static str {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use serde_json::{Value as Json, json};
+
     use super::*;
     use crate::shards::Shards;
 
@@ -189,10 +191,10 @@ mod tests {
         let (one, other) = (next(&mut first).await.unwrap(), next(&mut second).await.unwrap());
         let is_one = began.elapsed() < FRESH;
         assert!(!is_one || (one == other && made.load(Ordering::Relaxed) == 1));
-        let json = std::str::from_utf8(&one).unwrap().strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap();
-        let state: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert_eq!((&state["ready"], &state["reasons"][0]["code"]), (&false.into(), &"starting".into()), "{state}");
-        assert_eq!((&state["pools"]["active"], &state["running"]), (&"0/1".into(), &0.into()), "{state}");
+        let event = std::str::from_utf8(&one).unwrap().strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap();
+        let state: Json = serde_json::from_str(event).unwrap();
+        assert_eq!((&state["ready"], &state["reasons"][0]["code"]), (&json!(false), &json!("starting")), "{state}");
+        assert_eq!((&state["pools"]["active"], &state["running"]), (&json!("0/1"), &json!(0)), "{state}");
         assert!(next(&mut first).await.is_some() && began.elapsed() >= PERIOD && made.load(Ordering::Relaxed) >= 2);
     }
 
