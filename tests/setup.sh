@@ -1,5 +1,5 @@
 # For `tests/run`, `tests/soak`, `tests/bench/run` and `tests/bench/instructions`, which source it at the root of the workspace: what they need
-# is installed and built by `set_up`. `examples/accounts/wire-server` needs `install_wire_server` alone.
+# is installed and built by `set_up`; `tests/run` alone needs `install_browser`. `examples/accounts/wire-server` needs `install_wire_server` alone.
 
 # Where rustup puts cargo, for shells that have not heard of it yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -27,6 +27,11 @@ install_packages() {
     command -v promtool >/dev/null || packages+=(prometheus)
     command -v systemd-analyze >/dev/null || packages+=(systemd)
     install_missing "${packages[@]}"
+}
+
+# For the test of the page that the host shows: Chromium, and letters for it, which Debian only recommends.
+install_browser() {
+    command -v chromedriver >/dev/null || install_missing chromium chromium-driver fonts-liberation
 }
 
 install_missing() (

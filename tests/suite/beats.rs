@@ -6,6 +6,7 @@ use std::{
 };
 
 use support::scripted::Script;
+use tokio_util::sync::CancellationToken;
 use wharf::{
     admin::{Admin, Settings as AdminSettings, Subjects, Watched},
     driver::Driver,
@@ -22,8 +23,8 @@ async fn a_host_is_live_while_somebody_looks_after_its_databases() {
     let spec = PoolSpec { driver: Arc::new(Script::new()) as Arc<dyn Driver>, shares_control_of: None };
     let settings = Settings { max_connections: 1, min_connections: 0, ..Settings::default() };
     let (database, _grants) = Database::new("db", settings, vec![spec], Vec::new(), Arc::clone(&capacity));
-    let who = AdminSettings { is_loopback: true, token: None, hosts: Vec::new(), open_views: true };
-    let admin = Admin::new(who, Duration::ZERO, Shards::default(), capacity);
+    let who = AdminSettings { is_loopback: true, token: None, hosts: Vec::new(), open_views: true, max_viewers: 1 };
+    let admin = Admin::new(who, Duration::ZERO, Shards::default(), capacity, CancellationToken::new());
     admin.show(Subjects { databases: vec![Watched { database: database.clone(), required: true }], ..Subjects::default() });
     assert!(admin.is_live(Instant::now() + MUCH_LATER), "nobody looks after it yet");
     database.start(false).await.unwrap();

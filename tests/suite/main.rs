@@ -24,6 +24,7 @@ mod journal;
 mod killed;
 mod layers;
 mod licences;
+mod live;
 mod load;
 mod logs;
 mod looking;

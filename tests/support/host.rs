@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fmt::Write as _,
     io::{PipeReader, Read},
     net::SocketAddr,
@@ -201,7 +202,7 @@ impl Setup {
 
     fn spawn(self) -> Host {
         let (environment, arguments, unread) = (self.environment.clone(), self.arguments.clone(), self.unread);
-        let mut command = command_through(&self.through);
+        let mut command = guarded(&self.through, binary());
         let folder = self.write();
         command.arg("up").arg(folder.path()).args(arguments).envs(environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -244,15 +245,16 @@ pub fn binary() -> PathBuf {
 /// The command `wharf` without arguments, in a process group of its own, which the kernel ends when the tests die.
 #[must_use]
 pub fn command() -> Command {
-    command_through(&[])
+    guarded(&[], binary())
 }
 
-fn command_through(words: &[String]) -> Command {
+/// A program likewise, started through these words, of which each becomes the next.
+pub(crate) fn guarded(through: &[String], program: impl AsRef<OsStr>) -> Command {
     let setpriv: &[&str] =
         if Path::new("/usr/bin/setpriv").is_file() { &["/usr/bin/setpriv", "--pdeathsig", "KILL"] } else { &[] };
-    let before = setpriv.iter().copied().chain(words.iter().map(String::as_str)).map(PathBuf::from);
-    let mut words = before.chain([binary()]);
-    let mut command = Command::new(words.next().expect("the binary at least"));
+    let before = setpriv.iter().copied().chain(through.iter().map(String::as_str)).map(OsStr::new);
+    let mut words = before.chain([program.as_ref()]);
+    let mut command = Command::new(words.next().expect("the program at least"));
     command.args(words).process_group(0).kill_on_drop(true);
     command
 }
@@ -443,7 +445,7 @@ impl Drop for Host {
 }
 
 /// Whether there was somebody to send it to. `kill` is built into every shell, and needs no unsafe code here.
-fn send(signal: &str, to: &str) -> bool {
+pub(crate) fn send(signal: &str, to: &str) -> bool {
     let sent =
         std::process::Command::new("sh").args(["-c", "kill -s \"$0\" -- \"$1\"", signal, to]).stderr(Stdio::null()).status();
     sent.is_ok_and(|status| status.success())

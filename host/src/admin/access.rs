@@ -19,6 +19,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// Whether looking takes no token on loopback.
     pub open_views: bool,
+    /// How many may watch at once.
+    pub max_viewers: usize,
 }
 
 /// What asking for something takes.
@@ -145,7 +147,7 @@ mod tests {
 
     fn access(is_loopback: bool, open_views: bool, token: bool) -> Access {
         let hosts = vec!["wharf.internal".to_owned()];
-        Access::new(Settings { is_loopback, token: token.then(|| Token::new(TOKEN)), hosts, open_views })
+        Access::new(Settings { is_loopback, token: token.then(|| Token::new(TOKEN)), hosts, open_views, max_viewers: 1 })
     }
 
     fn request(uri: &str, headers: &[(HeaderName, &str)]) -> request::Parts {

@@ -35,8 +35,9 @@ struct Live {
     reasons: Vec<Reason>,
 }
 
+/// Whether requests are answered, and else why not.
 #[derive(Serialize)]
-struct Ready {
+pub(super) struct Ready {
     ready: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<Reason>,
@@ -80,8 +81,14 @@ impl Health {
         overdue.map(|(code, database, overdue)| Reason { code, database, since: ago(overdue) }).collect()
     }
 
-    /// 200 while requests are answered and every required database is up, and not paused, and what they are asked can be audited.
-    pub(super) fn ready(&self, Subjects { databases, audit, .. }: &Subjects) -> Response<Bytes> {
+    /// 200 while the host is ready.
+    pub(super) fn ready(&self, subjects: &Subjects) -> Response<Bytes> {
+        let readiness = self.readiness(subjects);
+        json(status(&readiness.reasons), &readiness)
+    }
+
+    /// It is ready while requests are answered and every required database is up, and not paused, and what they are asked can be audited.
+    pub(super) fn readiness(&self, Subjects { databases, audit, .. }: &Subjects) -> Ready {
         let (phase, since) = *self.state();
         let code = match phase {
             Phase::Starting => Some("starting"),
@@ -100,7 +107,7 @@ impl Health {
         }
         let unaudited = audit.as_ref().filter(|audit| audit.refuses()).and_then(|audit| audit.status().down);
         reasons.extend(unaudited.map(|down| Reason { code: "audit-unavailable", database: None, since: time(&down.since) }));
-        json(status(&reasons), &Ready { ready: reasons.is_empty(), reasons })
+        Ready { ready: reasons.is_empty(), reasons }
     }
 
     fn state(&self) -> MutexGuard<'_, (Phase, Instant)> {

@@ -40,6 +40,7 @@ impl Denied {
             Refusal::NoRoute
             | Refusal::NotFound(_)
             | Refusal::Conflict(_)
+            | Refusal::TooManyViewers
             | Refusal::MethodNotAllowed(_)
             | Refusal::Malformed(_) => return,
         };

@@ -2,6 +2,7 @@
 //!
 //! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it; `health`, `pools`, `calls` and `plugins` answer,
 //! each with one document that has a JSON Schema in `schema/`, and `metrics` with text for Prometheus, of what the host has shown in `subjects`.
+//! `live` shows all of it to who looks on, by a page (`live.html`) that has no data in it and asks for them.
 //!
 //! Nothing changes by GET, there is no cookie and no header that lets other sites in. So even where no token is asked for, a browser
 //! cannot be made to change anything.
@@ -9,6 +10,7 @@
 mod access;
 mod calls;
 mod health;
+mod live;
 mod metrics;
 mod plugins;
 mod pools;
@@ -21,14 +23,17 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use http_body_util::{Either, Full};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::{sync::Semaphore, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     access::{Access, Need},
     calls::{Call, Calls},
     health::Health,
+    live::{Events, Snapshot, Watching},
     metrics::Denied,
     plugins::Plugins,
     pools::{Pool, Pools},
@@ -51,7 +56,9 @@ const PENALTY: Duration = Duration::from_millis(100);
 const MAX_SCRAPES: usize = 2;
 
 /// What there is to ask for.
-const ROUTES: [(Method, &str, Page); 14] = [
+const ROUTES: [(Method, &str, Page); 16] = [
+    (Method::GET, "/", Page::View),
+    (Method::GET, "/live/events", Page::Events),
     (Method::GET, "/health/live", Page::Live),
     (Method::GET, "/health/ready", Page::Ready),
     (Method::GET, "/health/database-pool", Page::Pools),
@@ -71,6 +78,10 @@ const ROUTES: [(Method, &str, Page); 14] = [
 /// Who answers a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
+    /// Shows to people all that there is, as it changes.
+    View,
+    /// What it shows.
+    Events,
     Live,
     Ready,
     Pools,
@@ -88,11 +99,11 @@ enum Page {
 }
 
 impl Page {
-    /// What asking for it takes. Orchestrators probe, and have no token.
+    /// What asking for it takes. Orchestrators probe, and have no token; nor has a browser, until it is typed into the page that takes it.
     fn need(self) -> Need {
         match self {
-            Self::Live | Self::Ready => Need::Nothing,
-            Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
+            Self::View | Self::Live | Self::Ready => Need::Nothing,
+            Self::Events | Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
             Self::Drain | Self::Resume | Self::Cancel => Need::Change,
         }
     }
@@ -123,6 +134,8 @@ pub enum Refusal {
     NotFound(&'static str),
     /// It cannot be done as things stand, for this reason, a sentence to be shown.
     Conflict(&'static str),
+    /// As many watch as may.
+    TooManyViewers,
     /// There is such a path, for other methods: these.
     MethodNotAllowed(Vec<Method>),
     /// The path is none, for this reason, a sentence to be shown.
@@ -149,11 +162,15 @@ pub enum Phase {
     Draining,
 }
 
+/// What an answer consists of: a document, or the events that a page shows.
+pub type Body = Either<Full<Bytes>, Events>;
+
 /// Answers for one host.
 pub struct Admin {
     access: Access,
     routes: Router<Page>,
     health: Health,
+    watching: Watching,
     capacity: Arc<HostCapacity>,
     subjects: Live<Subjects>,
     denied: Denied,
@@ -162,14 +179,21 @@ pub struct Admin {
 
 impl Admin {
     /// For a host that begins to start, serves in `shards`, and has places for connections. A required database counts as down once it
-    /// has been for `unready_after`.
+    /// has been for `unready_after`. Nobody is shown any more events once `closing` fires.
     #[must_use]
-    pub fn new(settings: Settings, unready_after: Duration, shards: Shards, capacity: Arc<HostCapacity>) -> Self {
+    pub fn new(
+        settings: Settings,
+        unready_after: Duration,
+        shards: Shards,
+        capacity: Arc<HostCapacity>,
+        closing: CancellationToken,
+    ) -> Self {
+        let watching = Watching::new(settings.max_viewers, closing);
         let routes = ROUTES.map(|(method, path, page)| Route { method: Some(method), pattern: path.to_owned(), target: page });
         let Ok(routes) = Router::build(routes) else { unreachable!("the routes of the host itself fit together") };
         let (access, health) = (Access::new(settings), Health::new(unready_after, shards));
         let (subjects, denied) = (Live::from_pointee(Subjects::default()), Denied::default());
-        Self { access, routes, health, capacity, subjects, denied, scrapes: Semaphore::new(MAX_SCRAPES) }
+        Self { access, routes, health, watching, capacity, subjects, denied, scrapes: Semaphore::new(MAX_SCRAPES) }
     }
 
     /// The host is at something else now.
@@ -198,10 +222,10 @@ impl Admin {
     /// Answers one request, whose body does not matter.
     ///
     /// # Bounds
-    /// At once, but for a wrong token: after 100 ms.
+    /// At once, but for a wrong token: after 100 ms. Events go on for as long as they are taken.
     /// # Errors
     /// [`Refusal`].
-    pub async fn answer(&self, request: &request::Parts, way: Way) -> Result<Response<Bytes>, Refusal> {
+    pub async fn answer(self: &Arc<Self>, request: &request::Parts, way: Way) -> Result<Response<Body>, Refusal> {
         let found = self.routes.lookup(&request.method, request.uri.path());
         let need = match found {
             Lookup::Found(page) => page.need(),
@@ -225,21 +249,23 @@ impl Admin {
         }
     }
 
-    async fn metrics(&self) -> Result<Response<Bytes>, Refusal> {
+    async fn metrics(&self) -> Result<Response<Body>, Refusal> {
         if !recorded::is_on() {
             return Err(Refusal::NotFound("This host is configured to keep no metrics."));
         }
         // Never closed.
         let _turn = self.scrapes.acquire().await;
         let text = metrics::text(&self.subjects.load(), &self.capacity, &self.denied);
-        Ok(answer(StatusCode::OK, text.into(), recorded::CONTENT_TYPE))
+        Ok(whole(answer(StatusCode::OK, text.into(), recorded::CONTENT_TYPE)))
     }
 
-    fn page(&self, page: Page, path: &str) -> Result<Response<Bytes>, Refusal> {
+    fn page(self: &Arc<Self>, page: Page, path: &str) -> Result<Response<Body>, Refusal> {
         let subjects = self.subjects.load();
         // The second part of a path that has a parameter; names, numbers and request ids are what they are in a path.
         let parameter = path.split('/').nth(2).unwrap_or_default();
-        Ok(match page {
+        let document = match page {
+            Page::Events => return self.events(),
+            Page::View => self.watching.page(),
             Page::Live => self.health.live(&subjects.databases),
             Page::Ready => self.health.ready(&subjects),
             Page::Pools => json(StatusCode::OK, &Pools::of(&self.capacity, &subjects)),
@@ -261,9 +287,25 @@ impl Admin {
                 tracing::info!(plugin = %call.plugin, request_id = %call.request_id, "the operator has cancelled a call");
                 json(StatusCode::OK, &Call::of(call))
             }
+            // They take their time, and are answered where that is waited for.
+            Page::Metrics => return Err(Refusal::NoRoute),
             Page::Schema(text) => answer(StatusCode::OK, Bytes::from_static(text.as_bytes()), "application/schema+json"),
-        })
+        };
+        Ok(whole(document))
     }
+
+    /// All there is to know, again and again.
+    fn events(self: &Arc<Self>) -> Result<Response<Body>, Refusal> {
+        let admin = Arc::clone(self);
+        let look = move || Snapshot::of(&admin.health, &admin.capacity, &admin.subjects.load());
+        let events = self.watching.events(look)?;
+        Ok(answer(StatusCode::OK, Bytes::new(), "text/event-stream").map(|_| Body::Right(events)))
+    }
+}
+
+/// An answer that is a document.
+fn whole(document: Response<Bytes>) -> Response<Body> {
+    document.map(|document| Body::Left(Full::new(document)))
 }
 
 fn json(status: StatusCode, document: &impl Serialize) -> Response<Bytes> {

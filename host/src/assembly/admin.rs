@@ -1,10 +1,8 @@
 //! The admin listener: bound before anything else of a host is there, and gone after everything else.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, combinators::MapErr};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -13,16 +11,18 @@ use crate::{
     admin::{self, Admin, Refusal, Token, Way},
     config::Config,
     pool::HostCapacity,
-    server::{self, BindError, BoxError, Dispatch, Drained, Exchange, Listener, Peer, Problem, RequestBody, Server},
+    server::{self, BindError, Dispatch, Drained, Exchange, Listener, Peer, Problem, RequestBody, Server},
     shards::Shards,
 };
 
-/// Clients at once, on each of its sockets.
+/// Clients at once, on each of its sockets; no more than half of them may watch for long (`admin.max_viewers`).
 const MAX_CONNECTIONS: usize = 64;
 /// Bytes of a request's body.
 const MAX_BODY: u64 = 64 * 1024;
 /// How long what is asked while it goes away may take.
 const DRAIN: Duration = Duration::from_secs(1);
+/// After which whoever found too many watching may try again.
+const VIEWERS_RETRY: Duration = Duration::from_secs(5);
 
 /// Where a host is asked about itself. Goes away when it is dropped.
 pub(super) struct Desk {
@@ -48,9 +48,11 @@ impl Desk {
             token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
             hosts: config.admin.hosts.clone(),
             open_views: config.admin.open_views,
+            max_viewers: config.admin.max_viewers as usize,
         };
-        let admin = Arc::new(Admin::new(settings, config.admin.unready_after, shards.clone(), Arc::clone(capacity)));
         let stop = CancellationToken::new();
+        let (unready_after, capacity) = (config.admin.unready_after, Arc::clone(capacity));
+        let admin = Arc::new(Admin::new(settings, unready_after, shards.clone(), capacity, stop.clone()));
         let mut desk = Self { admin, address: None, serving: Vec::new(), stop: stop.clone().drop_guard() };
         let failed = |key| move |source| StartError::Admin { key, source };
         if let Some(address) = config.server.admin {
@@ -109,7 +111,7 @@ impl Desk {
 struct Front(Arc<Admin>);
 
 impl Dispatch for Front {
-    type Body = MapErr<Full<Bytes>, fn(Infallible) -> BoxError>;
+    type Body = admin::Body;
 
     async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<Self::Body>, Problem> {
         let (request, _body) = request.into_parts();
@@ -117,13 +119,8 @@ impl Dispatch for Front {
             Peer::Tcp(_) => Way::Network,
             Peer::Unix => Way::Socket,
         };
-        let answer = self.0.answer(&request, way).await.map_err(problem)?;
-        Ok(answer.map(|document| Full::new(document).map_err(never as fn(Infallible) -> BoxError)))
+        self.0.answer(&request, way).await.map_err(problem)
     }
-}
-
-fn never(never: Infallible) -> BoxError {
-    match never {}
 }
 
 fn problem(refusal: Refusal) -> Problem {
@@ -134,6 +131,7 @@ fn problem(refusal: Refusal) -> Problem {
         Refusal::NoRoute => Problem::NoRoute,
         Refusal::NotFound(what) => Problem::NotFound(what),
         Refusal::Conflict(why) => Problem::Conflict(why),
+        Refusal::TooManyViewers => Problem::Overloaded(VIEWERS_RETRY),
         Refusal::MethodNotAllowed(allowed) => Problem::MethodNotAllowed(allowed),
         Refusal::Malformed(why) => Problem::BadRequest(why),
     }

@@ -14,6 +14,8 @@ use super::{
 /// What Unix allows the path of a socket to be, without the byte that ends it.
 const MAX_SOCKET: usize = 107;
 const MAX_HOSTS: usize = 16;
+/// Half of the listener's connections.
+const MAX_VIEWERS: u32 = 32;
 /// The longest name that there is.
 const MAX_HOST: usize = 253;
 const TOKEN: std::ops::RangeInclusive<usize> = 16..=512;
@@ -28,6 +30,7 @@ pub(super) fn read(root: &mut Table<'_>, address: &Field<Option<SocketAddr>>) ->
         socket: read_socket(&mut table),
         hosts: read_hosts(&mut table),
         open_views: table.boolean("open_views", true).value,
+        max_viewers: table.number("max_viewers", 16, 1, MAX_VIEWERS).value,
         unready_after: table.duration("unready_after", Duration::from_secs(2), Duration::ZERO, HOUR).value,
     };
     table.finish();

@@ -128,6 +128,8 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// Whether whoever reaches a loopback address may look without a token. Default true.
     pub open_views: bool,
+    /// How many may watch the page at once. 1 to 32; default 16.
+    pub max_viewers: u32,
     /// How long a required database may be down before the host is not ready. 0 s to 1 h; default 2 s.
     pub unready_after: Duration,
 }

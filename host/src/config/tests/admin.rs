@@ -12,7 +12,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.server.admin.unwrap().to_string(), "127.0.0.1:3001");
     assert_eq!(config.admin.socket, Some(folder.path().join(".wharf/run/admin.sock")));
     assert!(config.admin.token.is_none() && config.admin.hosts.is_empty() && config.admin.open_views);
-    assert_eq!(config.admin.unready_after, Duration::from_secs(2));
+    assert_eq!((config.admin.unready_after, config.admin.max_viewers), (Duration::from_secs(2), 16));
     assert!(config.databases[0].required);
 }
 
@@ -20,14 +20,14 @@ fn what_is_left_out_has_the_documented_default() {
 fn everything_can_be_said() {
     let (folder, config) = accepted(&format!(
         "[server]\nadmin = \"0.0.0.0:0\"\n[admin]\ntoken = \"{TOKEN}\"\nsocket = \"run/s\"\nhosts = [\"Wharf.internal\", \"a_b-1\"]\n\
-         open_views = false\nunready_after = \"0s\"\n[databases.a]\nurl = \"sqlite://a.db\"\nrequired = false\n{PLUGIN}"
+         open_views = false\nmax_viewers = 32\nunready_after = \"0s\"\n[databases.a]\nurl = \"sqlite://a.db\"\nrequired = false\n{PLUGIN}"
     ));
     assert_eq!(config.server.admin.unwrap().to_string(), "0.0.0.0:0");
     assert_eq!(config.admin.token.as_ref().unwrap().expose(), TOKEN);
     assert_eq!(config.admin.socket, Some(folder.path().join("run/s")));
     assert_eq!(config.admin.hosts, ["wharf.internal", "a_b-1"]);
     assert!(!config.admin.open_views && !config.databases[0].required);
-    assert_eq!(config.admin.unready_after, Duration::ZERO);
+    assert_eq!((config.admin.unready_after, config.admin.max_viewers), (Duration::ZERO, 32));
     assert!(!format!("{config:?}").contains(TOKEN));
 }
 
