@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     admin::{Admin, Phase, Served, Subjects, Watched},
-    call::{Admission, Caller},
+    call::{Admission, Caller, Roster},
     config::Config,
     engine::Engines,
     plugin::Plugin,
@@ -181,6 +181,12 @@ impl Host {
     #[must_use]
     pub fn databases(&self) -> &[Database] {
         &self.databases
+    }
+
+    /// The calls that run, of which any can be ended.
+    #[must_use]
+    pub fn calls(&self) -> &Arc<Roster> {
+        self.dispatcher.caller.roster()
     }
 
     /// What came of the start, as a table.
