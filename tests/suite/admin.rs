@@ -25,7 +25,7 @@ use tokio::{
 
 const GRANT: &str = "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\" }";
 const PATIENCE: Duration = Duration::from_secs(30);
-const TOKEN: &str = "a-token-of-the-test";
+const TOKEN: &str = "secret-token-of-the-test";
 
 /// Whether the host is ready, and else why not.
 async fn readiness(admin: &Client) -> Result<(), Vec<String>> {

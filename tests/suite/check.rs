@@ -2,7 +2,10 @@
 
 use std::process::Stdio;
 
+use serde_json::Value as Json;
 use support::host::{self, Setup};
+
+use crate::tree;
 
 /// What `wharf check` says of a folder with one plugin made of these bytes, without the path of the folder.
 async fn check(component: &[u8], settings: &str) -> (Option<i32>, String) {
@@ -152,4 +155,16 @@ async fn a_wrong_setting_does_not_hide_a_wrong_component() {
     let (code, said) = check(b"plain text", "limits = { deadline = \"soon\" }").await;
     assert_eq!(code, Some(2));
     assert!(said.contains("`soon` is not a duration") && said.contains("not WebAssembly") && said.contains("2 errors"), "{said}");
+}
+
+#[tokio::test]
+async fn the_reference_of_settings_is_printed_as_it_is_kept() {
+    let print = async |command: &str| {
+        let output = host::command().arg(command).stdin(Stdio::null()).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(print("settings").await, tree::read("host/reference/settings.md"));
+    let json = |text: String| serde_json::from_str::<Json>(&text).unwrap();
+    assert_eq!(json(print("schema").await), json(tree::read("host/reference/wharf.schema.json")));
 }

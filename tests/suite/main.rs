@@ -21,6 +21,7 @@ mod killed;
 mod layers;
 mod licences;
 mod load;
+mod logs;
 mod looking;
 mod matrix;
 mod metrics;

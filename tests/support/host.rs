@@ -1,6 +1,8 @@
-//! The host as an operator runs it: the binary `wharf` as a child process with a `wharf.toml` of the test's.
+//! The host as an operator runs it: the binary `wharf` as a child process with a `wharf.toml` of the test's. All that it writes is searched
+//! for [`secrets`].
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::{PipeReader, Read},
     net::SocketAddr,
@@ -18,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{client::Client, guests};
+use crate::{client::Client, guests, secrets};
 
 /// How long a host may take to start: the first one compiles its components.
 const START: Duration = Duration::from_secs(120);
@@ -192,6 +194,7 @@ impl Setup {
             command.stderr(writer);
             reader
         });
+        let given = secrets::files(folder.path());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Host {
             stdout: Lines::collect(child.stdout.take().expect("piped")),
@@ -199,6 +202,7 @@ impl Setup {
             unread,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
+            given,
             folder,
         }
     }
@@ -235,7 +239,7 @@ pub fn command() -> Command {
     command
 }
 
-/// A host that listens. Dropping it kills it.
+/// A host that listens. Dropping it kills it, and fails the test when it has told a secret.
 #[derive(Debug)]
 pub struct Host {
     address: SocketAddr,
@@ -243,6 +247,8 @@ pub struct Host {
     stdout: Lines,
     stderr: Lines,
     unread: Option<PipeReader>,
+    /// The files that were in its folder before.
+    given: BTreeSet<PathBuf>,
     folder: TempDir,
 }
 
@@ -355,6 +361,7 @@ impl Host {
         if let Some(mut unread) = self.unread.take() {
             // It has ended, and so does the pipe.
             unread.read_to_string(&mut stderr).expect("text");
+            secrets::assert_kept("the host", &stderr);
         }
         Ended { code: status.code(), stdout: self.stdout.text(), stderr }
     }
@@ -395,7 +402,12 @@ impl Drop for Host {
         }
         if std::thread::panicking() {
             eprintln!("{}", self.said());
+            return;
         }
+        for output in [&self.stdout, &self.stderr] {
+            secrets::assert_kept("the host", &output.text());
+        }
+        secrets::assert_kept_in_files(self.folder.path(), &self.given);
     }
 }
 

@@ -56,10 +56,11 @@ fn limits(config: &Config, described: &config::Plugin) -> plugin::Limits {
         memory: limits.memory,
         max_concurrency: limits.max_concurrency as usize,
         max_waiting: config.server.max_queue as usize,
-        reuse: described.reuse,
+        reuse: described.instances.reuse,
         body_stall_timeout: config.server.body_stall_timeout,
         log_line_bytes: limits.log_line_bytes,
         log_lines_per_second: limits.log_lines_per_second,
+        log: described.log,
     }
 }
 

@@ -10,12 +10,13 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::plugin::{LogLine, Plugin};
+use crate::plugin::{LogLevel, LogLine, Plugin};
 
 /// Bytes a handler may print at once.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// stdout or stderr of one call. Never blocks and never fails; what exceeds the plugin's limits is dropped and counted.
+/// stdout or stderr of one call. Never blocks and never fails; what exceeds the plugin's limits is dropped and counted, all of it dropped where
+/// nobody wants it logged.
 pub(super) struct GuestOutput(Arc<Mutex<Lines>>);
 
 impl GuestOutput {
@@ -106,6 +107,9 @@ struct Lines {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
+        if self.plugin.limits().log < LogLevel::Info {
+            return;
+        }
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
             let room = self.plugin.limits().log_line_bytes.saturating_sub(self.line.len());

@@ -17,7 +17,7 @@ use super::request::BodyFailure;
 use super::roster::Entry;
 use super::{CallError, Outcome, OverloadLimit};
 use crate::lease::{End, Life, Scope, Stage};
-use crate::plugin::Plugin;
+use crate::plugin::{LogLevel, Plugin};
 
 /// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
 const LONG_TURN: Duration = Duration::from_micros(500);
@@ -269,6 +269,7 @@ impl Running {
             None => {
                 tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");
             }
+            Some(_) if self.plugin.limits().log < LogLevel::Warn => {}
             Some(error) => {
                 tracing::warn!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended: {error}");
             }

@@ -4,6 +4,8 @@ use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::telemetry::logs::Format;
+
 const EXAMPLES: &str = "\
 Examples:
   wharf up                          run the wharf.toml of this folder
@@ -14,6 +16,8 @@ Examples:
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+
+--log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
 Exit codes: 0 fine, 1 failed while running, 2 bad input.";
 
@@ -167,6 +171,10 @@ pub enum CallAction {
         /// Its number, or its request id if no other call has it
         id: String,
     },
+    /// Print what every setting of wharf.toml means, as a page of Markdown
+    Settings,
+    /// Print the JSON Schema of wharf.toml, for editors
+    Schema,
 }
 
 /// Which configuration is meant.
@@ -181,11 +189,11 @@ pub struct Target {
 #[derive(Args, Clone, Debug)]
 pub struct Output {
     /// Form of the log; auto is human on a terminal and json elsewhere
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
-    pub log_format: LogFormat,
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
     /// Least level of the log, or a filter such as `info,wharf::pool=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "WHARF_LOG", hide_env_values = true, default_value = "info")]
-    pub log: String,
+    #[arg(long, global = true, value_name = "FILTER", env = "WHARF_LOG", hide_env_values = true)]
+    pub log: Option<String>,
     /// When to use colour; auto is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
@@ -202,7 +210,23 @@ pub enum LogFormat {
     Json,
 }
 
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Auto => Self::Auto,
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 impl Output {
+    /// What is to be logged on top of what the configuration says; may be empty.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        self.log.as_deref().unwrap_or_default()
+    }
+
     /// Whether to colour what goes to this stream.
     #[must_use]
     pub fn color_on(&self, stream: &impl IsTerminal) -> bool {
@@ -213,16 +237,6 @@ impl Output {
             ColorChoice::Auto => {
                 stream.is_terminal() && unset_or_empty("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
-        }
-    }
-
-    /// Whether the log, which goes to this stream, is JSON.
-    #[must_use]
-    pub fn json_on(&self, stream: &impl IsTerminal) -> bool {
-        match self.log_format {
-            LogFormat::Auto => !stream.is_terminal(),
-            LogFormat::Human => false,
-            LogFormat::Json => true,
         }
     }
 }
@@ -242,13 +256,15 @@ Runs WebAssembly handlers next to databases, and takes every connection back
 Usage: wharf [OPTIONS] <COMMAND>
 
 Commands:
-  up       Compile what has a source, then serve until Ctrl-C
-  check    Say all that is wrong with a configuration and its components, without starting
-  build    Compile the plugins that have a `source`
-  ps       Show the calls that run, and the connections that they hold
-  pools    Show the databases: who has what, what was taken back and why, what went wrong
-  plugins  Show the plugins, and how busy they are
-  call     End a call
+  up        Compile what has a source, then serve until Ctrl-C
+  check     Say all that is wrong with a configuration and its components, without starting
+  build     Compile the plugins that have a `source`
+  ps        Show the calls that run, and the connections that they hold
+  pools     Show the databases: who has what, what was taken back and why, what went wrong
+  plugins   Show the plugins, and how busy they are
+  call      End a call
+  settings  Print what every setting of wharf.toml means, as a page of Markdown
+  schema    Print the JSON Schema of wharf.toml, for editors
 
 Options:
       --log-format <LOG_FORMAT>
@@ -258,14 +274,11 @@ Options:
           - auto:  Human on a terminal, JSON elsewhere
           - human: Lines to read
           - json:  One object a line
-          
-          [default: auto]
 
       --log <FILTER>
           Least level of the log, or a filter such as `info,wharf::pool=debug`
           
           [env: WHARF_LOG]
-          [default: info]
 
       --color <COLOR>
           When to use colour; auto is on a terminal, unless NO_COLOR is set
@@ -289,6 +302,8 @@ Examples:
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
 
+--log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
+
 Exit codes: 0 fine, 1 failed while running, 2 bad input.
 "#);
     }
@@ -298,7 +313,7 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
         let arguments = Arguments::try_parse_from(["wharf", "check", "--color", "never", "--log", "debug"]).unwrap();
         let Command::Check(target) = arguments.command else { panic!("another command") };
         assert_eq!(target.path, PathBuf::from("."));
-        assert_eq!((arguments.output.color, arguments.output.log.as_str()), (ColorChoice::Never, "debug"));
+        assert_eq!((arguments.output.color, arguments.output.filter()), (ColorChoice::Never, "debug"));
     }
 
     #[test]
@@ -320,8 +335,8 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
 
     #[test]
     fn every_command_that_asks_a_host_has_examples() {
-        for command in Arguments::command().get_subcommands_mut().filter(|it| !["up", "check", "build"].contains(&it.get_name()))
-        {
+        let own = ["up", "check", "build", "settings", "schema"];
+        for command in Arguments::command().get_subcommands_mut().filter(|it| !own.contains(&it.get_name())) {
             let help = command.render_help().to_string();
             assert!(help.contains("Examples:\n  ") && help.contains("Exit codes: "), "{help}");
         }

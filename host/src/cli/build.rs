@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Failure, Output, cargo::Cargo, progress::Progress};
+use super::{Failure, Output, cargo::Cargo, progress::Progress, start_logs};
 use crate::config::{self, Config, Plugin};
 
 /// A plugin that was compiled.
@@ -27,6 +27,7 @@ pub(super) struct Built {
 /// [`Failure::Input`] for the configuration, [`Failure::Running`] for a plugin.
 pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
     let config = config::load(path, &config::process_environment)?;
+    let _logs = start_logs(output, &config.log)?;
     let built = build_plugins(&config, output)?;
     let mut lines: String = built.iter().map(|built| format!("{}: {}\n", built.plugin, built.component.display())).collect();
     if built.is_empty() {
@@ -96,7 +97,6 @@ mod tests {
     use clap::ColorChoice;
 
     use super::*;
-    use crate::cli::LogFormat;
 
     fn folder(code: &str) -> (tempfile::TempDir, Config) {
         let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn output() -> Output {
-        Output { log_format: LogFormat::Auto, log: String::new(), color: ColorChoice::Never }
+        Output { log_format: None, log: None, color: ColorChoice::Never }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Failure, Output};
+use super::{Failure, Output, start_logs};
 use crate::{assembly, config};
 
 /// Reads the configuration and looks at the components that it names, without running any; both add to one report.
@@ -16,6 +16,7 @@ use crate::{assembly, config};
 /// [`Failure::Input`] with everything that is wrong.
 pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
     let (config, mut diagnostics) = config::read(path, &config::process_environment)?;
+    let _logs = start_logs(output, &config.log)?;
     config::notes(&config, &mut diagnostics);
     assembly::inspect(&config, &mut diagnostics).context("the engine cannot be made")?;
     if diagnostics.errors() > 0 {

@@ -1,5 +1,5 @@
-//! The command line: `args` says what can be asked for, then one file a command; `cargo` and `progress` serve `build`, `voice` serves `up`;
-//! `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
+//! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
+//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
 
 mod args;
 mod build;
@@ -11,6 +11,7 @@ mod plugins;
 mod pools;
 mod progress;
 mod ps;
+mod reference;
 mod table;
 mod up;
 mod view;
@@ -25,7 +26,11 @@ pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Out
 use self::voice::Voice;
 use anyhow::Context;
 
-use crate::{assembly::Progress, config::Diagnostics, telemetry::logs};
+use crate::{
+    assembly::Progress,
+    config::{self, Diagnostics},
+    telemetry::logs,
+};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -55,11 +60,7 @@ impl From<anyhow::Error> for Failure {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
     let (voice, _last_words) = Voice::start();
-    let logs = match start_logs(output) {
-        Ok(logs) => logs,
-        Err(failure) => return tell(&failure, output, &voice),
-    };
-    let done = match &arguments.command {
+    let done = check_filter(output).and_then(|()| match &arguments.command {
         Command::Up(target) => up::run(&target.path, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
@@ -67,9 +68,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Pools(pools) => pools::run(pools),
         Command::Plugins(view) => plugins::run(view),
         Command::Call(call) => call::run(call),
-    };
-    // Its last lines come before the last word.
-    drop(logs);
+        Command::Settings => reference::settings(),
+        Command::Schema => reference::schema(),
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure, output, &voice),
@@ -82,12 +83,18 @@ fn print(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write")
 }
 
-fn start_logs(output: &Output) -> Result<logs::Logs, Failure> {
-    let stderr = io::stderr();
-    let format = if output.json_on(&stderr) { logs::Format::Json } else { logs::Format::Human };
-    let color = if output.color_on(&stderr) { logs::Color::Always } else { logs::Color::Never };
-    let started = logs::init(format, &output.log, color);
-    started.context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+/// What the configuration has to say may be long in coming, or wrong itself.
+fn check_filter(output: &Output) -> Result<(), Failure> {
+    logs::check(output.filter()).context("`--log` or WHARF_LOG").map_err(Failure::Usage)
+}
+
+/// Writes log lines as the configuration says, and on top of it the command line. Whoever drops what is returned waits for the last of them: before
+/// the last word.
+fn start_logs(output: &Output, log: &config::Log) -> Result<logs::Logs, Failure> {
+    let format = output.log_format.map_or(log.format, logs::Format::from);
+    let color = if output.color_on(&io::stderr()) { logs::Color::Always } else { logs::Color::Never };
+    let started = logs::init(format, &format!("{},{}", log.level, output.filter()), color);
+    started.context("the log cannot be written").map_err(Failure::Running)
 }
 
 fn tell(failure: &Failure, output: &Output, voice: &Voice) -> ExitCode {

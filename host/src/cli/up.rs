@@ -8,7 +8,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, Output, build, print, voice::Voice};
+use super::{Failure, Output, build, print, start_logs, voice::Voice};
 use crate::{
     assembly::{Host, Progress, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
@@ -24,6 +24,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// [`Failure::Input`] before anything was started, [`Failure::Running`] afterwards.
 pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Failure> {
     let config = config::load(path, &config::process_environment)?;
+    let _logs = start_logs(output, &config.log)?;
     build::build_plugins(&config, output)?;
     let mut diagnostics = Diagnostics::new(config.source.clone());
     config::check_components(&config, &mut diagnostics);

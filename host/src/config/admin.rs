@@ -6,6 +6,7 @@ use super::{
     diagnostics::Location,
     model::Admin,
     reader::{Entry, Field, Table},
+    recorder::Kind,
     secret::Secret,
     values::{HOUR, OFF},
 };
@@ -20,7 +21,7 @@ const TOKEN: std::ops::RangeInclusive<usize> = 16..=512;
 /// `address` is `server.admin`.
 pub(super) fn read(root: &mut Table<'_>, address: &Field<Option<SocketAddr>>) -> Admin {
     let context = root.context;
-    let mut table = root.table("admin").unwrap_or_else(|| Table::empty(context));
+    let mut table = root.table("admin");
     let has_token = table.has("token") || table.has("token_file");
     let admin = Admin {
         token: read_token(&mut table),
@@ -56,7 +57,8 @@ fn read_token(table: &mut Table<'_>) -> Option<Secret> {
 
 fn read_socket(table: &mut Table<'_>) -> Option<PathBuf> {
     let context = table.context;
-    let (path, at): (PathBuf, Option<Location>) = match table.take("socket") {
+    let kind = Kind::Text { form: "a path, or `\"off\"`", default: None };
+    let (path, at): (PathBuf, Option<Location>) = match table.take("socket", kind) {
         // A folder of its own, which nobody else may change even where `.wharf` was made for a group.
         None => (context.base.join(".wharf").join("run").join("admin.sock"), None),
         Some(entry) => {
@@ -76,7 +78,7 @@ fn read_socket(table: &mut Table<'_>) -> Option<PathBuf> {
 }
 
 fn read_hosts(table: &mut Table<'_>) -> Vec<String> {
-    let Some(entry) = table.take("hosts") else { return Vec::new() };
+    let Some(entry) = table.take("hosts", Kind::List { of: "names", least: 0, most: MAX_HOSTS }) else { return Vec::new() };
     let Some(items) = entry.items("an array of names") else { return Vec::new() };
     if items.len() > MAX_HOSTS {
         let message = format!("`hosts` has {} names", items.len());

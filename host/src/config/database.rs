@@ -37,7 +37,7 @@ pub(super) fn read<'a>(root: &mut Table<'a>, host_maximum: &Field<u32>) -> Optio
 
 fn read_one<'a>(context: &Context<'_>, name: &'a str, mut table: Table<'a>) -> Draft<'a> {
     let at = table.at;
-    let is_missing = !table.has("url") && !table.has("url_file");
+    let is_missing = table.lacks(&["url", "url_file"]);
     let url = table.secret("url", "url_file");
     let names = names_of(url.as_ref(), &table);
     if is_missing {
@@ -148,8 +148,7 @@ fn read_settings(
 
 fn read_bounds(table: &mut Table<'_>) -> (Bounds, Field<Duration>) {
     let default = Bounds::default();
-    let context = table.context;
-    let mut table = table.table("bounds").unwrap_or_else(|| Table::empty(context));
+    let mut table = table.table("bounds");
     let settle = table.duration("settle", default.settle, LEAST, MINUTE);
     let mut bound = |key, default| table.duration(key, default, LEAST, MINUTE).value;
     let bounds = Bounds {
@@ -218,7 +217,7 @@ fn read_busy_timeout(table: &mut Table<'_>, default: Duration, settle: &Field<Du
 
 /// A capacity of 0 is refused because sqlx then leaves its statements behind on the server; no size to fit in has the same effect.
 fn read_statement_cache(table: &mut Table<'_>, default: StatementCache) -> StatementCache {
-    let Some(mut table) = table.table("statement_cache") else { return default };
+    let mut table = table.table("statement_cache");
     let cache = StatementCache {
         count: table.number("count", default.count, 1, 10_000).value,
         text_bytes: table.size("text_size", default.text_bytes, 0, GIB).value,

@@ -1,9 +1,9 @@
 //! From `wharf.toml` to a configuration that is known to be right.
 //!
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
-//! puts the environment in, `values` reads single values, `server`, `admin`, `database` (with `address` and `dialect`), `plugin` and
+//! puts the environment in, `values` reads single values, `server`, `admin`, `log`, `database` (with `address` and `dialect`), `plugin` and
 //! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
-//! wrong at once.
+//! wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the reference of all settings and a JSON Schema.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -14,10 +14,13 @@ mod database;
 mod diagnostics;
 mod dialect;
 mod interpolate;
+mod log;
 mod model;
 mod plugin;
 mod reader;
+mod recorder;
 mod redact;
+mod reference;
 mod routes;
 mod secret;
 mod server;
@@ -34,7 +37,9 @@ pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
     interpolate::Environment,
-    model::{Admin, Config, Connect, Database, Engine, Grant, Limits, Plugin, Route, Server},
+    model::{Admin, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, engine_name},
+    recorder::{Bounded, Kind},
+    reference::{Setting, schema, settings, settings_page},
     secret::Secret,
 };
 use self::{
@@ -101,15 +106,9 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
     let (table, syntax_errors) = DeTable::parse_recoverable(text);
     let source = Arc::new(Source::new(label, redact::redact(text, table.get_ref())));
     let base = file.parent().unwrap_or(Path::new(""));
-    let context = Context { text, base, environment, diagnostics: RefCell::new(Diagnostics::new(source.clone())) };
-
-    let mut root = Table::root(&context, table.get_ref());
-    let max_connections = root.number("max_connections", 50, 1, 100_000);
-    let (server, admin, engine) = server::read(&mut root);
-    let drafts = database::read(&mut root, &max_connections);
-    let plugins = plugin::read(&mut root, drafts.as_deref());
-    root.finish();
-    let databases = drafts.into_iter().flatten().filter_map(|draft| draft.database).collect();
+    let diagnostics = RefCell::new(Diagnostics::new(source.clone()));
+    let context = Context { text, base, environment, diagnostics, recorder: None };
+    let config = sections(&context, table.get_ref(), file, &source);
 
     let mut diagnostics = context.diagnostics.into_inner();
     if !syntax_errors.is_empty() {
@@ -124,15 +123,27 @@ fn parse(file: &Path, label: &str, text: &str, environment: &Environment<'_>) ->
         diagnostics.forgive_after_syntax_errors(syntax);
         return Err(diagnostics);
     }
-    let config = Config {
+    Ok((config, diagnostics))
+}
+
+/// Asks for every key, from the top of the file to its end.
+fn sections<'a>(context: &'a Context<'a>, table: &'a DeTable<'a>, file: &Path, source: &Arc<Source>) -> Config {
+    let mut root = Table::root(context, table);
+    let max_connections = root.number("max_connections", 50, 1, 100_000);
+    let (server, admin, engine) = server::read(&mut root);
+    let log = log::read(&mut root);
+    let drafts = database::read(&mut root, &max_connections);
+    let plugins = plugin::read(&mut root, drafts.as_deref());
+    root.finish();
+    Config {
         path: file.to_owned(),
-        source,
+        source: source.clone(),
         server,
         admin,
+        log,
         max_connections: max_connections.value,
-        databases,
+        databases: drafts.into_iter().flatten().filter_map(|draft| draft.database).collect(),
         plugins,
         engine,
-    };
-    Ok((config, diagnostics))
+    }
 }

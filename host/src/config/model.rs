@@ -1,6 +1,7 @@
 //! The validated configuration. Its existence proves the rules: only [`super::load`] makes one.
 //!
-//! Fields are named as the keys of `wharf.toml` (for MongoDB see `dialect`), and every limit is finite.
+//! Fields are named as the keys of `wharf.toml` (for MongoDB see `dialect`), and every limit is finite. The first paragraph above each is what
+//! the reference of settings says of its key; it ends with what is enforced, which a test compares.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,7 +13,9 @@ use super::{
 };
 use crate::{
     driver::{self, settings::Access},
+    plugin::LogLevel,
     pool,
+    telemetry::logs::Format,
 };
 
 /// A whole `wharf.toml`.
@@ -26,6 +29,8 @@ pub struct Config {
     pub server: Server,
     /// `[admin]`.
     pub admin: Admin,
+    /// `[log]`.
+    pub log: Log,
     /// Sessions of all databases together, at most. 1 to 100,000; default 50.
     pub max_connections: u32,
     /// `[databases.NAME]`, in the order of the file.
@@ -39,14 +44,17 @@ pub struct Config {
 /// How the host listens, and how much it takes on.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Default `127.0.0.1:3000`; port 0 takes a free one.
+    /// Where clients are served; port 0 takes a free one. Default `127.0.0.1:3000`.
     pub listen: SocketAddr,
-    /// Where the host is asked how it is, apart from traffic. Default `127.0.0.1:3001`; port 0 takes a free one, `None` stands for
-    /// `"off"`.
+    /// Where the host is asked how it is, apart from traffic; port 0 takes a free one. Default `127.0.0.1:3001`.
+    ///
+    /// `None` stands for `"off"`.
     pub admin: Option<SocketAddr>,
     /// Client connections at once. 1 to 100,000; default 1,024.
     pub max_connections: u32,
-    /// Bytes of a request's head. 8 KiB (hyper's least) to 16 MiB; default 64 KiB.
+    /// Bytes of a request's head. 8 KiB to 16 MiB; default 64 KiB.
+    ///
+    /// Less than 8 KiB is less than hyper takes.
     pub max_header_bytes: usize,
     /// Header fields of a request. 1 to 10,000; default 100.
     pub max_headers: usize,
@@ -54,7 +62,7 @@ pub struct Server {
     pub max_body: usize,
     /// From a connection's or request's first byte to the end of the head. 1 ms to 1 h; default 10 s.
     pub header_timeout: Duration,
-    /// A connection without a request. 1 ms to 24 h; default 60 s.
+    /// A connection without a request. 1 ms to 24 h; default 1 min.
     pub idle_timeout: Duration,
     /// A body, in or out, that does not move. 1 ms to 1 h; default 10 s.
     pub body_stall_timeout: Duration,
@@ -73,18 +81,31 @@ pub struct Server {
 /// Who may ask what of the running host.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// What `Authorization: Bearer` must say. 16 to 512 bytes that a header can carry. Always there when `server.admin` is no loopback
-    /// address.
+    /// What `Authorization: Bearer` must say: 16 to 512 bytes that a header can carry. Needed when `server.admin` is no loopback address.
     pub token: Option<Secret>,
-    /// The Unix socket whose clients need no token. Default `.wharf/run/admin.sock` beside the configuration; at most 107 bytes, `None`
-    /// stands for `"off"`.
+    /// The Unix socket whose clients need no token; its path has 107 bytes at most. Default `.wharf/run/admin.sock` beside wharf.toml.
+    ///
+    /// `None` stands for `"off"`.
     pub socket: Option<PathBuf>,
-    /// By which names, besides addresses and `localhost`, it may be asked, in lower case. At most 16; default none.
+    /// By which names it may be asked, besides addresses and `localhost`. At most 16.
+    ///
+    /// In lower case.
     pub hosts: Vec<String>,
     /// Whether whoever reaches a loopback address may look without a token. Default true.
     pub open_views: bool,
     /// How long a required database may be down before the host is not ready. 0 s to 1 h; default 2 s.
     pub unready_after: Duration,
+}
+
+/// What is logged, and how; `--log` and `--log-format` come before it.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The least level that is logged, with other levels for parts of the host if need be. Default `info`.
+    ///
+    /// On top of [`DEFAULT_FILTER`](crate::telemetry::logs::DEFAULT_FILTER), and in its syntax.
+    pub level: String,
+    /// How lines look: `auto` is for eyes on a terminal, and JSON elsewhere. Default `auto`.
+    pub format: Format,
 }
 
 /// One database with its pools' shared limits.
@@ -96,7 +117,9 @@ pub struct Database {
     pub location: Location,
     /// Where its `url` (or `url_file`) stands in the file.
     pub url_location: Location,
-    /// Address and credential. For SQLite always `sqlite://` and [`Database::file`].
+    /// Address and credential: `sqlite://`, `postgres://`, `mysql://` or `mongodb://`.
+    ///
+    /// For SQLite always `sqlite://` and [`Database::file`].
     pub url: Secret,
     /// Read off the scheme of `url`.
     pub engine: driver::Engine,
@@ -104,13 +127,17 @@ pub struct Database {
     pub file: Option<PathBuf>,
     /// A credential of its own for cancelling and ending sessions; the role of `url` by default.
     pub control_url: Option<Secret>,
-    /// The folder with a folder of migrations an engine, see [`Database::migrations_folder`].
+    /// The folder with a folder of migrations an engine: `sqlite`, `postgres`, `mysql`, `mongodb`.
+    ///
+    /// See [`Database::migrations_folder`].
     pub migrations: Option<PathBuf>,
     /// A credential of its own for migrations and seed; that of `url` by default.
     pub migrations_url: Option<Secret>,
-    /// Like `migrations`; applied once, after them. See [`Database::seed_folder`].
+    /// Like `migrations`; applied once, after them.
+    ///
+    /// See [`Database::seed_folder`].
     pub seed: Option<PathBuf>,
-    /// Whether the database must answer before the host listens. Default eager.
+    /// Whether the database must answer before the host listens (`eager`), or is connected to at the first use. Default `eager`.
     pub connect: Connect,
     /// Whether the host is not ready while it is down. Default true.
     pub required: bool,
@@ -151,21 +178,31 @@ pub struct Plugin {
     pub name: String,
     /// Where it is named in the file.
     pub location: Location,
-    /// The component. Need not exist yet; [`super::check_components`] asks when it must.
+    /// The component. With a `source` its default is `.wharf/build/NAME.wasm` beside wharf.toml.
+    ///
+    /// Need not exist yet; [`super::check_components`] asks when it must.
     pub component: PathBuf,
     /// Where `component` stands in the file; the plugin's name when it is a default.
     pub component_location: Location,
-    /// The folder of the crate that `wharf build` compiles into `component`, whose default is then
-    /// `.wharf/build/NAME.wasm` beside the configuration.
+    /// The folder of the crate that `wharf build` compiles into `component`.
     pub source: Option<PathBuf>,
-    /// 1 to 256; no two of the whole configuration overlap.
+    /// Which requests it answers, such as `GET /patients/{id}`; no two of the whole file overlap. 1 to 256.
     pub routes: Vec<Route>,
     /// What one call, and all calls together, may use.
     pub limits: Limits,
-    /// Calls that one instance serves, one after the other. 1 to 10,000; default 1, a fresh instance for every call.
-    pub reuse: u32,
+    /// `[plugins.NAME.instances]`.
+    pub instances: Instances,
+    /// What is logged of it: what it prints and how its calls fail (`info`), only how they fail (`warn`), or neither. Default `info`.
+    pub log: LogLevel,
     /// The databases it may use; none other exists for it.
     pub databases: Vec<Grant>,
+}
+
+/// How instances of a plugin are used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instances {
+    /// Calls that one instance serves, one after the other; 1 is a fresh instance for every call. 1 to 10,000; default 1.
+    pub reuse: u32,
 }
 
 /// Which requests a plugin answers.
@@ -191,7 +228,7 @@ impl fmt::Display for Route {
 /// What a plugin may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Units of computation a call. At least 1; default 10,000,000,000.
+    /// Units of computation a call. 1 to 18,446,744,073,709,551,615; default 10,000,000,000.
     pub fuel: u64,
     /// Wall clock of a call, to the last byte of its answer. 1 ms to 1 h; default 15 s.
     pub deadline: Duration,
@@ -212,13 +249,13 @@ pub struct Grant {
     pub database: String,
     /// Where it is named in the file.
     pub location: Location,
-    /// What the plugin may do. Always written out.
+    /// What the plugin may do; `read-only` is guarded by the database itself.
     pub access: Access,
-    /// A credential of its own. Always there for read-only access to PostgreSQL and MongoDB, and then another user than the database's.
+    /// A credential of its own. Needed for read-only access to servers, and then another user than the database's.
     pub url: Option<Secret>,
-    /// Sessions at once, of all calls of the plugin. 1 to the database's, which is the default.
+    /// Sessions at once, of all calls of the plugin; no more than the database's, which is the default. 1 to 10,000.
     pub max_connections: u32,
-    /// Connections that no other grant of the database is lent. 0 to the grant's maximum; default 0.
+    /// Connections that no other grant of the database is lent; no more than `max_connections`. 0 to 10,000; default 0.
     pub reserved_connections: u32,
     /// Rows that one statement may return. 1 to 100,000,000; default 100,000.
     pub max_rows: u32,
@@ -233,6 +270,6 @@ pub struct Grant {
 /// How components are compiled and instantiated.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    /// The folder for compiled code; made when it is missing. Default `.wharf/cache` beside the configuration.
+    /// The folder for compiled code; made when it is missing. Default `.wharf/cache` beside wharf.toml.
     pub cache: PathBuf,
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::{
     address::Address,
     database::{Draft, second_address},
-    model::{Grant, Limits, Plugin},
+    model::{Grant, Instances, Limits, Plugin},
     reader::{Context, Table, did_you_mean, list},
     routes,
     values::{GIB, HOUR, KIB, LEAST, MIB},
 };
-use crate::driver::settings::Access;
+use crate::{driver::settings::Access, plugin::LogLevel};
 
 /// A fresh instance for every call.
 const FRESH: u32 = 1;
@@ -21,7 +21,7 @@ const MAX_REUSE: u32 = 10_000;
 pub(super) fn read(root: &mut Table<'_>, databases: Option<&[Draft<'_>]>) -> Vec<Plugin> {
     let context = root.context;
     let Some(tables) = root.tables("plugins", "plugin") else { return Vec::new() };
-    if tables.is_empty() {
+    if root.lacks(&["plugins"]) || tables.is_empty() {
         let hint = "add a table `[plugins.NAME]` with `component = \"NAME.wasm\"` and `routes = [\"/path\"]`";
         context.missing(None, "there is no plugin, so nothing to run", hint);
     }
@@ -71,8 +71,7 @@ fn check_components(context: &Context<'_>, plugins: &[Plugin]) {
 
 fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: Option<&[Draft<'_>]>) -> Plugin {
     let location = table.at;
-    let is_missing = !table.has("component") && !table.has("source");
-    if is_missing {
+    if table.lacks(&["component", "source"]) {
         let hint = "add `component = \"NAME.wasm\"`, or `source` with the folder of a crate for `wharf build`";
         context.missing(location, format!("plugin `{name}` has neither `component` nor `source`"), hint);
     }
@@ -85,8 +84,10 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
         context.error(source.at, message, "`source` is the folder of a Rust crate");
     }
     let routes = routes::read(&mut table, name);
-    let limits = table.table("limits").map_or_else(Limits::default, read_limits);
-    let reuse = table.table("instances").map_or(FRESH, read_instances);
+    let limits = read_limits(table.table("limits"));
+    let instances = read_instances(table.table("instances"));
+    let levels = [("info", LogLevel::Info), ("warn", LogLevel::Warn), ("off", LogLevel::Off)];
+    let log = table.choice("log", LogLevel::Info, &levels).value;
     let databases = read_grants(&mut table, name, databases);
     table.finish();
     Plugin {
@@ -98,15 +99,16 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
         source: source.map(|source| source.value),
         routes,
         limits,
-        reuse,
+        instances,
+        log,
         databases,
     }
 }
 
-fn read_instances(mut table: Table<'_>) -> u32 {
+fn read_instances(mut table: Table<'_>) -> Instances {
     let reuse = table.number("reuse", FRESH, 1, MAX_REUSE).value;
     table.finish();
-    reuse
+    Instances { reuse }
 }
 
 impl Default for Limits {
@@ -158,7 +160,7 @@ fn read_grants(table: &mut Table<'_>, plugin: &str, databases: Option<&[Draft<'_
 
 fn read_grant(context: &Context<'_>, name: &str, mut table: Table<'_>, draft: Option<&Draft<'_>>) -> Grant {
     let location = table.at;
-    if !table.has("access") {
+    if table.lacks(&["access"]) {
         let hint = "add `access = \"read-only\"` or `access = \"read-write\"`";
         context.missing(location, format!("the grant of `{name}` does not say what it allows"), hint);
     }
@@ -171,7 +173,7 @@ fn read_grant(context: &Context<'_>, name: &str, mut table: Table<'_>, draft: Op
     }
     let most = draft.map(|draft| &draft.max_connections).filter(|most| most.sound);
     let default = draft.map_or(1, |draft| draft.max_connections.value);
-    let max_connections = table.number("max_connections", default, 1, 10_000);
+    let max_connections = table.number_or("max_connections", default, 1, 10_000);
     if let Some(most) = most
         && max_connections.sound
         && max_connections.value > most.value

@@ -13,7 +13,11 @@ use toml::{
 use super::{
     diagnostics::{Diagnostic, Diagnostics, Location},
     interpolate::{Environment, Problem, interpolate},
+    recorder::{Kind, Recorder},
 };
+
+/// What [`is_name`] takes, as an expression of JSON Schema.
+pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9_-]{0,62}$";
 
 /// What reading needs to know besides the table.
 pub(super) struct Context<'a> {
@@ -23,6 +27,8 @@ pub(super) struct Context<'a> {
     pub(super) base: &'a Path,
     pub(super) environment: &'a Environment<'a>,
     pub(super) diagnostics: RefCell<Diagnostics>,
+    /// Hears of every key that is asked for.
+    pub(super) recorder: Option<&'a Recorder>,
 }
 
 impl Context<'_> {
@@ -170,6 +176,8 @@ pub(super) struct Table<'a> {
     pub(super) context: &'a Context<'a>,
     /// Where the table is named.
     pub(super) at: Location,
+    /// What its keys begin with, seen from the top of the file, the dot included.
+    prefix: String,
     /// `None` for a table that is not in the file.
     table: Option<&'a DeTable<'a>>,
     asked: Vec<&'static str>,
@@ -180,12 +188,12 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// The whole file.
     pub(super) fn root(context: &'a Context<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { context, at: (0..0).into(), table: Some(table), asked: Vec::new(), refused: Vec::new() }
+        Self { table: Some(table), ..Self::empty(context, String::new()) }
     }
 
     /// A table that is not in the file.
-    pub(super) fn empty(context: &'a Context<'a>) -> Self {
-        Self { context, at: (0..0).into(), table: None, asked: Vec::new(), refused: Vec::new() }
+    fn empty(context: &'a Context<'a>, prefix: String) -> Self {
+        Self { context, at: (0..0).into(), prefix, table: None, asked: Vec::new(), refused: Vec::new() }
     }
 
     /// Whether the key is in the file; it must still be asked for.
@@ -193,9 +201,20 @@ impl<'a> Table<'a> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// The entry of a key, if it is there.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'a>> {
+    /// Whether none of these keys is in the file, of which it needs one.
+    pub(super) fn lacks(&self, keys: &[&'static str]) -> bool {
+        if let Some(recorder) = self.context.recorder {
+            recorder.needed.borrow_mut().push(keys.iter().map(|key| format!("{}{key}", self.prefix)).collect());
+        }
+        !keys.iter().any(|key| self.has(key))
+    }
+
+    /// The entry of a key that may hold such a thing, if it is there.
+    pub(super) fn take(&mut self, key: &'static str, kind: Kind) -> Option<Entry<'a>> {
         self.asked.push(key);
+        if let Some(recorder) = self.context.recorder {
+            recorder.asked.borrow_mut().push((format!("{}{key}", self.prefix), kind));
+        }
         let (key, value) = self.table?.get_key_value(key)?;
         Some(self.entry(key, value))
     }
@@ -208,15 +227,17 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The table under a key; `None` when it is absent or was reported.
-    pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
-        self.take(key)?.table()
+    /// The table under a key; an empty one when it is absent or was reported.
+    pub(super) fn table(&mut self, key: &'static str) -> Table<'a> {
+        let prefix = format!("{}{key}.", self.prefix);
+        let table = self.take(key, Kind::Table).and_then(|entry| entry.table(prefix.clone()));
+        table.unwrap_or_else(|| Self::empty(self.context, prefix))
     }
 
     /// The named tables under a key in the order of the file; `None` when that is not a table and was reported.
     pub(super) fn tables(&mut self, key: &'static str, what: &str) -> Option<Vec<(&'a str, Table<'a>)>> {
-        let Some(entry) = self.take(key) else { return Some(Vec::new()) };
-        let parent = entry.table()?;
+        let Some(entry) = self.take(key, Kind::Tables) else { return Some(Vec::new()) };
+        let parent = entry.table(format!("{}{key}.", self.prefix))?;
         let mut entries: Vec<Entry<'a>> =
             parent.table.iter().flat_map(|table| table.iter()).map(|(key, value)| parent.entry(key, value)).collect();
         entries.sort_by_key(|entry| entry.key_at);
@@ -229,7 +250,8 @@ impl<'a> Table<'a> {
                 );
             }
         }
-        Some(entries.into_iter().filter_map(|entry| Some((entry.key, entry.table()?))).collect())
+        let table = |entry: Entry<'a>| Some((entry.key, entry.table(format!("{}{}.", parent.prefix, entry.key))?));
+        Some(entries.into_iter().filter_map(table).collect())
     }
 
     /// Reports every key that was not asked for.
@@ -256,12 +278,12 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn table(self) -> Option<Table<'a>> {
+    fn table(self, prefix: String) -> Option<Table<'a>> {
         let DeValue::Table(table) = self.value else {
             self.wrong_type("a table");
             return None;
         };
-        Some(Table { context: self.context, at: self.key_at, table: Some(table), asked: Vec::new(), refused: Vec::new() })
+        Some(Table { at: self.key_at, table: Some(table), ..Table::empty(self.context, prefix) })
     }
 }
 
@@ -278,7 +300,7 @@ pub(super) fn list(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|char: char| char.is_ascii_lowercase())
         && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || matches!(char, '-' | '_'))

@@ -6,6 +6,7 @@ use matchit::{InsertError, Router};
 use super::{
     model::{Plugin, Route},
     reader::{Context, Entry, Table, did_you_mean, list},
+    recorder::Kind,
 };
 
 /// A plugin has no more routes than this.
@@ -20,10 +21,10 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 pub(super) fn read(table: &mut Table<'_>, plugin: &str) -> Vec<Route> {
     const EXAMPLE: &str = "routes = [\"/patients\", \"GET /patients/{id}\", \"/files/{*rest}\"]";
     let (context, at) = (table.context, table.at);
-    let Some(entry) = table.take("routes") else {
+    if table.lacks(&["routes"]) {
         context.missing(at, format!("plugin `{plugin}` has no `routes`"), format!("add `{EXAMPLE}`"));
-        return Vec::new();
-    };
+    }
+    let Some(entry) = table.take("routes", Kind::List { of: "routes", least: 1, most: MAX_ROUTES }) else { return Vec::new() };
     let Some(items) = entry.items("an array of strings") else { return Vec::new() };
     if items.is_empty() || items.len() > MAX_ROUTES {
         let message = format!("plugin `{plugin}` has {} routes", items.len());

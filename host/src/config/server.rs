@@ -1,4 +1,4 @@
-//! Reads `[server]`, `[admin]` and `[engine]`.
+//! Reads `[server]` and `[engine]`, and has `[admin]` read, which depends on `server.admin`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,19 +6,20 @@ use super::{
     admin,
     model::{Admin, Engine, Server},
     reader::{Entry, Field, Table, Text},
+    recorder::Kind,
     values::{DAY, GIB, HOUR, KIB, LEAST, MIB, OFF},
 };
 
 /// Reads them; each may be absent.
 pub(super) fn read(root: &mut Table<'_>) -> (Server, Admin, Engine) {
     let context = root.context;
-    let mut table = root.table("server").unwrap_or_else(|| Table::empty(context));
+    let mut table = root.table("server");
     let listen = read_listen(&mut table);
     let admin_address = read_admin(&mut table);
     let server = read_server(&mut table, listen, admin_address.value);
     table.finish();
     let admin = admin::read(root, &admin_address);
-    let mut table = root.table("engine").unwrap_or_else(|| Table::empty(context));
+    let mut table = root.table("engine");
     let cache = table.path("cache").map_or_else(|| context.base.join(".wharf").join("cache"), |cache| cache.value);
     table.finish();
     (server, admin, Engine { cache })
@@ -46,15 +47,18 @@ fn read_server(table: &mut Table<'_>, listen: SocketAddr, admin: Option<SocketAd
 
 fn read_listen(table: &mut Table<'_>) -> SocketAddr {
     let default = SocketAddr::from(([127, 0, 0, 1], 3000));
-    let Some(entry) = table.take("listen") else { return default };
+    let kind = Kind::Text { form: "an address with a port", default: Some(default.to_string()) };
+    let Some(entry) = table.take("listen", kind) else { return default };
     let text = entry.text("an address with a port, such as \"127.0.0.1:3000\"");
     let otherwise = "write \"127.0.0.1:3000\", or \"0.0.0.0:3000\" for every interface; port 0 takes a free one";
     text.and_then(|text| address(&entry, &text, otherwise)).unwrap_or(default)
 }
 
 fn read_admin(table: &mut Table<'_>) -> Field<Option<SocketAddr>> {
-    let default = Some(SocketAddr::from(([127, 0, 0, 1], 3001)));
-    let Some(entry) = table.take("admin") else {
+    let default = SocketAddr::from(([127, 0, 0, 1], 3001));
+    let kind = Kind::Text { form: "an address with a port, or `\"off\"`", default: Some(default.to_string()) };
+    let default = Some(default);
+    let Some(entry) = table.take("admin", kind) else {
         return Field { value: default, at: table.at, given: false, sound: true };
     };
     let read = entry.text("an address with a port, such as \"127.0.0.1:3001\", or \"off\"").and_then(|text| {

@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::{
     diagnostics::Location,
     reader::{Context, Entry, Field, Table, Text, did_you_mean, list},
+    recorder::{Bounded, Kind, written},
     secret::Secret,
 };
 
@@ -29,13 +30,29 @@ const RELATIVE: &str = "relative paths begin at the folder of wharf.toml";
 /// A secret in a file of its own is no longer than this.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
+/// Numbers that are read.
+pub(super) trait Whole: TryFrom<u64> + TryInto<u64> + Copy + PartialOrd + Display {}
+
+impl<T: TryFrom<u64> + TryInto<u64> + Copy + PartialOrd + Display> Whole for T {}
+
+fn wide(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}
+
 impl Table<'_> {
     /// A whole number from `least` to `most`.
-    pub(super) fn number<T>(&mut self, key: &'static str, default: T, least: T, most: T) -> Field<T>
-    where
-        T: TryFrom<u64> + Copy + PartialOrd + Display,
-    {
-        self.bounded(key, default, (least, &least), (most, &most), |entry| {
+    pub(super) fn number<T: Whole>(&mut self, key: &'static str, default: T, least: T, most: T) -> Field<T> {
+        self.whole(key, Some(wide(default)), default, least, most)
+    }
+
+    /// The same, where `default` is what another setting says.
+    pub(super) fn number_or<T: Whole>(&mut self, key: &'static str, default: T, least: T, most: T) -> Field<T> {
+        self.whole(key, None, default, least, most)
+    }
+
+    fn whole<T: Whole>(&mut self, key: &'static str, told: Option<u64>, default: T, least: T, most: T) -> Field<T> {
+        let kind = Kind::Number(Bounded { least: wide(least), most: wide(most), default: told });
+        self.bounded(key, kind, default, (least, &least), (most, &most), |entry| {
             let DeValue::Integer(number) = entry.value else {
                 entry.wrong_type("an integer");
                 return None;
@@ -51,8 +68,8 @@ impl Table<'_> {
 
     /// A duration with a unit, from `least` to `most`.
     pub(super) fn duration(&mut self, key: &'static str, default: Duration, least: Duration, most: Duration) -> Field<Duration> {
-        let (shown_least, shown_most) = (humantime::format_duration(least), humantime::format_duration(most));
-        self.bounded(key, default, (least, &shown_least), (most, &shown_most), |entry| {
+        let kind = Kind::Duration(Bounded { least, most, default: Some(default) });
+        self.bounded(key, kind, default, (least, &written(least)), (most, &written(most)), |entry| {
             let text = entry.text("a duration, such as \"5s\"")?;
             let parsed = humantime::parse_duration(text.value.trim()).ok();
             if parsed.is_none() {
@@ -65,7 +82,8 @@ impl Table<'_> {
 
     /// A size with a unit, from `least` to `most` bytes.
     pub(super) fn size(&mut self, key: &'static str, default: usize, least: usize, most: usize) -> Field<usize> {
-        self.bounded(key, default, (least, &format_size(least)), (most, &format_size(most)), |entry| {
+        let kind = Kind::Size(Bounded { least, most, default: Some(default) });
+        self.bounded(key, kind, default, (least, &format_size(least)), (most, &format_size(most)), |entry| {
             let text = entry.text("a size, such as \"64MiB\"")?;
             let has_unit = text.value.trim().ends_with(|char: char| char.is_ascii_alphabetic());
             let parsed = text.value.trim().parse::<ByteSize>().ok().filter(|_| has_unit);
@@ -80,7 +98,7 @@ impl Table<'_> {
 
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> Field<bool> {
-        self.read(key, default, |entry| {
+        self.read(key, Kind::Boolean(default), default, |entry| {
             let DeValue::Boolean(value) = entry.value else {
                 entry.wrong_type("a boolean");
                 return None;
@@ -90,9 +108,15 @@ impl Table<'_> {
     }
 
     /// One of several words.
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, default: T, choices: &[(&'static str, T)]) -> Field<T> {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        self.read(key, default, |entry| {
+    pub(super) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        choices: &[(&'static str, T)],
+    ) -> Field<T> {
+        let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();
+        let default_word = choices.iter().find(|(_, value)| *value == default).map(|(word, _)| *word);
+        self.read(key, Kind::Choice { words: words.clone(), default: default_word }, default, |entry| {
             let text = entry.text(&format!("one of {}", list(&words)))?;
             let found = choices.iter().find(|(word, _)| *word == text.value);
             if found.is_none() {
@@ -109,12 +133,12 @@ impl Table<'_> {
 
     /// A path, relative to the folder of the configuration; nothing is looked up.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathText> {
-        self.take(key)?.path()
+        self.take(key, Kind::Text { form: "a path", default: None })?.path()
     }
 
     /// An existing folder.
     pub(super) fn folder(&mut self, key: &'static str) -> Option<PathText> {
-        let path = self.path(key)?;
+        let path = self.take(key, Kind::Text { form: "a folder that is there", default: None })?.path()?;
         if path.value.is_dir() {
             return Some(path);
         }
@@ -125,7 +149,7 @@ impl Table<'_> {
 
     /// A secret: literally, from the environment, or from the file that `key_file` names.
     pub(super) fn secret(&mut self, key: &'static str, key_file: &'static str) -> Option<SecretText> {
-        let (literal, file) = (self.take(key), self.take(key_file));
+        let (literal, file) = (self.take(key, Kind::Secret), self.take(key_file, Kind::SecretFile { of: key }));
         if let (Some(literal), Some(file)) = (literal, file) {
             self.context.error_with(
                 file.key_at,
@@ -149,12 +173,13 @@ impl Table<'_> {
     fn bounded<T: Copy + PartialOrd>(
         &mut self,
         key: &'static str,
+        kind: Kind,
         default: T,
         least: (T, &dyn Display),
         most: (T, &dyn Display),
         parse: impl FnOnce(&Entry<'_>) -> Option<T>,
     ) -> Field<T> {
-        self.read(key, default, |entry| {
+        self.read(key, kind, default, |entry| {
             let value = parse(entry)?;
             if value < least.0 || value > most.0 {
                 entry.out_of_range(least.1, most.1);
@@ -165,8 +190,8 @@ impl Table<'_> {
     }
 
     /// Whatever `parse` makes of the value; it reports what it refuses.
-    fn read<T>(&mut self, key: &'static str, default: T, parse: impl FnOnce(&Entry<'_>) -> Option<T>) -> Field<T> {
-        let Some(entry) = self.take(key) else {
+    fn read<T>(&mut self, key: &'static str, kind: Kind, default: T, parse: impl FnOnce(&Entry<'_>) -> Option<T>) -> Field<T> {
+        let Some(entry) = self.take(key, kind) else {
             return Field { value: default, at: self.at, given: false, sound: true };
         };
         let parsed = parse(&entry);
@@ -244,7 +269,7 @@ impl SecretText {
 }
 
 /// As in the file, in the largest unit that leaves no fraction.
-fn format_size(bytes: usize) -> String {
+pub(super) fn format_size(bytes: usize) -> String {
     let (unit, name) = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
         .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct Settings {
     /// What a guest may do through sessions of this driver.
     pub access: Access,
-    /// Accept a role that bypasses every check. Default no.
+    /// Accept a role that bypasses every check. Default false.
     pub allow_superuser: bool,
-    /// Whether statements may be cancelled from outside; off behind a transaction-mode pooler. Default yes.
+    /// Whether statements may be cancelled from outside; off behind a transaction-mode pooler. Default true.
     pub server_cancel: bool,
     /// The server's own limit of a statement, as a backstop of the host's.
     pub statement_timeout: Duration,
@@ -18,9 +18,9 @@ pub struct Settings {
     /// Sessions that the pool may have. MongoDB's driver cannot end an opening half-way, and while as many go on begins one in 30 s at most that is
     /// not answered; [`Driver::resize`](super::Driver::resize) changes it. Default 10.
     pub max_connections: u32,
-    /// How long MongoDB's driver looks for a primary. Default 5 s.
+    /// How long MongoDB's driver looks for a primary. 1 ms to 1 h; default 5 s.
     pub server_selection_timeout: Duration,
-    /// How long SQLite waits for another writer; stays below the bound of a cancel. Default 500 ms.
+    /// How long SQLite waits for another writer; less than `bounds.settle`. 0 s to 1 min; default 500 ms.
     pub busy_timeout: Duration,
     /// Prepared statements that a connection keeps.
     pub statement_cache: StatementCache,
@@ -29,11 +29,11 @@ pub struct Settings {
 /// How many prepared statements a connection keeps, of what size and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StatementCache {
-    /// Statements at most. Default 100.
+    /// Statements at most. 1 to 10,000; default 100.
     pub count: usize,
-    /// A longer statement text, in bytes, is not kept. Default 1,024.
+    /// A longer statement text is not kept. 0 B to 1 GiB; default 1 KiB.
     pub text_bytes: usize,
-    /// All are forgotten after this long. Default 5 min.
+    /// All are forgotten after this long. 1 ms to 24 h; default 5 min.
     pub max_age: Duration,
 }
 

@@ -24,6 +24,19 @@ pub struct Limits {
     pub log_line_bytes: usize,
     /// Printed lines a second over all calls; the rest is counted and the number logged.
     pub log_lines_per_second: u32,
+    /// What is logged of it at all.
+    pub log: LogLevel,
+}
+
+/// What is logged of a plugin, by the levels of those lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Neither what it prints nor how its calls fail.
+    Off,
+    /// How its calls fail.
+    Warn,
+    /// What it prints as well.
+    Info,
 }
 
 impl Default for Limits {
@@ -38,6 +51,7 @@ impl Default for Limits {
             body_stall_timeout: Duration::from_secs(10),
             log_line_bytes: 4 << 10,
             log_lines_per_second: 100,
+            log: LogLevel::Info,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{
 pub use component::{Digest, Handler};
 pub use error::{LoadError, RefusedImport};
 pub use inspect::{HandlerVersion, Report, inspect};
-pub use limits::Limits;
+pub use limits::{Limits, LogLevel};
 pub use log_budget::{LogBudget, LogLine};
 
 use crate::engine::{Engines, Gate};

@@ -1,4 +1,4 @@
-//! The limits of a pool, each finite and named as in `wharf.toml`.
+//! The limits of a pool, each finite and named as in `wharf.toml`; the reference of settings quotes what is said of them.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use std::time::Duration;
 pub struct Settings {
     /// Sessions at most, in whatever state. 1 to 10,000; default 10.
     pub max_connections: u32,
-    /// Sessions of the first pool kept open while idle. Default 1.
+    /// Sessions of the first pool kept open while idle. 0 to 10,000; default 1.
     pub min_connections: u32,
-    /// How long a call waits for a connection. Default 5 s.
+    /// How long a call waits for a connection. 1 ms to 1 h; default 5 s.
     pub acquire_timeout: Duration,
-    /// How many calls may wait at once. Default 1,000.
+    /// How many calls may wait at once. 0 to 1,000,000; default 1,000.
     pub max_waiters: u32,
-    /// After this long unused a connection is closed, but for `min_connections`. Default 30 s.
+    /// After this long unused a connection is closed, but for `min_connections`. 1 ms to 24 h; default 30 s.
     pub idle_timeout: Duration,
-    /// After this long, give or take a tenth, a connection is closed when it is next idle. Default 30 min.
+    /// After this long, give or take a tenth, a connection is closed when it is next idle. 1 ms to 24 h; default 30 min.
     pub max_lifetime: Duration,
-    /// Opening a session, from the first packet to the verified identity. Default 10 s.
+    /// Opening a session, from the first packet to the verified identity. 1 ms to 1 h; default 10 s.
     pub connect_timeout: Duration,
-    /// One statement. Default 10 s.
+    /// One statement. 1 ms to 1 h; default 10 s.
     pub statement_timeout: Duration,
-    /// An open transaction without a statement running. Default 10 s.
+    /// An open transaction without a statement running. 1 ms to 1 h; default 10 s.
     pub idle_in_transaction_timeout: Duration,
-    /// A connection that was idle longer than this answers a ping before it is lent. Default 1 s.
+    /// A connection that was idle longer than this answers a ping before it is lent. 0 s to 24 h; default 1 s.
     pub test_before_acquire: Duration,
-    /// A lease held longer than this is reported. Default 10 s.
+    /// A lease held longer than this is reported. 1 ms to 1 h; default 10 s.
     pub leak_warning: Duration,
     /// How long each step of taking a connection back may last.
     pub bounds: Bounds,
@@ -34,20 +34,20 @@ pub struct Settings {
 /// How long each step of reclaim may last before the next, harsher one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
-    /// Asking the server to cancel a running statement. Default 1 s.
+    /// Asking the server to cancel a running statement. 1 ms to 1 min; default 1 s.
     pub cancel: Duration,
-    /// Waiting until a cancelled statement has ended. Default 1 s.
+    /// Waiting until a cancelled statement has ended. 1 ms to 1 min; default 1 s.
     pub settle: Duration,
-    /// Rolling back. Default 3 s.
+    /// Rolling back. 1 ms to 1 min; default 3 s.
     pub rollback: Duration,
     /// Resetting the session and verifying that it is clean; closing a cursor that was dropped; the ping before a connection is lent.
-    /// Default 1 s.
+    /// 1 ms to 1 min; default 1 s.
     pub reset: Duration,
-    /// Closing with a good-bye. Default 3 s.
+    /// Closing with a good-bye. 1 ms to 1 min; default 3 s.
     pub close: Duration,
-    /// Ending the session on the server. Default 1 s.
+    /// Ending the session on the server. 1 ms to 1 min; default 1 s.
     pub kill: Duration,
-    /// Seeing that the server no longer lists the session. Default 1 s.
+    /// Seeing that the server no longer lists the session. 1 ms to 1 min; default 1 s.
     pub confirm: Duration,
 }
 

@@ -14,7 +14,12 @@ use tracing::{
     subscriber::{SetGlobalDefaultError, set_global_default},
 };
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, ParseError},
+    fmt,
+    layer::SubscriberExt,
+};
 
 use super::json::JsonLines;
 
@@ -65,6 +70,10 @@ pub enum InitError {
     /// The filter cannot be read.
     #[error("the log filter cannot be read: {0}")]
     Filter(#[from] ParseError),
+    /// A word of the filter is no level. By itself it would be the name of a part of the host, of which everything is logged: a misspelt
+    /// level, most of the time.
+    #[error("the log filter cannot be read: `{0}` is neither a level nor `part=level`")]
+    Word(String),
     /// Something else in this process takes the log lines already.
     #[error("logging is set up already")]
     AlreadySet(#[from] SetGlobalDefaultError),
@@ -123,8 +132,9 @@ impl Drop for Logs {
 /// off unless it is named.
 ///
 /// # Errors
-/// [`InitError::Filter`] for a filter that cannot be read, [`InitError::AlreadySet`] the second time.
+/// Those of [`check`], and [`InitError::AlreadySet`] the second time.
 pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitError> {
+    check(filter)?;
     let filter = EnvFilter::try_new(format!("{DEFAULT_FILTER},{filter},{PANICS}=error"))?;
     let terminal = std::io::stderr().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -142,6 +152,19 @@ pub fn init(format: Format, filter: &str, color: Color) -> Result<Logs, InitErro
     set_global_default(subscriber.with(lines))?;
     panic::set_hook(Box::new(log_panic));
     Ok(Logs { lost, _last: LastLines::new(guard) })
+}
+
+/// Whether [`init`] takes a filter.
+///
+/// # Errors
+/// [`InitError::Filter`] or [`InitError::Word`] for one that cannot be read.
+pub fn check(filter: &str) -> Result<(), InitError> {
+    EnvFilter::try_new(filter)?;
+    let is_level = |part: &str| part.is_empty() || part.parse::<LevelFilter>().is_ok();
+    match filter.split(',').find(|part| !part.contains('=') && !is_level(part)) {
+        Some(word) => Err(InitError::Word(word.to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// A line like others, which nobody waits for either.
@@ -245,5 +268,9 @@ pub(super) mod tests {
     #[test]
     fn a_bad_filter_is_an_error() {
         assert!(matches!(init(Format::Json, "wharf=notalevel", Color::Never), Err(InitError::Filter(_))));
+        assert!(matches!(init(Format::Json, "inof", Color::Never), Err(InitError::Word(word)) if word == "inof"));
+        for filter in ["", "off", "WARN", "info,,wharf::pool=debug", "wharf=error,debug"] {
+            assert!(check(filter).is_ok(), "{filter}");
+        }
     }
 }

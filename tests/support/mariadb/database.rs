@@ -7,7 +7,7 @@ use super::{
     server::{Server, server},
     sessions,
 };
-use crate::{random::token, removal::remove};
+use crate::{random::token, removal::remove, secrets};
 
 /// A database and its users; all are dropped with it.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl MariadbDatabase {
     pub async fn create() -> Self {
         let server = server();
         let name = format!("wharf_{}", token());
-        let user = |what: &str| User { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
+        let user = |what: &str| User { name: format!("{name}_{what}"), password: secrets::plant() };
         let (owner, reader, control) = (user("owner"), user("reader"), user("control"));
         let mut admin = server.connect("mysql").await;
         sessions::must_tell(&mut admin).await;

@@ -21,7 +21,7 @@ fail() {
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mariadb.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
 mkdir tmp
-password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+password=secret-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --datadir="$folder/data" \
     >setup.log 2>&1 </dev/null || fail
 # One statement a line. Nobody else gets in, and nobody gets in without a password.

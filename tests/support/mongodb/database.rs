@@ -9,7 +9,7 @@ use mongodb::{
 };
 
 use super::server::{Server, client, server, url_at};
-use crate::{random::token, removal::remove};
+use crate::{random::token, removal::remove, secrets};
 
 /// A database and its users; all are dropped with it.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl MongodbDatabase {
     /// When it refuses.
     pub async fn create_on(server: &'static Server) -> Self {
         let name = format!("wharf_{}", token());
-        let user = |what: &str| User { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
+        let user = |what: &str| User { name: format!("{name}_{what}"), password: secrets::plant() };
         let (owner, reader, control) = (user("owner"), user("reader"), user("control"));
         let admin = server.administrator().await;
         let hello = run(&admin, "admin", doc! { "hello": 1 }).await;

@@ -22,7 +22,7 @@ fail() {
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mongodb.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
-password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+password=secret-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 # What was answered survives a crash of the server, though not one of the machine: written, but the disk is not waited for.
 mkdir data && echo 'transaction_sync=(enabled=true,method=none)' >data/WiredTiger.config || fail
 # The first user is made while nobody has to say who they are; nobody is told where that is. To stop that server takes two seconds.

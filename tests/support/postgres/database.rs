@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::Mutex;
 
 use super::server::{Server, server};
-use crate::{random::token, removal::remove};
+use crate::{random::token, removal::remove, secrets};
 
 /// A database and its roles; both are dropped with it.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl PostgresDatabase {
     /// When it refuses.
     pub async fn create_on(server: &'static Server) -> Self {
         let name = format!("wharf_{}", token());
-        let role = |what: &str| Role { name: format!("{name}_{what}"), password: format!("secret-{}", token()) };
+        let role = |what: &str| Role { name: format!("{name}_{what}"), password: secrets::plant() };
         let (owner, reader, control) = (role("owner"), role("reader"), role("control"));
         let mut admin = server.connect("postgres").await;
         for role in [&owner, &reader, &control] {

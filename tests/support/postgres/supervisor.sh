@@ -20,7 +20,7 @@ fail() {
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/wharf-postgres.XXXXXX") || { echo failed; exit 1; }
 cd "$folder" || fail
-password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+password=secret-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 printf '%s' "$password" >password
 "$bin/initdb" -D data -U postgres --pwfile=password -A scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >setup.log 2>&1 </dev/null || fail
 rm -f password

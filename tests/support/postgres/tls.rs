@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::server::{Server, start};
-use crate::{random::token, wait};
+use crate::{secrets, wait};
 
 /// A server with the database `app` and three roles. It ends when it is dropped.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl TlsServer {
     /// # Panics
     /// When there are no programs to start, or the server refuses.
     pub async fn start(certificate: &str, key: &str, client_authority: &str) -> Self {
-        let this = Self { server: start(), password: format!("secret-{}", token()) };
+        let this = Self { server: start(), password: secrets::plant() };
         let data = this.data();
         write(&data, "clients.pem", client_authority);
         write(&data, "pg_hba.conf", RULES);

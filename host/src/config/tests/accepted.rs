@@ -6,6 +6,7 @@ use super::{PLUGIN, accepted, environment, folder, read};
 use crate::{
     config::{Connect, Diagnostics, FILE_NAME, check_components, load, notes},
     driver::{Engine, settings::Access},
+    plugin::LogLevel,
     pool::settings::Settings,
 };
 
@@ -25,7 +26,7 @@ fn what_is_left_out_has_the_documented_default() {
     let plugin = &config.plugins[0];
     assert_eq!(plugin.component, folder.path().join("p.wasm"));
     assert_eq!(plugin.limits.deadline, Duration::from_secs(15));
-    assert_eq!(plugin.reuse, 1);
+    assert_eq!((plugin.instances.reuse, plugin.log), (1, LogLevel::Info));
     assert!(plugin.databases.is_empty());
 }
 

@@ -4,8 +4,10 @@ mod accepted;
 mod address;
 mod admin;
 mod database;
+mod log;
 mod mongodb;
 mod plugin;
+mod reference;
 mod secrets;
 mod server;
 mod syntax;
@@ -69,7 +71,9 @@ fn refused(text: &str) -> String {
     rendered
 }
 
+/// A right configuration, which the schema must take as well.
 fn accepted(text: &str) -> (TempDir, Config) {
     let (folder, config) = read(text);
+    assert_eq!(reference::violations(text), [""; 0], "{text}");
     (folder, config.unwrap_or_else(|diagnostics| panic!("{diagnostics}")))
 }

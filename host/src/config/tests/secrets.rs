@@ -203,7 +203,7 @@ error: unknown key `postgres://***********@host/a`
 2 | "postgres://***********@host/a" = 1
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `databases`, `plugins`
+  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `log`, `databases`, `plugins`
 
 error: `postgres://***********@host/a` is not an address with a port
  --> wharf.toml:4:10

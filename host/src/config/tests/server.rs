@@ -30,7 +30,7 @@ error: unknown key `colour`
 3 | colour = "red"
   | ^^^^^^
   |
-  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `databases`, `plugins`
+  = help: known keys: `max_connections`, `server`, `admin`, `engine`, `log`, `databases`, `plugins`
 
 error: unknown key `max-headers`
  --> wharf.toml:5:1
