@@ -103,10 +103,10 @@ async fn converse<D: Dispatch>(
     tasks: Tasks,
     cut: CancellationToken,
 ) -> Option<Problem> {
-    let settings = &shared.settings;
+    let settings = shared.settings.load_full();
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
-    let builder = builder(settings, Streams { tasks, ended });
+    let builder = builder(&settings, Streams { tasks, ended });
     let socket = Socket::new(Arc::clone(stream), Arc::clone(activity), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
@@ -128,7 +128,7 @@ async fn converse<D: Dispatch>(
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = sleep_until(next) => match inspect(activity, stream, settings, Instant::now()) {
+            () = sleep_until(next) => match inspect(activity, stream, &settings, Instant::now()) {
                 Verdict::Wait(until) => next = until,
                 Verdict::Gone => return None,
                 Verdict::HeaderTimeout => {

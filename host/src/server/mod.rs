@@ -30,7 +30,7 @@ use http::{Request, Response};
 pub use self::{
     counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
-    listener::{BindError, Drained, Server},
+    listener::{BindError, Drained, Server, Tuning},
     problem::{Code, Problem},
     request_body::{RequestBody, RequestBodyError},
     request_id::RequestId,

@@ -11,6 +11,7 @@ over_every_listener! {
     a_broken_chunk_is_a_bad_request,
     long_paths_and_many_headers_are_refused,
     connections_over_the_limit_wait_until_one_ends,
+    settings_change_while_it_serves,
     an_address_in_use_is_an_error_that_names_it,
 }
 
@@ -90,6 +91,32 @@ async fn connections_over_the_limit_wait_until_one_ends(on: On) {
     host.counted("answered", 11).await;
     drop(first);
     assert!(second.answer().await.ends_with("hello"));
+}
+
+async fn settings_change_while_it_serves(on: On) {
+    let host = Host::start(on, |settings| settings.max_connections = 1).await;
+    let post = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhelloworld";
+    let mut first = host.connect().await;
+    first.send(post).await;
+    assert!(first.answer().await.ends_with("helloworld"));
+    // One that waits is let in, and one that is there has other limits from its next request on.
+    let mut second = host.connect().await;
+    second.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    host.tuning.set(Settings { max_connections: 2, max_body: 9, ..Settings::default() }).unwrap();
+    assert!(second.answer().await.ends_with("hello"));
+    first.send(post).await;
+    assert_problem(&first.rest().await, 413, "body-too-large");
+    assert!(matches!(
+        host.tuning.set(Settings { max_connections: 0, ..Settings::default() }),
+        Err(BindError::Setting("max_connections"))
+    ));
+    // Nobody is sent away when there are to be fewer.
+    let mut third = host.connect().await;
+    assert!(third.get("/hello").await.ends_with("hello"));
+    host.tuning.set(Settings { max_connections: 1, ..Settings::default() }).unwrap();
+    assert!(third.get("/hello").await.ends_with("hello"));
+    drop(second);
+    assert!(third.get("/hello").await.ends_with("hello"));
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ struct Host {
     _folder: TempDir,
     script: Arc<Script>,
     counters: Arc<Counters>,
+    tuning: Tuning,
     shutdown: CancellationToken,
     served: JoinHandle<Drained>,
 }
@@ -210,13 +211,13 @@ impl Host {
         };
         let server = Server::new(listener, settings).unwrap();
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
-        let (counters, shutdown) = (server.counters(), CancellationToken::new());
+        let (counters, tuning, shutdown) = (server.counters(), server.tuning(), CancellationToken::new());
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
             let dispatch = Arc::new(ByPath(Arc::clone(&script)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { address, _folder: folder, script, counters, shutdown, served }
+        Self { address, _folder: folder, script, counters, tuning, shutdown, served }
     }
 
     async fn connect(&self) -> Client {
