@@ -3,7 +3,8 @@
 //! In the order in which data flows: `redact` masks credentials in what may be shown, `reader` walks the parsed TOML, `interpolate`
 //! puts the environment in, `values` reads single values, `server`, `admin`, `log`, `database` (with `address` and `dialect`), `plugin` and
 //! `routes` read the sections, `model` is the result, `checks` looks at what later commands need, and `diagnostics` tells all that is
-//! wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the reference of all settings and a JSON Schema.
+//! wrong at once. `recorder` keeps what was asked for, and `reference` makes of it the reference of all settings and a JSON Schema. `facts`
+//! says again what was read, key by key.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -13,6 +14,7 @@ mod checks;
 mod database;
 mod diagnostics;
 mod dialect;
+mod facts;
 mod interpolate;
 mod log;
 mod model;
@@ -36,6 +38,7 @@ use toml::de::DeTable;
 pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
+    facts::Fact,
     interpolate::Environment,
     model::{Admin, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Plugin, Route, Server, engine_name},
     recorder::{Bounded, Kind},
