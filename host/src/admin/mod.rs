@@ -1,7 +1,7 @@
 //! What a running host tells about itself, and who may ask: requests in, answers out, whoever carries them.
 //!
 //! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it; `health`, `pools`, `calls` and `plugins` answer,
-//! each with one document that has a JSON Schema in `schema/`, of what the host has shown in `subjects`.
+//! each with one document that has a JSON Schema in `schema/`, of what the host has shown in `subjects`; `steward` has the host change.
 //!
 //! Nothing changes by GET, there is no cookie and no header that lets other sites in. So even where no token is asked for, a browser
 //! cannot be made to change anything.
@@ -11,10 +11,11 @@ mod calls;
 mod health;
 mod plugins;
 mod pools;
+mod steward;
 mod subjects;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -33,6 +34,7 @@ use self::{
 };
 pub use self::{
     access::{Settings, Token},
+    steward::{Reloaded, Steward},
     subjects::{Served, Subjects, Watched},
 };
 use crate::{
@@ -46,7 +48,7 @@ use crate::{
 const PENALTY: Duration = Duration::from_millis(100);
 
 /// What there is to ask for.
-const ROUTES: [(Method, &str, Page); 13] = [
+const ROUTES: [(Method, &str, Page); 16] = [
     (Method::GET, "/health/live", Page::Live),
     (Method::GET, "/health/ready", Page::Ready),
     (Method::GET, "/health/database-pool", Page::Pools),
@@ -55,11 +57,14 @@ const ROUTES: [(Method, &str, Page); 13] = [
     (Method::POST, "/pools/{name}/drain", Page::Drain),
     (Method::POST, "/pools/{name}/resume", Page::Resume),
     (Method::POST, "/calls/{id}/cancel", Page::Cancel),
+    (Method::POST, "/reload", Page::Reload { check: false }),
+    (Method::POST, "/reload/check", Page::Reload { check: true }),
     (Method::GET, "/schema/live.json", Page::Schema(include_str!("schema/live.json"))),
     (Method::GET, "/schema/ready.json", Page::Schema(include_str!("schema/ready.json"))),
     (Method::GET, "/schema/database-pool.json", Page::Schema(include_str!("schema/database-pool.json"))),
     (Method::GET, "/schema/calls.json", Page::Schema(include_str!("schema/calls.json"))),
     (Method::GET, "/schema/plugins.json", Page::Schema(include_str!("schema/plugins.json"))),
+    (Method::GET, "/schema/reload.json", Page::Schema(include_str!("schema/reload.json"))),
 ];
 
 /// Who answers a route.
@@ -76,6 +81,10 @@ enum Page {
     Resume,
     /// Ends the call of the path's number or request id.
     Cancel,
+    /// Reads the configuration again.
+    Reload {
+        check: bool,
+    },
     /// Tells what a document has.
     Schema(&'static str),
 }
@@ -86,7 +95,7 @@ impl Page {
         match self {
             Self::Live | Self::Ready => Need::Nothing,
             Self::Pools | Self::Calls | Self::Plugins | Self::Schema(_) => Need::Look,
-            Self::Drain | Self::Resume | Self::Cancel => Need::Change,
+            Self::Drain | Self::Resume | Self::Cancel | Self::Reload { .. } => Need::Change,
         }
     }
 }
@@ -144,11 +153,12 @@ pub enum Phase {
 
 /// Answers for one host.
 pub struct Admin {
-    access: Access,
+    access: Live<Access>,
     routes: Router<Page>,
     health: Health,
     capacity: Arc<HostCapacity>,
     subjects: Live<Subjects>,
+    steward: OnceLock<Arc<dyn Steward>>,
 }
 
 impl Admin {
@@ -158,8 +168,20 @@ impl Admin {
     pub fn new(settings: Settings, unready_after: Duration, shards: Shards, capacity: Arc<HostCapacity>) -> Self {
         let routes = ROUTES.map(|(method, path, page)| Route { method: Some(method), pattern: path.to_owned(), target: page });
         let Ok(routes) = Router::build(routes) else { unreachable!("the routes of the host itself fit together") };
-        let (access, health) = (Access::new(settings), Health::new(unready_after, shards));
-        Self { access, routes, health, capacity, subjects: Live::from_pointee(Subjects::default()) }
+        let (access, health) = (Live::from_pointee(Access::new(settings)), Health::new(unready_after, shards));
+        let (subjects, steward) = (Live::from_pointee(Subjects::default()), OnceLock::new());
+        Self { access, routes, health, capacity, subjects, steward }
+    }
+
+    /// From now on these may ask what, and a database may be down for so long.
+    pub fn reconfigure(&self, settings: Settings, unready_after: Duration) {
+        self.access.store(Arc::new(Access::new(settings)));
+        self.health.set_unready_after(unready_after);
+    }
+
+    /// Has the host changed by `steward` from now on; counts only the first time.
+    pub fn attend(&self, steward: Arc<dyn Steward>) {
+        drop(self.steward.set(steward));
     }
 
     /// The host is at something else now.
@@ -175,7 +197,7 @@ impl Admin {
     /// Answers one request, whose body does not matter.
     ///
     /// # Bounds
-    /// At once, but for a wrong token: after 100 ms.
+    /// At once, but for a wrong token, after 100 ms, and a reload, which takes as long as it takes.
     /// # Errors
     /// [`Refusal`].
     pub async fn answer(&self, request: &request::Parts, way: Way) -> Result<Response<Bytes>, Refusal> {
@@ -186,13 +208,19 @@ impl Admin {
             _ if matches!(request.method, Method::GET | Method::HEAD) => Need::Look,
             _ => Need::Change,
         };
-        if let Err(refusal) = self.access.check(request, way, need) {
+        // What others put in force meanwhile is for the next request.
+        let allowed = self.access.load().check(request, way, need);
+        if let Err(refusal) = allowed {
             if refusal == Refusal::WrongToken {
                 sleep(PENALTY).await;
             }
             return Err(refusal);
         }
         match found {
+            Lookup::Found(Page::Reload { check }) => {
+                let steward = self.steward.get().ok_or(Refusal::Conflict("The host is not ready yet."))?;
+                Ok(steward::told(steward.reload(*check).await))
+            }
             Lookup::Found(page) => self.page(*page, request.uri.path()),
             Lookup::MethodNotAllowed(allowed) => Err(Refusal::MethodNotAllowed(allowed)),
             Lookup::NotFound => Err(Refusal::NoRoute),
@@ -226,6 +254,8 @@ impl Admin {
                 tracing::info!(plugin = %call.plugin, request_id = %call.request_id, "the operator has cancelled a call");
                 json(StatusCode::OK, &Call::of(call))
             }
+            // It takes its time, and is answered where that is waited for.
+            Page::Reload { .. } => return Err(Refusal::NoRoute),
             Page::Schema(text) => answer(StatusCode::OK, Bytes::from_static(text.as_bytes()), "application/schema+json"),
         })
     }

@@ -18,6 +18,10 @@ pub struct Subjects {
     pub plugins: Vec<Served>,
     /// The calls that run, once there can be any.
     pub calls: Option<Arc<Roster>>,
+    /// The generation of the configuration that is in force; 0 before the first.
+    pub generation: u64,
+    /// Those before it of which calls run still.
+    pub ending: Vec<u64>,
 }
 
 /// A database.

@@ -43,13 +43,7 @@ impl Desk {
         shards: &Shards,
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
-        let settings = admin::Settings {
-            is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
-            token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
-            hosts: config.admin.hosts.clone(),
-            open_views: config.admin.open_views,
-        };
-        let admin = Arc::new(Admin::new(settings, config.admin.unready_after, shards.clone(), Arc::clone(capacity)));
+        let admin = Arc::new(Admin::new(settings(config), config.admin.unready_after, shards.clone(), Arc::clone(capacity)));
         let stop = CancellationToken::new();
         let mut desk = Self { admin, address: None, serving: Vec::new(), stop: stop.clone().drop_guard() };
         let failed = |key| move |source| StartError::Admin { key, source };
@@ -82,7 +76,7 @@ impl Desk {
     }
 
     /// What it answers from.
-    pub(super) fn admin(&self) -> &Admin {
+    pub(super) fn admin(&self) -> &Arc<Admin> {
         &self.admin
     }
 
@@ -102,6 +96,16 @@ impl Desk {
             // Nothing of it is left either way; a panic has been told.
             drop(serving.await);
         }
+    }
+}
+
+/// Who may ask what.
+pub(super) fn settings(config: &Config) -> admin::Settings {
+    admin::Settings {
+        is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+        token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
+        hosts: config.admin.hosts.clone(),
+        open_views: config.admin.open_views,
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{self, Config, Connect, Secret},
     driver::{
-        Engine, ResultLimit,
+        ResultLimit,
         migrations::{self, MigrationError},
     },
     lease::{Grant, Grants},
@@ -216,7 +216,7 @@ pub(super) fn grants(config: &Config, databases: &[Opened], before: &[Arc<Plugin
     grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect()
 }
 
-/// Whether a database is a file that its migrations make.
+/// Whether a database is a file that is not there, and that its migrations make.
 pub(super) fn is_to_be_made(described: &config::Database) -> bool {
-    described.engine == Engine::Sqlite && described.file.as_ref().is_some_and(|file| !file.exists())
+    described.file.as_ref().is_some_and(|file| !file.exists()) && !Schema::of(described).is_empty()
 }

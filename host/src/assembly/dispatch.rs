@@ -11,27 +11,24 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
+use super::running::Running;
 use crate::{
-    call::{self, CallBody, CallError, CallMeta, Caller, Outcome},
-    plugin::Plugin,
-    router::{Lookup, Router},
+    call::{self, CallBody, CallError, CallMeta, Outcome},
+    router::Lookup,
     server::{BoxError, Dispatch, Exchange, Problem, RequestBody, RequestBodyError},
 };
 
 /// When a client that found no place may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Answers requests by calling plugins.
-pub(super) struct Dispatcher {
-    pub(super) router: Router<Arc<Plugin>>,
-    pub(super) caller: Caller,
-}
+/// Answers requests by calling the plugins of the generation that is in force when they come.
+pub(super) struct Dispatcher(pub(super) Arc<Running>);
 
 impl Dispatch for Dispatcher {
     type Body = AnswerBody;
 
     async fn dispatch(&self, request: Request<RequestBody>, exchange: Arc<Exchange>) -> Result<Response<AnswerBody>, Problem> {
-        let plugin = match self.router.lookup(request.method(), request.uri().path()) {
+        let plugin = match self.0.current.load().router.lookup(request.method(), request.uri().path()) {
             Lookup::Found(plugin) => Arc::clone(plugin),
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
             Lookup::NotFound => return Err(Problem::NoRoute),
@@ -40,7 +37,7 @@ impl Dispatch for Dispatcher {
         exchange.set_plugin(Arc::clone(plugin.name()));
         // The server watches the reader of a streamed answer itself.
         let meta = CallMeta { request_id: exchange.id().to_shared(), reader_stalled: None };
-        let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
+        let answer = self.0.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }
 }

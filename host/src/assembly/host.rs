@@ -1,21 +1,31 @@
 //! A host that is ready to serve, and how it stops.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Closed, Progress, StartError, Stop, admin::Desk, databases, databases::Databases, dispatch::Dispatcher, plugins, summary,
+    Closed, Progress, Reloader, StartError, Stop,
+    admin::Desk,
+    databases,
+    dispatch::Dispatcher,
+    generation::{self, Generation},
+    plugins,
+    reload::Asked,
+    running::{Parts, Running},
+    summary,
 };
 use crate::{
-    admin::{Phase, Served, Subjects, Watched},
+    admin::{Phase, Subjects},
     call::{Admission, Caller, Roster},
     config::Config,
     engine::Engines,
-    plugin::Plugin,
     pool::{Database, HostCapacity},
-    router::{Route, Router},
     server::{self, Drained, Listener, Server},
     shards::Shards,
 };
@@ -24,15 +34,11 @@ use crate::{
 pub struct Host {
     server: Server,
     address: SocketAddr,
-    dispatcher: Arc<Dispatcher>,
-    databases: Vec<Database>,
-    plugins: Vec<Arc<Plugin>>,
+    live: Arc<Running>,
     /// Ends the calls that are left after the drain.
     cut: CancellationToken,
-    reclaim_timeout: Duration,
-    shards: Shards,
-    /// Keeps the epoch ticker.
-    engines: Arc<Engines>,
+    reloader: Reloader,
+    asked: mpsc::Receiver<Asked>,
     desk: Desk,
 }
 
@@ -66,36 +72,38 @@ impl Host {
         let desk = Desk::open(config, &capacity, shards, progress).await?;
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, &capacity, shards, progress, stop).await?;
-        let shown = watched(config, &open);
-        desk.admin().show(Subjects { databases: shown.clone(), ..Subjects::default() });
+        let open = databases::open(config, &capacity, shards, progress, stop).await?;
+        desk.admin().show(Subjects { databases: generation::watched(config, &open), ..Subjects::default() });
         let rest = async {
-            let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
-            let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
-            let plugins = loading.await.unwrap_or_else(panicked)?;
-            let router = router(config, &plugins)?;
+            let (config, engines) = (Arc::new(config.clone()), Arc::clone(&engines));
+            let compiling = {
+                let config = Arc::clone(&config);
+                spawn_blocking(move || plugins::compile(&config, &engines, &[]))
+            };
+            let codes = compiling.await.unwrap_or_else(panicked).map_err(|mut failed| failed.swap_remove(0))?;
+            let grants = databases::grants(&config, &open, &[]);
             let (listener, address) = Listener::tcp(config.server.listen).await?;
-            let server = Server::new(listener, server_settings(config))?;
-            Ok((plugins, router, server, address))
+            let server = Server::new(listener, server_settings(&config))?;
+            let first = Generation::new(1, config, open.clone(), codes, &grants, &[])?;
+            Ok((first, server, address))
         };
         let rest = tokio::select! {
             biased;
             rest = rest => rest,
             () = stop.requested() => Err(StartError::Stopped(Vec::new())),
         };
-        let (plugins, router, server, address) = match rest {
+        let (first, server, address) = match rest {
             Ok(rest) => rest,
             Err(error) => return Err(databases::undo(&open, config, stop, error).await),
         };
         let cut = CancellationToken::new();
         let admission = Admission::new(Arc::clone(engines.gate()), config.server.queue_timeout);
         let caller = Caller::new(admission, cut.clone());
-        let calls = Some(Arc::clone(caller.roster()));
-        desk.admin().show(Subjects { databases: shown, plugins: served(config, &plugins), calls });
-        let dispatcher = Arc::new(Dispatcher { router, caller });
-        let reclaim_timeout = config.server.reclaim_timeout;
-        let shards = shards.clone();
-        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk })
+        let (admin, tuning, shards) = (Arc::clone(desk.admin()), server.tuning(), shards.clone());
+        let live = Running::new(Parts { first, caller, capacity, shards, engines, admin, tuning });
+        let (reloader, asked) = Reloader::new();
+        desk.admin().attend(Arc::new(reloader.clone()));
+        Ok(Self { server, address, live, cut, reloader, asked, desk })
     }
 
     /// Where it listens.
@@ -112,32 +120,39 @@ impl Host {
 
     /// The databases, in the order of the configuration.
     #[must_use]
-    pub fn databases(&self) -> &[Database] {
-        &self.databases
+    pub fn databases(&self) -> Vec<Database> {
+        self.live.databases()
+    }
+
+    /// What has it read its configuration again, once it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The calls that run, of which any can be ended.
     #[must_use]
     pub fn calls(&self) -> &Arc<Roster> {
-        self.dispatcher.caller.roster()
+        self.live.caller.roster()
     }
 
     /// What came of the start, as a table.
     #[must_use]
     pub fn summary(&self, config: &Config) -> String {
-        summary::table(config, &self.databases, &self.plugins, &self.engines)
+        summary::table(config, &self.databases(), &self.live.current.load().plugins, &self.live.engines)
     }
 
     /// Serves until `stop` asks for the end, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes
     /// every connection, and asks every database what is left. Until then it can be asked how it is.
     ///
     /// # Bounds
-    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, and three
+    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout` (ten seconds more where a reload was going on), for the question `bounds.kill` and `bounds.confirm`, and three
     /// seconds for who asks how the host is. In a hurry: two seconds, half a second, the question, and the three seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, .. } = self;
-        let caller = dispatcher.caller.clone();
-        let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
+        let Self { server, live, cut, asked, desk, .. } = self;
+        let reloads = tokio::spawn(Arc::clone(&live).reloads(asked, stop.clone()));
+        let dispatcher = Arc::new(Dispatcher(Arc::clone(&live)));
+        let mut draining = pin!(server.serve(dispatcher, &live.shards, stop.token()));
         let drain = async {
             tokio::select! {
                 drained = &mut draining => drained,
@@ -155,28 +170,16 @@ impl Host {
         desk.admin().set_phase(Phase::Serving);
         let (drained, ()) = tokio::join!(drain, tell);
         cut.cancel();
+        // What a reload has opened and does not keep it closes; a panic of it has been told.
+        drop(reloads.await);
         // A streamed answer that was cut lets go of its leases in its own task.
-        let deadline = Instant::now() + reclaim_timeout;
-        let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
-        let closed = databases::close(&opened, deadline, stop).await;
-        drop(engines);
+        let deadline = Instant::now() + live.current.load().config.server.reclaim_timeout;
+        live.ending.close();
+        let _ = timeout_at(deadline, async { tokio::join!(live.caller.drained(), live.ending.wait()) }).await;
+        let closed = databases::close(&live.databases(), deadline, stop).await;
         desk.close().await;
         Stopped { drained, closed }
     }
-}
-
-fn watched(config: &Config, databases: &[Database]) -> Vec<Watched> {
-    let described = config.databases.iter().zip(databases);
-    described.map(|(described, database)| Watched { database: database.clone(), required: described.required }).collect()
-}
-
-fn served(config: &Config, plugins: &[Arc<Plugin>]) -> Vec<Served> {
-    let described = config.plugins.iter().zip(plugins);
-    let served = described.map(|(described, plugin)| Served {
-        plugin: Arc::clone(plugin),
-        routes: described.routes.iter().map(ToString::to_string).collect(),
-    });
-    served.collect()
 }
 
 /// A panic in a blocking task is one here.
@@ -184,21 +187,8 @@ fn panicked<T>(error: tokio::task::JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 
-fn router(config: &Config, plugins: &[Arc<Plugin>]) -> Result<Router<Arc<Plugin>>, StartError> {
-    let routes = config.plugins.iter().zip(plugins).flat_map(|(described, plugin)| {
-        described.routes.iter().map(|route| Route {
-            method: route.method.clone(),
-            pattern: route.path.clone(),
-            target: Arc::clone(plugin),
-        })
-    });
-    Router::build(routes).map_err(|errors| {
-        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        StartError::Route(errors.join("; "))
-    })
-}
-
-fn server_settings(config: &Config) -> server::Settings {
+/// What a configuration asks of the server.
+pub(super) fn server_settings(config: &Config) -> server::Settings {
     let server = &config.server;
     server::Settings {
         max_connections: server.max_connections as usize,

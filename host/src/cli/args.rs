@@ -16,6 +16,7 @@ Examples:
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf reload                      put the changed configuration in force, without dropping a request
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 
@@ -57,6 +58,15 @@ Examples:
 
 Exit codes: 0 fine, 1 no host answers, it refuses, or no such call runs, 2 bad input.";
 
+const RELOAD_EXAMPLES: &str = "\
+What is new is compiled and tried first; then all of it is put in force, or nothing. Calls that run end as they began. SIGHUP does the same.
+
+Examples:
+  wharf reload                                the host of this folder
+  wharf reload --check                        say what would change, and whether it can
+
+Exit codes: 0 fine, 1 no host answers, or it refuses and goes on as before, 2 bad input.";
+
 /// Runs WebAssembly handlers next to databases, and takes every connection back.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -90,6 +100,13 @@ pub enum Command {
     /// End a call
     #[command(after_help = CALL_EXAMPLES, disable_help_subcommand = true)]
     Call(Call),
+    /// Have a host read its configuration again
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(Reload),
+    /// Print what every setting of wharf.toml means, as a page of Markdown
+    Settings,
+    /// Print the JSON Schema of wharf.toml, for editors
+    Schema,
 }
 
 /// Which running host is asked.
@@ -171,10 +188,20 @@ pub enum CallAction {
         /// Its number, or its request id if no other call has it
         id: String,
     },
-    /// Print what every setting of wharf.toml means, as a page of Markdown
-    Settings,
-    /// Print the JSON Schema of wharf.toml, for editors
-    Schema,
+}
+
+/// How a host is to read its configuration again.
+#[derive(Args, Clone, Debug)]
+pub struct Reload {
+    /// Only say what would change, and whether it can
+    #[arg(long)]
+    pub check: bool,
+    /// Print what has changed as a document
+    #[arg(long)]
+    pub json: bool,
+    /// Of which host.
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Which configuration is meant.
@@ -263,6 +290,7 @@ Commands:
   pools     Show the databases: who has what, what was taken back and why, what went wrong
   plugins   Show the plugins, and how busy they are
   call      End a call
+  reload    Have a host read its configuration again
   settings  Print what every setting of wharf.toml means, as a page of Markdown
   schema    Print the JSON Schema of wharf.toml, for editors
 
@@ -301,6 +329,7 @@ Examples:
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf reload                      put the changed configuration in force, without dropping a request
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
 

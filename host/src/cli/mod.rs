@@ -1,5 +1,6 @@
 //! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
-//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
+//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins`, `call` and
+//! `reload`.
 
 mod args;
 mod build;
@@ -12,6 +13,7 @@ mod pools;
 mod progress;
 mod ps;
 mod reference;
+mod reload;
 mod table;
 mod up;
 mod view;
@@ -22,7 +24,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, View};
+pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Reload, Target, View};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -68,6 +70,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Pools(pools) => pools::run(pools),
         Command::Plugins(view) => plugins::run(view),
         Command::Call(call) => call::run(call),
+        Command::Reload(asked) => reload::run(asked),
         Command::Settings => reference::settings(),
         Command::Schema => reference::schema(),
     });

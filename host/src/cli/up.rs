@@ -7,10 +7,11 @@ use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Failure, Output, build, print, start_logs, voice::Voice};
 use crate::{
-    assembly::{Host, Progress, StartError, Stop, Stopped},
+    assembly::{Host, Progress, Reloaded, Reloader, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
     shards::Shards,
 };
@@ -43,11 +44,14 @@ pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Fai
 
 async fn serve(config: &Config, shards: &Shards, voice: &Voice) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
+    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
     let (stuck, closed) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             print(&format!("{}\nlistening on http://{}\n", host.summary(config), host.address()))?;
+            // Those that came while it started are one now.
+            let _reloading = AbortOnDropHandle::new(tokio::spawn(reload(hangups, host.reloader(), voice.clone())));
             let Stopped { drained, closed } = host.run(&stop).await;
             voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
             (drained.stuck, closed)
@@ -77,6 +81,21 @@ async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice
     let name = signals.next().await;
     voice.say(&format!("{name} again: cutting off what runs"));
     stop.hurry();
+}
+
+/// Turns each hang-up into a reload.
+async fn reload(mut hangups: Signal, reloader: Reloader, voice: Voice) {
+    while hangups.recv().await.is_some() {
+        match reloader.reload(false).await {
+            Ok(Reloaded { generation, changes }) if changes.is_empty() => {
+                voice.say(&format!("hung up: nothing has changed, generation {generation} is in force"));
+            }
+            Ok(Reloaded { generation, changes }) => {
+                voice.say(&format!("hung up: generation {generation} is in force, {} changed", changes.len()));
+            }
+            Err(refused) => voice.say(&format!("hung up: the configuration is refused, and what was in force stays:\n{refused}")),
+        }
+    }
 }
 
 /// What ends the process in an orderly way.
