@@ -32,6 +32,7 @@ mod readme;
 mod reclaim;
 mod reconfigure;
 mod recovery;
+mod reload;
 mod residue;
 mod soak;
 mod start;
