@@ -146,8 +146,9 @@ impl Host {
     /// every connection, and asks every database what is left. Until then it can be asked how it is.
     ///
     /// # Bounds
-    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout` (ten seconds more where a reload was going on), for the question `bounds.kill` and `bounds.confirm`, and three
-    /// seconds for who asks how the host is. In a hurry: two seconds, half a second, the question, and the three seconds.
+    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout` (and ten seconds where a reload was going on), for the question
+    /// `bounds.kill` and `bounds.confirm`, and three seconds for who asks how the host is. In a hurry: two seconds, half a second, the
+    /// question, and the three seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
         let Self { server, live, cut, asked, desk, .. } = self;
         let reloads = tokio::spawn(Arc::clone(&live).reloads(asked, stop.clone()));

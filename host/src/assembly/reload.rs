@@ -176,7 +176,6 @@ impl Running {
         if changes.is_empty() {
             return Ok(changes);
         }
-        // Checked here as well as later, since nobody waits for the end of one.
         if !check && self.generations() >= MOST {
             return Err(Refused::because(format!("calls of {MOST} generations run still; `wharf ps` shows them")));
         }
@@ -253,8 +252,9 @@ impl Running {
         let Opened { database, pools: mut all, schema } = opened.clone();
         let mut wanted = Vec::new();
         for kind in pools::of(&next.config, described) {
-            let number = match all.iter().find(|(other, _)| *other == kind) {
-                Some((_, number)) => *number,
+            let known = all.iter().find(|(other, _)| *other == kind).map(|(_, number)| *number);
+            let number = match known {
+                Some(number) => number,
                 None => {
                     let spec =
                         kind.spec(described.settings.max_connections, &all).map_err(|failure| fail(failure.to_string()))?;

@@ -131,8 +131,8 @@ async fn limits_routes_grants_code_and_pools_change_while_it_runs() {
     for path in [QUERY, "/other/query?sql=SELECT+1"] {
         assert!(is_fine(&host.client().get(path).await), "{path}");
     }
-    assert_eq!(host.client().post("/probe/run", &json!([])).await.status, 200);
-    assert_eq!(host.client().post("/probe/run", &json!([1, 2, 3])).await.problem(), (413, "body-too-large".to_owned()));
+    assert_eq!(host.client().post("/probe/echo", &json!([])).await.status, 200);
+    assert_eq!(host.client().post("/probe/echo", &json!([1, 2, 3])).await.problem(), (413, "body-too-large".to_owned()));
     // The file says what is in force.
     let again = reload(&host, &[]).await;
     assert_eq!(again.stdout, "generation 2 is in force; the configuration says nothing else\n", "{again:?}");
