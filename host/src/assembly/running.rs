@@ -39,7 +39,8 @@ pub(super) struct Running {
     pub(super) tuning: Tuning,
     /// Instances that the allocator has room for.
     pub(super) most_instances: u32,
-    /// The configurations of all generations that have calls or may get some, by number.
+    /// The configurations of all generations that have calls or may get some, by number. Locked while another one comes, or the limits that
+    /// follow from them are put in force.
     living: Mutex<BTreeMap<u64, Arc<Config>>>,
     /// Databases that are in no configuration any more, and are used by calls that came before.
     leaving: Mutex<Vec<Database>>,
@@ -95,13 +96,16 @@ impl Running {
     pub(super) fn replace(self: &Arc<Self>, next: Generation, stop: &Stop) {
         let next = Arc::new(next);
         let old = self.current.load_full();
-        self.living().insert(next.number, Arc::clone(&next.config));
         let gone = old.databases.iter().map(|opened| &opened.database);
         let gone: Vec<Database> = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old))).cloned().collect();
         self.leaving().extend(gone.iter().cloned());
-        // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
-        self.weigh(&next);
-        self.current.store(Arc::clone(&next));
+        {
+            let mut living = self.living();
+            living.insert(next.number, Arc::clone(&next.config));
+            // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
+            self.weigh(&living, &next);
+            self.current.store(Arc::clone(&next));
+        }
         for kept in &next.databases {
             let before = old.databases.iter().filter(|old| old.database.is(&kept.database)).flat_map(|old| &old.pools);
             for (_, pool) in before.filter(|(_, pool)| !kept.pools.iter().any(|(_, kept)| kept == pool)) {
@@ -138,8 +142,11 @@ impl Running {
             // Whoever stops the host closes everything.
             () = stop.requested() => return,
         }
-        self.living().remove(&number);
-        self.weigh(&self.current.load_full());
+        {
+            let mut living = self.living();
+            living.remove(&number);
+            self.weigh(&living, &self.current.load());
+        }
         self.leaving().retain(|database| !gone.iter().any(|gone| gone.is(database)));
         for closed in databases::close(&gone, Instant::now() + config.server.reclaim_timeout, stop).await {
             match closed.left.sessions {
@@ -155,9 +162,7 @@ impl Running {
 
     /// Puts limits in force of which the most that any living generation allows holds: an old call may have three connections of which a
     /// new one may have two.
-    fn weigh(&self, current: &Generation) {
-        // Held while they are put in force, so that no older view of them comes last.
-        let living = self.living();
+    fn weigh(&self, living: &BTreeMap<u64, Arc<Config>>, current: &Generation) {
         let most =
             |of: &dyn Fn(&Config) -> Option<u32>| living.values().filter_map(|config| of(config)).max().unwrap_or_default();
         self.capacity.set_max(most(&|config| Some(config.max_connections)));
@@ -194,14 +199,15 @@ impl Running {
 
     /// Has who asks about the host told about what there is now.
     fn show(&self) {
+        // Held until it is shown, so that no older view comes last: it would keep its plugins for ever.
+        let living = self.living();
         let current = self.current.load_full();
-        let numbers: Vec<u64> = self.living().keys().copied().collect();
         self.admin.show(Subjects {
             databases: current.watched(),
             plugins: current.served(),
             calls: Some(Arc::clone(self.caller.roster())),
             generation: current.number,
-            ending: numbers.into_iter().filter(|number| *number != current.number).collect(),
+            ending: living.keys().copied().filter(|number| *number != current.number).collect(),
         });
     }
 
