@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Config, Fact};
+use crate::config::{self, Config, Fact};
 
 /// What a running host keeps as it was when it started: a change of any of these is refused, and with it the whole reload.
 const KEPT: [&str; 6] = ["server.listen", "server.admin", "admin.socket", "engine.cache", "log.level", "log.format"];
@@ -56,6 +56,14 @@ pub(super) fn between(old: &Config, new: &Config, most_instances: u32) -> Differ
     difference
 }
 
+/// Whether one of these changes is one of the plugin, or of a database that it may use.
+pub(super) fn concern(changes: &[String], plugin: &config::Plugin) -> bool {
+    let databases = plugin.databases.iter().map(|grant| format!("databases.{}", grant.database));
+    let mut parts = databases.chain([format!("plugins.{}", plugin.name)]);
+    let is_of = |line: &str, part: &str| line.strip_prefix(part).is_some_and(|rest| rest.starts_with(['.', ':']));
+    parts.any(|part| changes.iter().any(|line| is_of(line, &part)))
+}
+
 fn changed(key: &str, from: Option<&Fact>, to: Option<&Fact>) -> String {
     let (from, to) = (from.unwrap_or(&Fact::Nothing), to.unwrap_or(&Fact::Nothing));
     match (from, to) {
@@ -87,7 +95,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::{self, Kind, Setting};
+    use crate::config::{Kind, Setting};
 
     /// Everything that a key in [`other`] may point to.
     fn folder() -> TempDir {
@@ -138,6 +146,7 @@ mod tests {
             }
             "databases.NAME.migrations" | "databases.NAME.seed" => "m",
             "plugins.NAME.source" => "crate",
+            "plugins.NAME.probe" => "/health",
             _ => "",
         };
         match &setting.kind {
@@ -208,6 +217,25 @@ mod tests {
             "plugins.c: new",
         ];
         assert_eq!((difference.changes, difference.refused), (expected.map(str::to_owned).into(), Vec::new()));
+    }
+
+    #[test]
+    fn a_change_concerns_the_plugin_that_it_names_or_that_may_use_its_database() {
+        let folder = folder();
+        let database = "[databases.d]\nurl = \"sqlite://d.db\"\n";
+        let plugin = "[plugins.p]\ncomponent = \"p.wasm\"\nroutes = [\"/p\"]\ndatabases.d.access = \"read-write\"\n";
+        let config = load(folder.path(), &format!("{database}{plugin}"));
+        for (line, concerns) in [
+            ("plugins.p.limits.fuel: 1 → 2", true),
+            ("plugins.p: code a → b", true),
+            ("databases.d: migrations", true),
+            ("databases.d.url: another secret", true),
+            ("plugins.p2: new", false),
+            ("databases.d-2.url: another secret", false),
+            ("server.max_body: 1B → 2B", false),
+        ] {
+            assert_eq!(concern(&[line.to_owned()], &config.plugins[0]), concerns, "{line}");
+        }
     }
 
     #[test]

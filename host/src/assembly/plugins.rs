@@ -79,11 +79,11 @@ pub(super) fn assemble(
     config.plugins.iter().zip(codes).map(one).collect()
 }
 
-/// A plugin that nobody calls, to be tried.
-pub(super) fn on_trial(config: &Config, described: &config::Plugin, code: Arc<Code>) -> Arc<Plugin> {
-    let limits = limits(config, described);
+/// A plugin that nobody calls, to be tried. None of its instances is kept.
+pub(super) fn on_trial(config: &Config, described: &config::Plugin, code: Arc<Code>, grants: Arc<Grants>) -> Arc<Plugin> {
+    let limits = plugin::Limits { reuse: 1, ..limits(config, described) };
     let gate = Arc::new(Gate::new(1, 0));
-    Arc::new(Plugin::new(&*described.name, code, limits, Arc::default(), gate))
+    Arc::new(Plugin::new(&*described.name, code, limits, grants, gate))
 }
 
 fn limits(config: &Config, described: &config::Plugin) -> plugin::Limits {

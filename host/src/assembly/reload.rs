@@ -1,6 +1,6 @@
 //! The way of a reload: the configuration is read again, what is new is made and tried, and then all of it is put in force, or nothing.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     admin::{self, Steward},
     config::{self, Config, Diagnostics},
+    lease::Grants,
     plugin::{Code, Plugin},
     pool::Database,
 };
@@ -136,8 +137,7 @@ impl Running {
         let old = self.current.load_full();
         let path = old.config.path.clone();
         let config = spawn_blocking(move || read(&path)).await.map_err(panicked)??;
-        let mut next =
-            Next { config: Arc::new(config), codes: Vec::new(), databases: Vec::new(), pools: Vec::new(), opened: Vec::new() };
+        let mut next = Next::of(config);
         let prepared = tokio::select! {
             biased;
             prepared = self.prepare(&old, &mut next, check) => prepared,
@@ -150,8 +150,7 @@ impl Running {
                 return prepared.map(|changes| Reloaded { generation: old.number, changes });
             }
         };
-        let Next { config, codes, databases, .. } = next;
-        let grants = databases::grants(&config, &databases, &old.plugins);
+        let Next { config, codes, databases, grants, .. } = next;
         let generation =
             Generation::new(old.number + 1, config, databases, codes, &grants, &old.plugins).map_err(Refused::because)?;
         let number = generation.number;
@@ -181,6 +180,10 @@ impl Running {
         }
         self.probe(old, &config, &next.codes).await?;
         self.open(old, next, check).await?;
+        if !check {
+            next.grants = databases::grants(&config, &next.databases, &old.plugins);
+            self.ask(next, &changes).await?;
+        }
         Ok(changes)
     }
 
@@ -194,13 +197,30 @@ impl Running {
             if runs && limits_of(&old.config) == limits_of(config) {
                 continue;
             }
-            let plugin = plugins::on_trial(config, described, Arc::clone(code));
+            let plugin = plugins::on_trial(config, described, Arc::clone(code), Arc::default());
             if let Err(error) = self.caller.probe(&plugin).await {
                 tracing::warn!(plugin = %described.name, "an instance cannot be made: {error}");
                 // A trace has many lines, and stands in the log.
                 let first = error.to_string().lines().next().unwrap_or_default().to_owned();
                 failed.push(plugins::failure(described, format!("an instance of it cannot be made: {first}")));
             }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(reasons(&failed)) }
+    }
+
+    /// Asks plugins for their `probe`, with all that they will have, where something of them has changed.
+    async fn ask(&self, next: &Next, changes: &[String]) -> Result<(), Refused> {
+        let mut failed = Vec::new();
+        for (described, code) in next.config.plugins.iter().zip(&next.codes) {
+            let Some(path) = described.probe.as_ref().filter(|_| difference::concern(changes, described)) else { continue };
+            let grants = next.grants.get(&described.name).cloned().unwrap_or_default();
+            let plugin = plugins::on_trial(&next.config, described, Arc::clone(code), grants);
+            let reason = match self.caller.ask(&plugin, path).await {
+                Ok(status) if status.as_u16() < 500 => continue,
+                Ok(status) => format!("its probe `{path}` answers {}", status.as_u16()),
+                Err(outcome) => format!("its probe `{path}` is not answered: {}", outcome.as_str()),
+            };
+            failed.push(plugins::failure(described, reason));
         }
         if failed.is_empty() { Ok(()) } else { Err(reasons(&failed)) }
     }
@@ -295,11 +315,26 @@ struct Next {
     pools: Vec<(Database, usize)>,
     /// Databases that were not there before.
     opened: Vec<Opened>,
+    /// By plugin.
+    grants: HashMap<String, Arc<Grants>>,
 }
 
 impl Next {
+    /// Nothing is made yet.
+    fn of(config: Config) -> Self {
+        Self {
+            config: Arc::new(config),
+            codes: Vec::new(),
+            databases: Vec::new(),
+            pools: Vec::new(),
+            opened: Vec::new(),
+            grants: HashMap::new(),
+        }
+    }
+
     /// Takes out of use what was made, and closes it.
     async fn undo(self, stop: &Stop) {
+        drop(self.grants);
         for (database, pool) in &self.pools {
             database.retire_pool(*pool);
         }

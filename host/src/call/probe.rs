@@ -1,14 +1,17 @@
-//! Tries whether an instance of a plugin can be made, before anybody calls it.
+//! Tries a plugin before anybody calls it: whether an instance of it can be made, and what it answers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
-use tokio::time::{Instant, timeout};
+use http::{Request, StatusCode, uri::PathAndQuery};
+use http_body_util::{BodyExt, Empty};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::running::classify;
-use super::{CallError, Caller, OverloadLimit, guest};
+use super::{CallError, CallMeta, Caller, Outcome, OverloadLimit, guest};
 use crate::lease::{CallInfo, End, Grants, Scope};
 use crate::plugin::Plugin;
 
@@ -16,6 +19,8 @@ use crate::plugin::Plugin;
 const LIMIT: Duration = Duration::from_secs(1);
 /// How long a place for it is waited for, while the host is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts to find one where the queue is full.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Caller {
     /// Makes an instance of a plugin under its own fuel and memory but with no grant, and drops it again. It counts as no call.
@@ -42,6 +47,33 @@ impl Caller {
             Ok(Ok(Err(error))) => Err(classify(&error, scope.life())),
             Ok(Err(_elapsed)) => Err(CallError::DeadlineExceeded),
             Err(_panic) => Err(CallError::HostPanicked),
+        }
+    }
+    /// Calls a plugin as if a client asked for `path`, reads the whole answer and tells its status.
+    ///
+    /// # Bounds
+    /// Ten seconds until there is a place for it, then the plugin's limits.
+    /// # Errors
+    /// How the call ended that was not answered, or not to the end.
+    /// # Cancellation
+    /// As of [`Self::call`].
+    pub async fn ask(&self, plugin: &Arc<Plugin>, path: &PathAndQuery) -> Result<StatusCode, Outcome> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut request = Request::new(Empty::<Bytes>::new().map_err(|never| match never {}));
+            *request.uri_mut() = path.clone().into();
+            let meta = CallMeta { request_id: "probe".into(), reader_stalled: None };
+            match self.call(Arc::clone(plugin), request, meta).await {
+                Err(CallError::Overloaded { .. }) if Instant::now() < until => sleep(PAUSE).await,
+                Err(error) => return Err(error.outcome()),
+                Ok(answer) => {
+                    let (head, mut body) = answer.into_parts();
+                    while let Some(frame) = body.frame().await {
+                        frame.map_err(|aborted| aborted.outcome)?;
+                    }
+                    return Ok(head.status);
+                }
+            }
         }
     }
 }

@@ -278,6 +278,7 @@ fn of_plugin(facts: &mut Facts, plugin: &Plugin) {
         limits: Limits { fuel, deadline, memory, max_concurrency, log_line_bytes, log_lines_per_second },
         instances: Instances { reuse },
         log,
+        probe,
         databases,
     } = plugin;
     let table = format!("plugins.{name}");
@@ -298,6 +299,7 @@ fn of_plugin(facts: &mut Facts, plugin: &Plugin) {
         ("limits.log_lines_per_second", shown(log_lines_per_second)),
         ("instances.reuse", shown(reuse)),
         ("log", shown(log)),
+        ("probe", probe.as_ref().map_or(Fact::Nothing, shown)),
     ];
     facts.table(&table, all);
     for grant in databases {

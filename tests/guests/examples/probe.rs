@@ -27,6 +27,8 @@ guests::plain::export!(Probe);
 fn answer(request: &Request) -> Answer {
     match request.variant() {
         "hello" => Answer::text("hello"),
+        // With `?code=` as its status.
+        "status" => Answer::text("as asked").status(u16::try_from(request.number("code", 200)).expect("a status")),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
         // `?sql=`, without parameters.
         "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),

@@ -186,6 +186,36 @@ async fn what_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_probe_is_asked_with_all_grants_before_anything_is_in_force() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let host = start(&database, "max_connections = 3").await;
+    let grant = "databases.main = { access = \"read-write\" }";
+    let with = |path: &str, rest: &str| format!("probe = \"{path}\"\n{rest}");
+    let (before, right) = (plugins(&host).await, fs::read_to_string(host.folder().join("wharf.toml")).unwrap());
+    for (path, rest, part) in [
+        ("/status?code=503", grant, "its probe `/status?code=503` answers 503"),
+        ("/run-and-trap", grant, "its probe `/run-and-trap` is not answered: trapped"),
+        // This one needs a grant.
+        ("/query?sql=SELECT+1", "", "its probe `/query?sql=SELECT+1` is not answered: trapped"),
+    ] {
+        edit(host.folder(), &[(grant, &with(path, rest))]);
+        let refused = reload(&host, &[]).await;
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+        assert!(
+            refused.stderr.contains(&format!("plugin `probe`: component `{}`: {part}", guests::component("probe").display())),
+            "{refused:?}"
+        );
+        assert_eq!(plugins(&host).await, before, "{path}");
+        fs::write(host.folder().join("wharf.toml"), &right).unwrap();
+    }
+    edit(host.folder(), &[(grant, &with("/query?sql=SELECT+1", grant))]);
+    let done = reload(&host, &[]).await;
+    assert_eq!(done.stdout, "plugins.probe.probe: nothing → /query?sql=SELECT+1\n\ngeneration 2 is in force\n", "{done:?}");
+    assert_eq!(host.stop().await.code, Some(0));
+    database.until_nobody(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_call_ends_on_the_generation_on_which_it_began() {
     let database = ServerDatabase::create(Engine::Postgres).await;
     let host = start(&database, "max_connections = 4").await;

@@ -1,5 +1,7 @@
 //! Trying a plugin before it is called: what is a fault, and that nothing is left of it.
 
+use http::uri::PathAndQuery;
+
 use super::*;
 
 const EAT: &str = "(loop (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable)) (br 0))";
@@ -38,4 +40,32 @@ async fn nobody_is_left_when_it_is_given_up() {
     assert_eq!(host.engines.gate().running(), 1);
     drop(probe);
     host.is_whole(&[]);
+}
+
+#[tokio::test]
+async fn whoever_is_asked_and_gives_no_answer_is_told_apart_and_leaves_nothing() {
+    let path = PathAndQuery::from_static("/health?deep");
+    for (body, limits, expected) in [
+        ("unreachable", Limits::default(), Outcome::Trapped),
+        ("", Limits::default(), Outcome::NoResponse),
+        (SPIN, brief(Duration::from_millis(50)), Outcome::DeadlineExceeded),
+    ] {
+        let host = Host::new();
+        let plugin = host.plugin(body, limits);
+        assert_eq!(host.caller.ask(&plugin, &path).await, Err(expected), "{body}");
+        assert_eq!(Arc::strong_count(&plugin), 1, "{body}");
+        host.is_whole(&[expected]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_asked_on_a_busy_host_waits_for_a_place() {
+    let host = Host::new();
+    let busy = host.plugin(SPIN, brief(Duration::from_millis(300)));
+    let (plugin, path) = (host.plugin("unreachable", Limits::default()), PathAndQuery::from_static("/"));
+    let mut running: Vec<_> = (0..4).map(|_| Box::pin(host.call(&busy))).collect();
+    assert!(running.iter_mut().all(|call| call.now_or_never().is_none()));
+    // Its place comes later than `queue_timeout` of this host, which is 50 ms.
+    let (asked, _) = tokio::join!(host.caller.ask(&plugin, &path), futures::future::join_all(running));
+    assert_eq!(asked, Err(Outcome::Trapped));
 }
