@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   wharf up                          run the wharf.toml of this folder
   wharf up examples/clinic          run the one of another folder
+  wharf up --watch examples/clinic  build and swap plugins as their sources change
   wharf check site/wharf.toml       say all that is wrong with a file
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
@@ -67,6 +68,18 @@ Examples:
 
 Exit codes: 0 fine, 1 no host answers, or it refuses and goes on as before, 2 bad input.";
 
+const UP_EXAMPLES: &str = "\
+With --watch, for whoever writes a plugin: when its sources change it is built anew and put in force as by `wharf reload`, and so is a changed
+wharf.toml. What does not compile or is refused is told, and what was in force stays. Watched are Rust and manifests below each `source` (10,000
+files at most), what else its last build has read, and components without a `source`.
+
+Examples:
+  wharf up                                    the wharf.toml of this folder
+  wharf up --watch examples/clinic            build and swap what changes, until Ctrl-C
+  wharf up --log warn,access=info site/wharf.toml
+
+Exit codes: 0 fine, 1 failed while running, 2 bad input.";
+
 /// Runs WebAssembly handlers next to databases, and takes every connection back.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -83,7 +96,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compile what has a source, then serve until Ctrl-C
-    Up(Target),
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
     /// Say all that is wrong with a configuration and its components, without starting
     Check(Target),
     /// Compile the plugins that have a `source`
@@ -202,6 +216,17 @@ pub struct Reload {
     /// Of which host.
     #[command(flatten)]
     pub asked: Asked,
+}
+
+/// What is run.
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Which configuration.
+    #[command(flatten)]
+    pub target: Target,
+    /// Build plugins anew when their sources change, and put them and a changed wharf.toml in force
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Which configuration is meant.
@@ -323,6 +348,7 @@ Options:
 Examples:
   wharf up                          run the wharf.toml of this folder
   wharf up examples/clinic          run the one of another folder
+  wharf up --watch examples/clinic  build and swap plugins as their sources change
   wharf check site/wharf.toml       say all that is wrong with a file
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
@@ -346,6 +372,18 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
+    fn what_is_run_may_be_watched() {
+        for (line, expected) in
+            [("wharf up", (".", false)), ("wharf up --watch a", ("a", true)), ("wharf up a --watch", ("a", true))]
+        {
+            let Command::Up(Up { target, watch }) = Arguments::try_parse_from(line.split(' ')).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!((target.path, watch), (PathBuf::from(expected.0), expected.1), "{line}");
+        }
+    }
+
+    #[test]
     fn a_running_host_is_named_before_or_behind_what_is_asked_of_it() {
         for line in [
             "wharf pools --host unix:a --json drain clinic --timeout 5s",
@@ -363,8 +401,8 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
-    fn every_command_that_asks_a_host_has_examples() {
-        let own = ["up", "check", "build", "settings", "schema"];
+    fn every_command_that_runs_or_asks_a_host_has_examples() {
+        let own = ["check", "build", "settings", "schema"];
         for command in Arguments::command().get_subcommands_mut().filter(|it| !own.contains(&it.get_name())) {
             let help = command.render_help().to_string();
             assert!(help.contains("Examples:\n  ") && help.contains("Exit codes: "), "{help}");

@@ -1,6 +1,6 @@
 //! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
-//! `build`, `voice` serves `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins`, `call` and
-//! `reload`.
+//! `build`, `voice` serves `up`, and so do `watch`, `files` and `leash`, by which it builds what changes; `client`, `view` and `table` serve those
+//! that ask a running host: `ps`, `pools`, `plugins`, `call` and `reload`.
 
 mod args;
 mod build;
@@ -8,6 +8,8 @@ mod call;
 mod cargo;
 mod check;
 mod client;
+mod files;
+mod leash;
 mod plugins;
 mod pools;
 mod progress;
@@ -18,13 +20,16 @@ mod table;
 mod up;
 mod view;
 mod voice;
+mod watch;
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-pub use self::args::{Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Reload, Target, View};
+pub use self::args::{
+    Arguments, Asked, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Reload, Target, Up, View,
+};
 use self::voice::Voice;
 use anyhow::Context;
 
@@ -63,7 +68,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
     let (voice, _last_words) = Voice::start();
     let done = check_filter(output).and_then(|()| match &arguments.command {
-        Command::Up(target) => up::run(&target.path, output, &voice),
+        Command::Up(up) => up::run(up, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
         Command::Ps(view) => ps::run(view),
