@@ -27,8 +27,6 @@ guests::plain::export!(Probe);
 fn answer(request: &Request) -> Answer {
     match request.variant() {
         "hello" => Answer::text("hello"),
-        // With `?code=` as its status.
-        "status" => Answer::text("as asked").status(u16::try_from(request.number("code", 200)).expect("a status")),
         "request" => Answer::json(&json!({ "body": String::from_utf8_lossy(&request.body()) })),
         // `?sql=`, without parameters.
         "query" => Answer::json(&json::outcome(request.database().query(&request.sql(), &[]), json::rows_to_json)),
@@ -44,6 +42,8 @@ fn answer(request: &Request) -> Answer {
             request.json().as_array().into_iter().flatten().for_each(|step| drop(handles.step(step)));
             std::process::abort()
         }
+        // With `?code=` as its status.
+        "status" => Answer::text("as asked").status(u16::try_from(request.number("code", 200)).expect("a status")),
         other => Answer::unknown(other),
     }
 }
