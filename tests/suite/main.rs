@@ -38,6 +38,7 @@ mod readme;
 mod reclaim;
 mod reconfigure;
 mod recovery;
+mod reload;
 mod residue;
 mod service;
 mod sizing;

@@ -290,6 +290,8 @@ pub enum Signal {
     Interrupt,
     /// As a service manager.
     Terminate,
+    /// For another look at the configuration.
+    Hangup,
 }
 
 impl Host {
@@ -361,6 +363,7 @@ impl Host {
         let name = match signal {
             Signal::Interrupt => "INT",
             Signal::Terminate => "TERM",
+            Signal::Hangup => "HUP",
         };
         assert!(send(name, &self.pid().to_string()), "the host takes no signal:\n{}", self.said());
     }

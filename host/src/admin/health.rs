@@ -1,7 +1,7 @@
 //! Whether the host is alive, and whether it is ready for requests: what orchestrators ask.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use super::{
     subjects::{Subjects, Watched},
     time,
 };
-use crate::{pool::View, shards::Shards};
+use crate::{pool::View, shards::Shards, sync};
 
 /// What has not gone on for so long is held up: what a guest or a driver does in one turn takes milliseconds, and whoever waits has said how long.
 const HELD_UP: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const HELD_UP: Duration = Duration::from_secs(10);
 /// What there is to know.
 pub(super) struct Health {
     shards: Shards,
-    unready_after: Duration,
+    unready_after: sync::Live<Duration>,
     /// What the host is at, and since when.
     state: Mutex<(Phase, Instant)>,
 }
@@ -54,7 +54,15 @@ struct Reason {
 
 impl Health {
     pub(super) fn new(unready_after: Duration, shards: Shards) -> Self {
-        Self { shards, unready_after, state: Mutex::new((Phase::Starting, Instant::now())) }
+        Self {
+            shards,
+            unready_after: sync::Live::from_pointee(unready_after),
+            state: Mutex::new((Phase::Starting, Instant::now())),
+        }
+    }
+
+    pub(super) fn set_unready_after(&self, unready_after: Duration) {
+        self.unready_after.store(Arc::new(unready_after));
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
@@ -99,7 +107,7 @@ impl Health {
             code.map(|code| Reason { code, database: None, since: ago(since.elapsed()) }).into_iter().collect();
         for Watched { database, .. } in databases.iter().filter(|watched| watched.required) {
             let View { down, paused, .. } = database.view();
-            let down = down.filter(|down| *down >= self.unready_after);
+            let down = down.filter(|down| *down >= **self.unready_after.load());
             for (code, since) in [("database-down", down), ("pool-drained", paused)] {
                 let database = Some(database.name().to_string());
                 reasons.extend(since.map(|since| Reason { code, database, since: ago(since) }));

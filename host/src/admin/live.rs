@@ -5,7 +5,10 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,10 +20,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -80,7 +80,9 @@ impl Snapshot {
 pub(super) struct Watching {
     /// What the page may do.
     policy: HeaderValue,
-    places: Arc<Semaphore>,
+    max_viewers: AtomicUsize,
+    /// Each who watches has one of it.
+    place: Arc<()>,
     newest: Arc<Newest>,
     closing: CancellationToken,
 }
@@ -93,7 +95,12 @@ impl Watching {
     /// Nobody does yet; at most `max_viewers` will, and none once `closing` fires.
     pub(super) fn new(max_viewers: usize, closing: CancellationToken) -> Self {
         let Ok(policy) = HeaderValue::from_str(&policy()) else { unreachable!("a policy is made of visible characters") };
-        Self { policy, places: Arc::new(Semaphore::new(max_viewers)), newest: Arc::default(), closing }
+        Self { policy, max_viewers: max_viewers.into(), place: Arc::default(), newest: Arc::default(), closing }
+    }
+
+    /// So many may watch from now on. Whoever does already stays.
+    pub(super) fn set_max_viewers(&self, max_viewers: usize) {
+        self.max_viewers.store(max_viewers, Ordering::Relaxed);
     }
 
     /// The page, which has no data in it.
@@ -109,7 +116,11 @@ impl Watching {
     /// # Errors
     /// [`Refusal::TooManyViewers`].
     pub(super) fn events(&self, look: impl Fn() -> Snapshot + Send + 'static) -> Result<Events, Refusal> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::TooManyViewers)?;
+        let place = Arc::clone(&self.place);
+        // One of them is of nobody. Two who come at once may both be too many.
+        if Arc::strong_count(&place) - 1 > self.max_viewers.load(Ordering::Relaxed) {
+            return Err(Refusal::TooManyViewers);
+        }
         let newest = Arc::clone(&self.newest);
         let mut ticks = interval(PERIOD);
         // Who was slow is not shown more for it.
@@ -159,8 +170,6 @@ fn inside(tag: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -204,7 +213,10 @@ mod tests {
         let first = watching.events(snapshot).unwrap();
         assert_eq!(watching.events(snapshot).err(), Some(Refusal::TooManyViewers));
         drop(first);
+        let again = watching.events(snapshot).unwrap();
+        watching.set_max_viewers(2);
         assert!(watching.events(snapshot).is_ok());
+        drop(again);
     }
 
     #[tokio::test]

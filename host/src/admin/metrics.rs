@@ -48,8 +48,21 @@ impl Denied {
     }
 }
 
+/// What becomes of a reload.
+const RESULTS: [&str; 2] = ["done", "refused"];
+
+/// How often that became of one.
+#[derive(Default)]
+pub(super) struct Reloads(Cells<{ RESULTS.len() }>);
+
+impl Reloads {
+    pub(super) fn count(&self, is_done: bool) {
+        self.0.add(usize::from(!is_done), 1);
+    }
+}
+
 /// All of them, as text.
-pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied) -> String {
+pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied, reloads: &Reloads) -> String {
     let mut text = Text::new();
     if let Some(requests) = &subjects.requests {
         requests.tell(&mut text);
@@ -66,6 +79,12 @@ pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied
     if let Some(audit) = &subjects.audit {
         audit.status().tell(&mut text);
     }
+    let mut numbers = text.counter("wharf_reloads_total", "Reloads of the configuration, by what became of them.");
+    for (place, result) in RESULTS.into_iter().enumerate() {
+        numbers.number(&[("result", result)], reloads.0.sum(place));
+    }
+    let mut generations = text.gauge("wharf_generation", "How often a configuration was put in force, the first one included.");
+    generations.number(&[], subjects.generation);
     Process::now().tell(&mut text);
     text.finish()
 }
@@ -91,7 +110,7 @@ type Durations<T> = (&'static str, &'static str, fn(&T) -> &Histogram);
 const CALL_GAUGES: [Number<Served>; 4] = [
     ("wharf_calls_running", "Calls that run.", |it| it.plugin.gate().running() as u64),
     ("wharf_calls_waiting", "Calls that wait for a place of their plugin.", |it| it.plugin.gate().waiting() as u64),
-    ("wharf_calls_max", "Calls that may run at once.", |it| it.plugin.limits().max_concurrency as u64),
+    ("wharf_calls_max", "Calls that may run at once.", |it| it.plugin.gate().capacity() as u64),
     ("wharf_memory_peak_bytes", "Linear memory of the call that had most of it since the start.", |it| {
         it.plugin.stats().memory_peak()
     }),

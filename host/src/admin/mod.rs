@@ -2,7 +2,8 @@
 //!
 //! In the order data flows: `ROUTES` says what there is to ask for, `access` who may ask it; `health`, `pools`, `calls` and `plugins` answer,
 //! each with one document that has a JSON Schema in `schema/`, and `metrics` with text for Prometheus, of what the host has shown in `subjects`.
-//! `live` shows all of it to who looks on, by a page (`live.html`) that has no data in it and asks for them.
+//! `live` shows all of it to who looks on, by a page (`live.html`) that has no data in it and asks for them. `steward` has
+//! the host change.
 //!
 //! Nothing changes by GET, there is no cookie and no header that lets other sites in. So even where no token is asked for, a browser
 //! cannot be made to change anything.
@@ -14,10 +15,11 @@ mod live;
 mod metrics;
 mod plugins;
 mod pools;
+mod steward;
 mod subjects;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -34,12 +36,13 @@ use self::{
     calls::{Call, Calls},
     health::Health,
     live::{Events, Snapshot, Watching},
-    metrics::Denied,
+    metrics::{Denied, Reloads},
     plugins::Plugins,
     pools::{Pool, Pools},
 };
 pub use self::{
     access::{Settings, Token},
+    steward::{Reloaded, Steward},
     subjects::{Served, Subjects, Watched},
 };
 use crate::{
@@ -56,7 +59,7 @@ const PENALTY: Duration = Duration::from_millis(100);
 const MAX_SCRAPES: usize = 2;
 
 /// What there is to ask for.
-const ROUTES: [(Method, &str, Page); 16] = [
+const ROUTES: [(Method, &str, Page); 19] = [
     (Method::GET, "/", Page::View),
     (Method::GET, "/live/events", Page::Events),
     (Method::GET, "/health/live", Page::Live),
@@ -68,11 +71,14 @@ const ROUTES: [(Method, &str, Page); 16] = [
     (Method::POST, "/pools/{name}/drain", Page::Drain),
     (Method::POST, "/pools/{name}/resume", Page::Resume),
     (Method::POST, "/calls/{id}/cancel", Page::Cancel),
+    (Method::POST, "/reload", Page::Reload { check: false }),
+    (Method::POST, "/reload/check", Page::Reload { check: true }),
     (Method::GET, "/schema/live.json", Page::Schema(include_str!("schema/live.json"))),
     (Method::GET, "/schema/ready.json", Page::Schema(include_str!("schema/ready.json"))),
     (Method::GET, "/schema/database-pool.json", Page::Schema(include_str!("schema/database-pool.json"))),
     (Method::GET, "/schema/calls.json", Page::Schema(include_str!("schema/calls.json"))),
     (Method::GET, "/schema/plugins.json", Page::Schema(include_str!("schema/plugins.json"))),
+    (Method::GET, "/schema/reload.json", Page::Schema(include_str!("schema/reload.json"))),
 ];
 
 /// Who answers a route.
@@ -94,6 +100,10 @@ enum Page {
     Resume,
     /// Ends the call of the path's number or request id.
     Cancel,
+    /// Reads the configuration again.
+    Reload {
+        check: bool,
+    },
     /// Tells what a document has.
     Schema(&'static str),
 }
@@ -104,7 +114,7 @@ impl Page {
         match self {
             Self::View | Self::Live | Self::Ready => Need::Nothing,
             Self::Events | Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
-            Self::Drain | Self::Resume | Self::Cancel => Need::Change,
+            Self::Drain | Self::Resume | Self::Cancel | Self::Reload { .. } => Need::Change,
         }
     }
 }
@@ -167,7 +177,7 @@ pub type Body = Either<Full<Bytes>, Events>;
 
 /// Answers for one host.
 pub struct Admin {
-    access: Access,
+    access: Live<Access>,
     routes: Router<Page>,
     health: Health,
     watching: Watching,
@@ -175,6 +185,8 @@ pub struct Admin {
     subjects: Live<Subjects>,
     denied: Denied,
     scrapes: Semaphore,
+    steward: OnceLock<Arc<dyn Steward>>,
+    reloads: Reloads,
 }
 
 impl Admin {
@@ -191,9 +203,36 @@ impl Admin {
         let watching = Watching::new(settings.max_viewers, closing);
         let routes = ROUTES.map(|(method, path, page)| Route { method: Some(method), pattern: path.to_owned(), target: page });
         let Ok(routes) = Router::build(routes) else { unreachable!("the routes of the host itself fit together") };
-        let (access, health) = (Access::new(settings), Health::new(unready_after, shards));
-        let (subjects, denied) = (Live::from_pointee(Subjects::default()), Denied::default());
-        Self { access, routes, health, watching, capacity, subjects, denied, scrapes: Semaphore::new(MAX_SCRAPES) }
+        let (access, health) = (Live::from_pointee(Access::new(settings)), Health::new(unready_after, shards));
+        Self {
+            access,
+            routes,
+            health,
+            watching,
+            capacity,
+            subjects: Live::from_pointee(Subjects::default()),
+            denied: Denied::default(),
+            scrapes: Semaphore::new(MAX_SCRAPES),
+            steward: OnceLock::new(),
+            reloads: Reloads::default(),
+        }
+    }
+
+    /// From now on these may ask what, and a database may be down for so long. Whoever watches already stays.
+    pub fn reconfigure(&self, settings: Settings, unready_after: Duration) {
+        self.watching.set_max_viewers(settings.max_viewers);
+        self.access.store(Arc::new(Access::new(settings)));
+        self.health.set_unready_after(unready_after);
+    }
+
+    /// Has the host changed by `steward` from now on; counts only the first time.
+    pub fn attend(&self, steward: Arc<dyn Steward>) {
+        drop(self.steward.set(steward));
+    }
+
+    /// The host has read its configuration again, and put it in force or refused it.
+    pub fn count_reload(&self, is_done: bool) {
+        self.reloads.count(is_done);
     }
 
     /// The host is at something else now.
@@ -222,7 +261,7 @@ impl Admin {
     /// Answers one request, whose body does not matter.
     ///
     /// # Bounds
-    /// At once, but for a wrong token: after 100 ms. Events go on for as long as they are taken.
+    /// At once, but for a wrong token, after 100 ms, and a reload, which takes as long as it takes. Events go on for as long as they are taken.
     /// # Errors
     /// [`Refusal`].
     pub async fn answer(self: &Arc<Self>, request: &request::Parts, way: Way) -> Result<Response<Body>, Refusal> {
@@ -233,7 +272,9 @@ impl Admin {
             _ if matches!(request.method, Method::GET | Method::HEAD) => Need::Look,
             _ => Need::Change,
         };
-        if let Err(refusal) = self.access.check(request, way, need) {
+        // What others put in force meanwhile is for the next request.
+        let allowed = self.access.load().check(request, way, need);
+        if let Err(refusal) = allowed {
             self.denied.count(&refusal);
             if refusal == Refusal::WrongToken {
                 sleep(PENALTY).await;
@@ -242,6 +283,10 @@ impl Admin {
         }
         match found {
             Lookup::Found(Page::Metrics) => self.metrics().await,
+            Lookup::Found(Page::Reload { check }) => {
+                let steward = self.steward.get().ok_or(Refusal::Conflict("The host is not ready yet."))?;
+                Ok(whole(steward::told(steward.reload(*check).await)))
+            }
             Lookup::Found(page) => self.page(*page, request.uri.path()),
             Lookup::MethodNotAllowed(allowed) => Err(Refusal::MethodNotAllowed(allowed)),
             Lookup::NotFound => Err(Refusal::NoRoute),
@@ -255,7 +300,7 @@ impl Admin {
         }
         // Never closed.
         let _turn = self.scrapes.acquire().await;
-        let text = metrics::text(&self.subjects.load(), &self.capacity, &self.denied);
+        let text = metrics::text(&self.subjects.load(), &self.capacity, &self.denied, &self.reloads);
         Ok(whole(answer(StatusCode::OK, text.into(), recorded::CONTENT_TYPE)))
     }
 
@@ -288,7 +333,7 @@ impl Admin {
                 json(StatusCode::OK, &Call::of(call))
             }
             // They take their time, and are answered where that is waited for.
-            Page::Metrics => return Err(Refusal::NoRoute),
+            Page::Metrics | Page::Reload { .. } => return Err(Refusal::NoRoute),
             Page::Schema(text) => answer(StatusCode::OK, Bytes::from_static(text.as_bytes()), "application/schema+json"),
         };
         Ok(whole(document))

@@ -11,6 +11,8 @@ use super::{
 /// All plugins.
 #[derive(Serialize)]
 pub(super) struct Plugins {
+    generation: u64,
+    ending: Vec<u64>,
     plugins: Vec<Loaded>,
 }
 
@@ -35,7 +37,8 @@ struct Granted {
 
 impl Plugins {
     pub(super) fn of(subjects: &Subjects) -> Self {
-        Self { plugins: subjects.plugins.iter().map(Loaded::of).collect() }
+        let Subjects { plugins, generation, ending, .. } = subjects;
+        Self { generation: *generation, ending: ending.clone(), plugins: plugins.iter().map(Loaded::of).collect() }
     }
 }
 
@@ -50,7 +53,7 @@ impl Loaded {
             routes: routes.clone(),
             running: plugin.gate().running(),
             waiting: plugin.gate().waiting(),
-            max: plugin.limits().max_concurrency,
+            max: plugin.gate().capacity(),
             databases: databases.collect(),
         }
     }

@@ -27,6 +27,10 @@ pub struct Subjects {
     pub tracer: Option<Arc<Tracer>>,
     /// When the certificate that clients are shown expires, in seconds since 1970; none without TLS.
     pub certificate_expires: Option<Arc<AtomicU64>>,
+    /// The generation of the configuration that is in force; 0 before the first.
+    pub generation: u64,
+    /// Those before it of which calls run still.
+    pub ending: Vec<u64>,
 }
 
 /// A database.

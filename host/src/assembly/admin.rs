@@ -43,16 +43,9 @@ impl Desk {
         shards: &Shards,
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
-        let settings = admin::Settings {
-            is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
-            token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
-            hosts: config.admin.hosts.clone(),
-            open_views: config.admin.open_views,
-            max_viewers: config.admin.max_viewers as usize,
-        };
         let stop = CancellationToken::new();
         let (unready_after, capacity) = (config.admin.unready_after, Arc::clone(capacity));
-        let admin = Arc::new(Admin::new(settings, unready_after, shards.clone(), capacity, stop.clone()));
+        let admin = Arc::new(Admin::new(settings(config), unready_after, shards.clone(), capacity, stop.clone()));
         let mut desk = Self { admin, address: None, serving: Vec::new(), stop: stop.clone().drop_guard() };
         let failed = |key| move |source| StartError::Admin { key, source };
         if let Some(address) = config.server.admin {
@@ -104,6 +97,17 @@ impl Desk {
             // Nothing of it is left either way; a panic has been told.
             drop(serving.await);
         }
+    }
+}
+
+/// Who may ask what.
+pub(super) fn settings(config: &Config) -> admin::Settings {
+    admin::Settings {
+        is_loopback: config.server.admin.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+        token: config.admin.token.as_ref().map(|token| Token::new(token.expose())),
+        hosts: config.admin.hosts.clone(),
+        open_views: config.admin.open_views,
+        max_viewers: config.admin.max_viewers as usize,
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::StartError;
 use crate::{
+    call::PROBE,
     config::{self, Config},
     plugin::Plugin,
     server::{Exchange, Origin},
@@ -50,6 +51,12 @@ impl Auditor {
         let who = self.who_header.as_ref().and_then(|name| who(exchange.origin(), headers, name));
         let (request, name) = (exchange.id().to_shared(), Arc::clone(plugin.name()));
         Arc::new(Trail::new(Arc::clone(&self.audit), request, name, plugin.digest(), who))
+    }
+
+    /// Whose the lines are of a plugin that is asked something before it is in force.
+    pub(super) fn trail_of_probe(&self, plugin: &Plugin) -> Arc<Trail> {
+        let name = Arc::clone(plugin.name());
+        Arc::new(Trail::new(Arc::clone(&self.audit), PROBE.into(), name, plugin.digest(), None))
     }
 
     /// Says in the log that the host stops; whether all lines are written. Nothing asks for a line any more.

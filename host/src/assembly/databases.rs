@@ -2,41 +2,73 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{Closed, Progress, StartError, Stop};
+use super::{
+    Closed, Progress, StartError, Stop,
+    pools::{self, Kind, url_of},
+};
 use crate::{
     config::{self, Config, Connect, Secret},
     driver::{
-        Driver, Engine, Failure, ResultLimit,
+        ResultLimit,
         migrations::{self, MigrationError},
-        mongodb::Mongodb,
-        mysql::Mysql,
-        postgres::Postgres,
-        settings::{Access, Settings},
-        sqlite::Sqlite,
     },
     lease::{Grant, Grants},
-    pool::{Database, Granted, HostCapacity, PoolSpec, Quota},
+    plugin::Plugin,
+    pool::{Database, HostCapacity, Quota},
     shards::Shards,
 };
 
 /// Migrations and seed of one database end within this.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// The open databases, and what each plugin may use of them.
-#[derive(Debug)]
-pub(super) struct Databases {
-    pub(super) open: Vec<Database>,
-    /// By the plugin's name.
-    pub(super) grants: HashMap<String, Arc<Grants>>,
+/// A database that is open.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) database: Database,
+    /// Its pools that are in use, by their numbers.
+    pub(super) pools: Vec<(Kind, usize)>,
+    /// What it was migrated with last.
+    pub(super) schema: Schema,
+}
+
+/// What is to be applied to a database, as far as files tell it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Schema {
+    url: Option<Secret>,
+    files: Vec<(PathBuf, u64, Option<SystemTime>)>,
+}
+
+impl Schema {
+    /// What there is now.
+    pub(super) fn of(described: &config::Database) -> Self {
+        let mut files = Vec::new();
+        for folder in [described.migrations_folder(), described.seed_folder()].iter().flatten() {
+            // What cannot be read is told when it is applied.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let about = entry.metadata();
+                let length = about.as_ref().map_or(0, fs::Metadata::len);
+                files.push((entry.path(), length, about.and_then(|about| about.modified()).ok()));
+            }
+        }
+        files.sort();
+        let url = (!files.is_empty()).then(|| migrations_url(described));
+        Self { url, files }
+    }
+
+    /// Whether there is nothing to apply.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
 }
 
 /// Migrates and opens all databases.
@@ -49,22 +81,30 @@ pub(super) async fn open(
     shards: &Shards,
     progress: &dyn Progress,
     stop: &Stop,
-) -> Result<Databases, StartError> {
-    let mut databases = Databases { open: Vec::new(), grants: HashMap::new() };
+) -> Result<Vec<Opened>, StartError> {
+    let mut databases = Vec::new();
+    let open_all = async {
+        for described in &config.databases {
+            migrate(described, progress).await?;
+            open_one(config, described, capacity, shards, &mut databases).await?;
+        }
+        Ok(())
+    };
     let opened = tokio::select! {
         biased;
-        opened = open_all(config, capacity, shards, progress, &mut databases) => opened,
+        opened = open_all => opened,
         () = stop.requested() => Err(StartError::Stopped(Vec::new())),
     };
     match opened {
         Ok(()) => Ok(databases),
-        Err(error) => Err(undo(&databases.open, config, stop, error).await),
+        Err(error) => Err(undo(&databases, config, stop, error).await),
     }
 }
 
 /// Closes what was opened for a start that failed or was stopped.
-pub(super) async fn undo(databases: &[Database], config: &Config, stop: &Stop, error: StartError) -> StartError {
-    let left = close(databases, Instant::now() + config.server.reclaim_timeout, stop).await;
+pub(super) async fn undo(databases: &[Opened], config: &Config, stop: &Stop, error: StartError) -> StartError {
+    let databases: Vec<Database> = databases.iter().map(|opened| opened.database.clone()).collect();
+    let left = close(&databases, Instant::now() + config.server.reclaim_timeout, stop).await;
     match error {
         StartError::Stopped(_) => StartError::Stopped(left),
         error => error,
@@ -85,141 +125,98 @@ pub(super) async fn close(databases: &[Database], deadline: Instant, stop: &Stop
     closing.await
 }
 
-async fn open_all(
+/// Opens a database that was migrated, and adds it to `databases` before anything is awaited: whoever gives up closes it.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) async fn open_one(
     config: &Config,
-    capacity: &Arc<HostCapacity>,
-    shards: &Shards,
-    progress: &dyn Progress,
-    databases: &mut Databases,
-) -> Result<(), StartError> {
-    let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
-    for described in &config.databases {
-        let name = &described.name;
-        let fail = |reason: String| StartError::Database { name: name.clone(), reason };
-        migrate(described, progress).await.map_err(fail)?;
-        if let Some(file) = described.file.as_ref().filter(|file| !file.exists()) {
-            let reason = format!("the file `{}` does not exist; create it, or give the database `migrations`", file.display());
-            return Err(fail(reason));
-        }
-        let (database, cut) = assemble(config, described, capacity, shards).map_err(|failure| fail(failure.to_string()))?;
-        databases.open.push(database.clone());
-        database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))?;
-        for (plugin, described, granted) in cut {
-            let grant = Grant {
-                database: database.clone(),
-                granted,
-                access: described.access,
-                max_connections: described.max_connections,
-                max_result: ResultLimit { rows: described.max_rows, bytes: described.max_result_bytes },
-                max_statements: described.max_statements,
-            };
-            grants.entry(plugin.to_owned()).or_default().insert(described.database.as_str().into(), grant);
-        }
-    }
-    databases.grants = grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect();
-    Ok(())
-}
-
-async fn migrate(database: &config::Database, progress: &dyn Progress) -> Result<(), String> {
-    let folders = [database.migrations_folder(), database.seed_folder()];
-    let folders: Vec<&Path> = folders.iter().flatten().map(std::path::PathBuf::as_path).collect();
-    if folders.is_empty() {
-        return Ok(());
-    }
-    let url = url_of(database, database.migrations_url.as_ref().unwrap_or(&database.url));
-    let applying = migrations::apply(database.engine, &url, &folders);
-    let applied = timeout(MIGRATION_LIMIT, applying)
-        .await
-        .unwrap_or_else(|_| {
-            Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT))))
-        })
-        .map_err(|error| error.to_string())?;
-    if applied > 0 {
-        progress.say(&format!("database {}: applied {applied} migration{}", database.name, if applied == 1 { "" } else { "s" }));
-    }
-    Ok(())
-}
-
-/// The URL to open; for SQLite that of the file, which the configuration has made relative to its own folder.
-fn url_of(database: &config::Database, url: &Secret) -> String {
-    match &database.file {
-        Some(file) => format!("sqlite://{}", file.display()),
-        None => url.expose().to_owned(),
-    }
-}
-
-type Cut<'a> = Vec<(&'a str, &'a config::Grant, Arc<Granted>)>;
-
-/// One database with a pool for each credential and access that its grants name.
-fn assemble<'a>(
-    config: &'a Config,
     described: &config::Database,
     capacity: &Arc<HostCapacity>,
     shards: &Shards,
-) -> Result<(Database, Cut<'a>), Failure> {
-    let mut keys: Vec<(&str, Access)> = Vec::new();
-    let mut pools = Vec::new();
-    let mut quotas = Vec::new();
-    let mut shares = Vec::new();
-    for plugin in &config.plugins {
-        for grant in plugin.databases.iter().filter(|grant| grant.database == described.name) {
-            let url = grant.url.as_ref().unwrap_or(&described.url);
-            let key = (url.expose(), grant.access);
-            let pool = match keys.iter().position(|other| *other == key) {
-                Some(pool) => pool,
-                None => {
-                    let shared = described.engine != Engine::Sqlite && described.control_url.is_some() && !pools.is_empty();
-                    let shares_control_of = shared.then_some(0);
-                    pools.push(PoolSpec { driver: driver(described, url, grant.access)?, shares_control_of });
-                    keys.push(key);
-                    keys.len() - 1
-                }
-            };
-            quotas.push(Quota {
-                pool,
-                max_connections: grant.max_connections,
-                reserved_connections: grant.reserved_connections,
-                max_transaction_time: grant.max_transaction_time,
-            });
-            shares.push((plugin.name.as_str(), grant));
-        }
-    }
-    if pools.is_empty() {
-        // Granted to nobody: `check` warns of it, and it is opened all the same.
-        let driver = driver(described, &described.url, described.driver.access)?;
-        pools.push(PoolSpec { driver, shares_control_of: None });
+    databases: &mut Vec<Opened>,
+) -> Result<(), StartError> {
+    let fail = |reason: String| StartError::Database { name: described.name.clone(), reason };
+    if let Some(file) = described.file.as_ref().filter(|file| !file.exists()) {
+        let reason = format!("the file `{}` does not exist; create it, or give the database `migrations`", file.display());
+        return Err(fail(reason));
     }
     let (name, settings) = (described.name.as_str(), described.settings.clone());
-    let (database, grants) = Database::in_shards(name, settings, pools, quotas, Arc::clone(capacity), shards.clone());
-    let cut = shares.into_iter().zip(grants).map(|((plugin, described), granted)| (plugin, described, granted)).collect();
-    Ok((database, cut))
+    let mut pools: Vec<(Kind, usize)> = Vec::new();
+    let mut specs = Vec::new();
+    // They are numbered in this order.
+    for (number, kind) in pools::of(config, described).into_iter().enumerate() {
+        specs.push(kind.spec(settings.max_connections, &pools).map_err(|failure| fail(failure.to_string()))?);
+        pools.push((kind, number));
+    }
+    let (database, _) = Database::in_shards(name, settings, specs, Vec::new(), Arc::clone(capacity), shards.clone());
+    databases.push(Opened { database: database.clone(), pools, schema: Schema::of(described) });
+    database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))
 }
 
-fn driver(described: &config::Database, url: &Secret, access: Access) -> Result<Arc<dyn Driver>, Failure> {
-    let settings = Settings { access, ..described.driver.clone() };
-    let url = url_of(described, url);
-    Ok(match described.engine {
-        Engine::Postgres => {
-            let driver = Postgres::new(&url, settings)?;
-            Arc::new(match &described.control_url {
-                Some(control) => driver.control_with(control.expose())?,
-                None => driver,
-            })
+/// Applies migrations and seed, if there are any.
+///
+/// # Errors
+/// Why they cannot be applied.
+pub(super) async fn migrate(described: &config::Database, progress: &dyn Progress) -> Result<(), StartError> {
+    let folders = [described.migrations_folder(), described.seed_folder()];
+    let folders: Vec<&Path> = folders.iter().flatten().map(PathBuf::as_path).collect();
+    if folders.is_empty() {
+        return Ok(());
+    }
+    let url = migrations_url(described);
+    let applying = migrations::apply(described.engine, url.expose(), &folders);
+    let late = |_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT))));
+    let applied = timeout(MIGRATION_LIMIT, applying).await.unwrap_or_else(late);
+    let fail = |error: MigrationError| StartError::Database { name: described.name.clone(), reason: error.to_string() };
+    let applied = applied.map_err(fail)?;
+    if applied > 0 {
+        let s = if applied == 1 { "" } else { "s" };
+        progress.say(&format!("database {}: applied {applied} migration{s}", described.name));
+    }
+    Ok(())
+}
+
+fn migrations_url(described: &config::Database) -> Secret {
+    url_of(described, described.migrations_url.as_ref().unwrap_or(&described.url))
+}
+
+/// Cuts the databases of a configuration into what each plugin may have of them, by the plugin's name. What the plugins `before` have counts
+/// together with what those of the same name get.
+pub(super) fn grants(config: &Config, databases: &[Opened], before: &[Arc<Plugin>]) -> HashMap<String, Arc<Grants>> {
+    let mut grants: HashMap<String, BTreeMap<Arc<str>, Grant>> = HashMap::new();
+    for (described, Opened { database, pools, .. }) in config.databases.iter().zip(databases) {
+        for plugin in &config.plugins {
+            for grant in plugin.databases.iter().filter(|grant| grant.database == described.name) {
+                let kind = Kind::of(described, grant);
+                let Some((_, pool)) = pools.iter().find(|(other, _)| *other == kind) else {
+                    unreachable!("a database has a pool for each of its grants")
+                };
+                let quota = Quota {
+                    pool: *pool,
+                    max_connections: grant.max_connections,
+                    reserved_connections: grant.reserved_connections,
+                    max_transaction_time: grant.max_transaction_time,
+                };
+                let same =
+                    before.iter().filter(|before| **before.name() == *plugin.name).flat_map(|before| before.grants().iter());
+                let heir_of = same.map(|(_, grant)| grant).find(|grant| grant.database.is(database));
+                let granted = Grant {
+                    database: database.clone(),
+                    granted: database.grant(quota, heir_of.map(|grant| &*grant.granted)),
+                    access: grant.access,
+                    max_connections: grant.max_connections,
+                    max_result: ResultLimit { rows: grant.max_rows, bytes: grant.max_result_bytes },
+                    max_statements: grant.max_statements,
+                };
+                grants.entry(plugin.name.clone()).or_default().insert(grant.database.as_str().into(), granted);
+            }
         }
-        Engine::Mysql => {
-            let driver = Mysql::new(&url, settings)?;
-            Arc::new(match &described.control_url {
-                Some(control) => driver.control_with(control.expose())?,
-                None => driver,
-            })
-        }
-        Engine::Mongodb => {
-            let driver = Mongodb::new(&url, settings)?;
-            Arc::new(match &described.control_url {
-                Some(control) => driver.control_with(control.expose())?,
-                None => driver,
-            })
-        }
-        Engine::Sqlite => Arc::new(Sqlite::new(&url, settings)?),
-    })
+    }
+    grants.into_iter().map(|(plugin, grants)| (plugin, Arc::new(Grants::new(grants)))).collect()
+}
+
+/// Whether a database is a file that is not there, and that its migrations make.
+pub(super) fn is_to_be_made(described: &config::Database) -> bool {
+    described.file.as_ref().is_some_and(|file| !file.exists()) && !Schema::of(described).is_empty()
 }

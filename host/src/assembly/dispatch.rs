@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
-use super::audit::Auditor;
+use super::{generation::Target, running::Running};
 use crate::{
-    call::{self, CallBody, CallError, CallMeta, Caller, Outcome},
+    call::{self, CallBody, CallError, CallMeta, Outcome},
     plugin::Plugin,
-    router::{Lookup, Router},
+    router::Lookup,
     server::{BoxError, Dispatch, Exchange, Problem, RequestBody, RequestBodyError},
     telemetry::{
         requests,
@@ -26,22 +26,8 @@ use crate::{
 /// When a client that found no place may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Where a route leads.
-#[derive(Clone)]
-pub(super) struct Target {
-    pub(super) plugin: Arc<Plugin>,
-    /// What is counted of its requests.
-    pub(super) route: Arc<requests::Route>,
-}
-
-/// Answers requests by calling plugins.
-pub(super) struct Dispatcher {
-    pub(super) router: Router<Target>,
-    pub(super) caller: Caller,
-    pub(super) auditor: Option<Auditor>,
-    /// If calls are traced.
-    pub(super) tracer: Option<Arc<Tracer>>,
-}
+/// Answers requests by calling the plugins of the generation that is in force when they come.
+pub(super) struct Dispatcher(pub(super) Arc<Running>);
 
 impl Dispatch for Dispatcher {
     type Body = AnswerBody;
@@ -51,23 +37,23 @@ impl Dispatch for Dispatcher {
         mut request: Request<RequestBody>,
         exchange: Arc<Exchange>,
     ) -> Result<Response<AnswerBody>, Problem> {
-        let Target { plugin, route } = match self.router.lookup(request.method(), request.uri().path()) {
+        let Target { plugin, route } = match self.0.current.load().router.lookup(request.method(), request.uri().path()) {
             Lookup::Found(target) => target.clone(),
             Lookup::MethodNotAllowed(allowed) => return Err(Problem::MethodNotAllowed(allowed)),
             Lookup::NotFound => return Err(Problem::NoRoute),
             Lookup::Malformed(why) => return Err(Problem::BadRequest(why)),
         };
-        let span = self.tracer.as_ref().and_then(|tracer| begin(tracer, &mut request, &exchange, &plugin, &route));
+        let span = self.0.tracer.as_ref().and_then(|tracer| begin(tracer, &mut request, &exchange, &plugin, &route));
         if let Some(span) = &span {
             exchange.set_span(span.clone());
         }
         exchange.set_route(route);
         // The server watches the reader of a streamed answer itself.
-        let trail = self.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
+        let trail = self.0.auditor.as_ref().map(|auditor| auditor.trail(&plugin, &exchange, request.headers()));
         let (request_id, is_secure) = (exchange.id().to_shared(), exchange.is_secure());
         let timing = exchange.timing().cloned();
         let meta = CallMeta { request_id, is_secure, trail, span, reader_stalled: None, timing };
-        let answer = self.caller.call(plugin, request.map(CallersBody), meta).await;
+        let answer = self.0.caller.call(plugin, request.map(CallersBody), meta).await;
         answer.map(|answer| answer.map(AnswerBody)).map_err(problem)
     }
 }

@@ -1,27 +1,32 @@
 //! A host that is ready to serve, and how it stops.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Closed, Progress, StartError, Stop,
+    Closed, Progress, Reloader, StartError, Stop,
     admin::Desk,
     audit::Auditor,
     databases,
-    databases::Databases,
-    dispatch::{Dispatcher, Target},
-    plugins, summary,
+    dispatch::Dispatcher,
+    generation::{self, Generation},
+    plugins,
+    reload::Asked,
+    running::{Parts, Running},
+    summary,
 };
 use crate::{
-    admin::{Admin, Phase, Served, Subjects, Watched},
+    admin::{Admin, Phase, Subjects},
     call::{Admission, Caller, Roster},
     config::Config,
     engine::Engines,
-    plugin::Plugin,
     pool::{Database, HostCapacity},
-    router::{Route, Router},
     server::{self, Drained, Listener, Proxies, Server, Tls},
     shards::Shards,
     telemetry::{
@@ -35,15 +40,11 @@ use crate::{
 pub struct Host {
     server: Server,
     address: SocketAddr,
-    dispatcher: Arc<Dispatcher>,
-    databases: Vec<Database>,
-    plugins: Vec<Arc<Plugin>>,
+    live: Arc<Running>,
     /// Ends the calls that are left after the drain.
     cut: CancellationToken,
-    reclaim_timeout: Duration,
-    shards: Shards,
-    /// Keeps the epoch ticker.
-    engines: Arc<Engines>,
+    reloader: Reloader,
+    asked: mpsc::Receiver<Asked>,
     desk: Desk,
     /// Sends the spans of calls, if they are traced.
     exporter: Option<Exporter>,
@@ -81,7 +82,7 @@ impl Host {
         let capacity = Arc::new(HostCapacity::new(config.max_connections));
         let desk = Desk::open(config, &capacity, shards, progress).await?;
         let auditor = Auditor::open(config).await?;
-        match Self::assemble(config, shards, progress, stop, &capacity, desk, auditor.clone()).await {
+        match Self::assemble(config, shards, progress, stop, capacity, desk, auditor.clone()).await {
             Ok(host) => Ok(host),
             Err(error) => {
                 if let Some(auditor) = auditor {
@@ -97,7 +98,7 @@ impl Host {
         shards: &Shards,
         progress: &dyn Progress,
         stop: &Stop,
-        capacity: &Arc<HostCapacity>,
+        capacity: Arc<HostCapacity>,
         desk: Desk,
         auditor: Option<Auditor>,
     ) -> Result<Self, StartError> {
@@ -107,32 +108,35 @@ impl Host {
         desk.admin().show(Subjects { audit: audit.clone(), ..Subjects::default() });
         let settings = plugins::engine_settings(config);
         let engines = Arc::new(spawn_blocking(move || Engines::new(&settings)).await.unwrap_or_else(panicked)?);
-        let Databases { open, grants } = databases::open(config, capacity, shards, progress, stop).await?;
-        let shown = watched(config, &open);
-        desk.admin().show(Subjects { databases: shown.clone(), audit: audit.clone(), ..Subjects::default() });
+        let open = databases::open(config, &capacity, shards, progress, stop).await?;
+        desk.admin().show(Subjects { databases: generation::watched(config, &open), audit, ..Subjects::default() });
         let rest = async {
-            let (config_of, engines_of) = (config.clone(), Arc::clone(&engines));
-            let loading = spawn_blocking(move || plugins::load(&config_of, &engines_of, &grants));
-            let plugins = loading.await.unwrap_or_else(panicked)?;
-            let router = router(config, &plugins, &requests)?;
+            let (config, engines) = (Arc::new(config.clone()), Arc::clone(&engines));
+            let compiling = {
+                let config = Arc::clone(&config);
+                spawn_blocking(move || plugins::compile(&config, &engines, &[]))
+            };
+            let codes = compiling.await.unwrap_or_else(panicked).map_err(|mut failed| failed.swap_remove(0))?;
+            let grants = databases::grants(&config, &open, &[]);
             let (listener, address) = Listener::tcp(config.server.listen).await?;
-            let mut server = Server::new(listener, server_settings(config))?.counted_in(Arc::clone(&requests));
-            let mut certificate_expires = None;
+            let mut server = Server::new(listener, server_settings(&config))?.counted_in(Arc::clone(&requests));
+            let mut tls = None;
             if let Some(described) = config.server.tls.clone() {
                 let check_interval = described.check_interval;
                 let loading = spawn_blocking(move || Tls::load(&described.certificate, &described.key));
-                let tls = Arc::new(loading.await.unwrap_or_else(panicked)?);
-                certificate_expires = Some(tls.expiry());
-                server = server.over_tls(tls, check_interval);
+                let loaded = Arc::new(loading.await.unwrap_or_else(panicked)?);
+                server = server.over_tls(Arc::clone(&loaded), check_interval);
+                tls = Some(loaded);
             }
-            Ok((plugins, router, server, address, certificate_expires))
+            let first = Generation::new(1, config, open.clone(), codes, &grants, &[], &requests)?;
+            Ok((first, server, address, tls))
         };
         let rest = tokio::select! {
             biased;
             rest = rest => rest,
             () = stop.requested() => Err(StartError::Stopped(Vec::new())),
         };
-        let (plugins, router, server, address, certificate_expires) = match rest {
+        let (first, server, address, tls) = match rest {
             Ok(rest) => rest,
             Err(error) => return Err(databases::undo(&open, config, stop, error).await),
         };
@@ -143,20 +147,22 @@ impl Host {
             let tracer = Tracer::new(traces.sample, traces.max_spans_per_second);
             Exporter::start(tracer, traces.endpoint.clone(), traces.headers.clone(), traces.timeout)
         });
-        let tracer = exporter.as_ref().map(|exporter| Arc::clone(exporter.tracer()));
-        desk.admin().show(Subjects {
-            databases: shown,
-            plugins: served(config, &plugins),
-            calls: Some(Arc::clone(caller.roster())),
-            audit,
-            requests: Some(requests),
-            tracer: tracer.clone(),
-            certificate_expires,
+        let live = Running::new(Parts {
+            first,
+            caller,
+            capacity,
+            shards: shards.clone(),
+            engines,
+            admin: Arc::clone(desk.admin()),
+            tuning: server.tuning(),
+            tls,
+            requests,
+            auditor,
+            tracer: exporter.as_ref().map(|exporter| Arc::clone(exporter.tracer())),
         });
-        let dispatcher = Arc::new(Dispatcher { router, caller, auditor, tracer });
-        let reclaim_timeout = config.server.reclaim_timeout;
-        let shards = shards.clone();
-        Ok(Self { server, address, dispatcher, databases: open, plugins, cut, reclaim_timeout, shards, engines, desk, exporter })
+        let (reloader, asked) = Reloader::new();
+        desk.admin().attend(Arc::new(reloader.clone()));
+        Ok(Self { server, address, live, cut, reloader, asked, desk, exporter })
     }
 
     /// Where it listens.
@@ -179,32 +185,40 @@ impl Host {
 
     /// The databases, in the order of the configuration.
     #[must_use]
-    pub fn databases(&self) -> &[Database] {
-        &self.databases
+    pub fn databases(&self) -> Vec<Database> {
+        self.live.databases()
+    }
+
+    /// What has it read its configuration again, once it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The calls that run, of which any can be ended.
     #[must_use]
     pub fn calls(&self) -> &Arc<Roster> {
-        self.dispatcher.caller.roster()
+        self.live.caller.roster()
     }
 
     /// What came of the start, as a table.
     #[must_use]
     pub fn summary(&self, config: &Config) -> String {
-        summary::table(config, &self.databases, &self.plugins, &self.engines)
+        summary::table(config, &self.databases(), &self.live.current.load().plugins, &self.live.engines)
     }
 
     /// Serves until `stop` asks for the end, then stops: lets calls finish up to `drain_timeout`, ends what is left, takes back and closes
     /// every connection, and asks every database what is left. Until then it can be asked how it is.
     ///
     /// # Bounds
-    /// After the request: `drain_timeout`, two seconds, `reclaim_timeout`, for the question `bounds.kill` and `bounds.confirm`, two seconds for
-    /// the audit log, and three for who asks how the host is, while the last spans are sent. In a hurry: two seconds, half a second, the question, and those five seconds.
+    /// After the request: `drain_timeout` and two seconds (ten at least, and the question, where a reload was going on), `reclaim_timeout`,
+    /// for the question `bounds.kill` and `bounds.confirm`, two seconds for the audit log, and three for who asks how the host is, while the
+    /// last spans are sent. In a hurry: two seconds, half a second, the question, and those five seconds.
     pub async fn run(self, stop: &Stop) -> Stopped {
-        let Self { server, dispatcher, databases: opened, cut, reclaim_timeout, shards, engines, desk, exporter, .. } = self;
-        let (caller, auditor) = (dispatcher.caller.clone(), dispatcher.auditor.clone());
-        let mut draining = pin!(server.serve(dispatcher, &shards, stop.token()));
+        let Self { server, live, cut, asked, desk, exporter, .. } = self;
+        let reloads = tokio::spawn(Arc::clone(&live).reloads(asked, stop.clone()));
+        let dispatcher = Arc::new(Dispatcher(Arc::clone(&live)));
+        let mut draining = pin!(server.serve(dispatcher, &live.shards, stop.token()));
         let drain = async {
             tokio::select! {
                 drained = &mut draining => drained,
@@ -222,16 +236,18 @@ impl Host {
         desk.admin().set_phase(Phase::Serving);
         let (drained, ()) = tokio::join!(drain, tell);
         cut.cancel();
+        // What a reload has opened and does not keep it closes; a panic of it has been told.
+        drop(reloads.await);
         // A streamed answer that was cut lets go of its leases in its own task.
-        let deadline = Instant::now() + reclaim_timeout;
-        let _ = tokio::time::timeout_at(deadline, caller.drained()).await;
-        let closed = databases::close(&opened, deadline, stop).await;
+        let deadline = Instant::now() + live.current.load().config.server.reclaim_timeout;
+        live.ending.close();
+        let _ = timeout_at(deadline, async { tokio::join!(live.caller.drained(), live.ending.wait()) }).await;
+        let closed = databases::close(&live.databases(), deadline, stop).await;
         // Last of all: until here lines are asked for of what is taken back.
-        let is_audited = match auditor {
+        let is_audited = match &live.auditor {
             Some(auditor) => auditor.close().await,
             None => true,
         };
-        drop(engines);
         // What was reclaimed at the end is told as well.
         let finish = async {
             if let Some(exporter) = exporter {
@@ -243,40 +259,13 @@ impl Host {
     }
 }
 
-fn watched(config: &Config, databases: &[Database]) -> Vec<Watched> {
-    let described = config.databases.iter().zip(databases);
-    described.map(|(described, database)| Watched { database: database.clone(), required: described.required }).collect()
-}
-
-fn served(config: &Config, plugins: &[Arc<Plugin>]) -> Vec<Served> {
-    let described = config.plugins.iter().zip(plugins);
-    let served = described.map(|(described, plugin)| Served {
-        plugin: Arc::clone(plugin),
-        routes: described.routes.iter().map(ToString::to_string).collect(),
-    });
-    served.collect()
-}
-
 /// A panic in a blocking task is one here.
 fn panicked<T>(error: tokio::task::JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 
-fn router(config: &Config, plugins: &[Arc<Plugin>], requests: &Requests) -> Result<Router<Target>, StartError> {
-    let routes = config.plugins.iter().zip(plugins).flat_map(|(described, plugin)| {
-        described.routes.iter().map(|route| Route {
-            method: route.method.clone(),
-            pattern: route.path.clone(),
-            target: Target { plugin: Arc::clone(plugin), route: requests.route(plugin.name(), &route.path) },
-        })
-    });
-    Router::build(routes).map_err(|errors| {
-        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        StartError::Route(errors.join("; "))
-    })
-}
-
-fn server_settings(config: &Config) -> server::Settings {
+/// What a configuration asks of the server.
+pub(super) fn server_settings(config: &Config) -> server::Settings {
     let server = &config.server;
     server::Settings {
         max_connections: server.max_connections as usize,

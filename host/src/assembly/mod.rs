@@ -1,22 +1,30 @@
 //! Puts a host together from a validated configuration, runs it, and takes it down again.
 //!
-//! In the order of a start: `admin` answers from then on, `audit` opens the audit log, `databases` are migrated and opened, `plugins` loaded
-//! with their grants (`reach` says what they import of databases in vain), `dispatch` routes requests to them, and [`Host`] binds the
-//! server. `summary` says what came of it. Stopping goes the other way round.
+//! In the order of a start: `admin` answers from then on, `audit` opens the audit log, `databases` are migrated and opened with their `pools`,
+//! `plugins` compiled and granted something (`reach` says what they import of databases in vain); all of that is a `generation`, to which
+//! `dispatch` routes requests, and [`Host`] binds the server. `summary` says what came of it. Stopping goes the other way round.
+//!
+//! While it is `running`, a `reload` may put another generation in force; `difference` says what that changes.
 
 mod admin;
 mod audit;
 mod databases;
+mod difference;
 mod dispatch;
+mod generation;
 mod host;
 mod plugins;
+mod pools;
 mod reach;
+mod reload;
+mod running;
 mod stop;
 mod summary;
 
 pub use self::{
     host::{Host, Stopped},
     plugins::inspect,
+    reload::{Refused, Reloaded, Reloader},
     stop::{Closed, Stop, longest_stop},
 };
 

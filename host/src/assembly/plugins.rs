@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, fs, sync::Arc};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{StartError, reach};
 use crate::{
     config::{self, Config, Diagnostics},
-    engine::{EngineError, EngineSettings, Engines},
+    engine::{EngineError, EngineSettings, Engines, Gate},
     lease::Grants,
-    plugin::{self, LoadError, Plugin},
+    plugin::{self, Code, Digest, LoadError, Plugin},
 };
 
 /// What a configuration asks of the engines.
@@ -20,36 +22,75 @@ pub(super) fn engine_settings(config: &Config) -> EngineSettings {
     }
 }
 
-/// Loads every component; what was compiled before comes from the cache. What a plugin imports in vain is logged.
+/// The code of every plugin, in the order of the configuration. What the plugins `before` run is not compiled again, and what was
+/// compiled by an earlier host comes from the cache.
 ///
 /// Blocks: reads files, and compiles what is new.
 ///
 /// # Errors
-/// The first component that cannot be loaded, by name.
-pub(super) fn load(
-    config: &Config,
-    engines: &Engines,
-    grants: &HashMap<String, Arc<Grants>>,
-) -> Result<Vec<Arc<Plugin>>, StartError> {
-    config
-        .plugins
-        .iter()
-        .map(|described| {
-            let fail = |reason: String| StartError::Plugin {
-                name: described.name.clone(),
-                component: described.component.display().to_string(),
-                reason,
-            };
-            let bytes = fs::read(&described.component).map_err(|error| fail(format!("cannot be read: {error}")))?;
-            let grants = grants.get(&described.name).cloned().unwrap_or_default();
-            let loaded = plugin::load(engines, &described.name, &bytes, limits(config, described), grants)
-                .map_err(|error| fail(error.to_string()))?;
-            for unreached in reach::unreached(config, described, loaded.imports()) {
-                unreached.log(config, described);
+/// Every component that cannot be loaded, by name; there is one at least.
+pub(super) fn compile(config: &Config, engines: &Engines, before: &[Arc<Plugin>]) -> Result<Vec<Arc<Code>>, Vec<StartError>> {
+    let mut known: Vec<Arc<Code>> = before.iter().map(|plugin| Arc::clone(plugin.code())).collect();
+    let (mut codes, mut failed) = (Vec::new(), Vec::new());
+    for described in &config.plugins {
+        match compile_one(engines, described, &known) {
+            Ok(code) => {
+                known.push(Arc::clone(&code));
+                codes.push(code);
             }
-            Ok(Arc::new(loaded))
-        })
-        .collect()
+            Err(reason) => failed.push(failure(described, reason)),
+        }
+    }
+    if failed.is_empty() { Ok(codes) } else { Err(failed) }
+}
+
+fn compile_one(engines: &Engines, described: &config::Plugin, known: &[Arc<Code>]) -> Result<Arc<Code>, String> {
+    let bytes = fs::read(&described.component).map_err(|error| format!("cannot be read: {error}"))?;
+    let digest = Digest::of(&bytes);
+    match known.iter().find(|code| code.digest() == digest) {
+        Some(code) => Ok(Arc::clone(code)),
+        None => plugin::compile(engines, &bytes).map(Arc::new).map_err(|error| error.to_string()),
+    }
+}
+
+/// A component that cannot be had.
+pub(super) fn failure(described: &config::Plugin, reason: String) -> StartError {
+    StartError::Plugin { name: described.name.clone(), component: described.component.display().to_string(), reason }
+}
+
+/// The plugins of a configuration, in its order, of their code and what they are granted, by name. Whoever has the name of one `before` is
+/// behind the same gate, whose size is another's business, and counts with it. What one imports in vain is logged. The end of all of them can be
+/// waited for.
+pub(super) fn assemble(
+    config: &Config,
+    codes: Vec<Arc<Code>>,
+    grants: &HashMap<String, Arc<Grants>>,
+    before: &[Arc<Plugin>],
+    end: &CancellationToken,
+) -> Vec<Arc<Plugin>> {
+    let guard = Arc::new(end.clone().drop_guard());
+    let one = |(described, code): (&config::Plugin, Arc<Code>)| {
+        let limits = limits(config, described);
+        let same = before.iter().find(|before| **before.name() == *described.name);
+        let gate = || Arc::new(Gate::new(limits.max_concurrency, limits.max_waiting));
+        let gate = same.map_or_else(gate, |before| Arc::clone(before.gate()));
+        let stats = same.map(|before| Arc::clone(before.stats())).unwrap_or_default();
+        let grants = grants.get(&described.name).cloned().unwrap_or_default();
+        let plugin =
+            Plugin::new(&*described.name, code, limits, grants, gate).counted_in(stats).of_generation(Arc::clone(&guard));
+        for unreached in reach::unreached(config, described, plugin.imports()) {
+            unreached.log(config, described);
+        }
+        Arc::new(plugin)
+    };
+    config.plugins.iter().zip(codes).map(one).collect()
+}
+
+/// A plugin that nobody calls, to be tried. None of its instances is kept.
+pub(super) fn on_trial(config: &Config, described: &config::Plugin, code: Arc<Code>, grants: Arc<Grants>) -> Arc<Plugin> {
+    let limits = plugin::Limits { reuse: 1, ..limits(config, described) };
+    let gate = Arc::new(Gate::new(1, 0));
+    Arc::new(Plugin::new(&*described.name, code, limits, grants, gate))
 }
 
 fn limits(config: &Config, described: &config::Plugin) -> plugin::Limits {

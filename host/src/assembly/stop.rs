@@ -4,18 +4,23 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::audit;
+use super::{audit, reload};
 use crate::{config::Config, driver::Engine, pool::Leftovers};
 
-/// What no setting bounds: two seconds for connections that were cut, half a second for control paths, three for who asks how the host is.
-const AROUND: Duration = Duration::from_millis(5_500);
+/// For connections that were cut.
+const CUT: Duration = Duration::from_secs(2);
+/// What else no setting bounds: half a second for control paths, three for who asks how the host is.
+const AROUND: Duration = Duration::from_millis(3_500);
 
 /// How long a host may take to stop, at the longest: to drain, to take everything back, to ask what is left, and to end the audit log.
 #[must_use]
 pub fn longest_stop(config: &Config) -> Duration {
     let questions = config.databases.iter().map(|database| database.settings.bounds.kill + database.settings.bounds.confirm);
     let last_lines = if config.audit.is_some() { audit::CLOSE } else { Duration::ZERO };
-    config.server.drain_timeout + config.server.reclaim_timeout + questions.max().unwrap_or_default() + last_lines + AROUND
+    let questions = questions.max().unwrap_or_default();
+    // Meanwhile a reload that was going on closes what it has opened.
+    let drain = (config.server.drain_timeout + CUT).max(reload::UNDO + questions);
+    drain + config.server.reclaim_timeout + questions + last_lines + AROUND
 }
 
 /// Asks a host to stop; a clone asks the same host. Asked while it starts, it starts no further.

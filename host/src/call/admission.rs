@@ -1,6 +1,7 @@
 //! Who may run: a place of the plugin first, then an instance of the host.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::plugin::Plugin;
 #[derive(Debug)]
 pub struct Admission {
     host: Arc<Gate>,
-    queue_timeout: Duration,
+    queue_timeout_us: AtomicU64,
 }
 
 /// The right to run one instance. Must outlive the Store, whose memory it stands for.
@@ -36,7 +37,12 @@ impl Admission {
     /// Admission to the instances behind `host`, with at most `queue_timeout` of waiting at both gates together.
     #[must_use]
     pub fn new(host: Arc<Gate>, queue_timeout: Duration) -> Self {
-        Self { host, queue_timeout }
+        Self { host, queue_timeout_us: AtomicU64::new(micros(queue_timeout)) }
+    }
+
+    /// From now on whoever comes waits so long.
+    pub(super) fn set_queue_timeout(&self, queue_timeout: Duration) {
+        self.queue_timeout_us.store(micros(queue_timeout), Ordering::Relaxed);
     }
 
     /// The gate that all instances of the host pass.
@@ -58,7 +64,7 @@ impl Admission {
         kept: &Kept,
         deadline: Instant,
     ) -> Result<(Permit, Option<Instance>), CallError> {
-        let patience = Instant::now() + self.queue_timeout;
+        let patience = Instant::now() + Duration::from_micros(self.queue_timeout_us.load(Ordering::Relaxed));
         let until = patience.min(deadline);
         let refused = |error, full, late| match error {
             GateError::QueueFull => CallError::Overloaded { limit: full },
@@ -74,4 +80,8 @@ impl Admission {
         let host = host.map_err(|e| refused(e, OverloadLimit::HostQueue, OverloadLimit::HostInstances))?;
         Ok((Permit::of(host, place), None))
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

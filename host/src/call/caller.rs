@@ -1,6 +1,6 @@
 //! The door through which requests become calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -46,12 +46,12 @@ pub struct CallMeta {
 
 /// Calls plugins.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Shared>);
+pub struct Caller(pub(super) Arc<Shared>);
 
 /// What all calls share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    admission: Admission,
+    pub(super) admission: Admission,
     pub(super) kept: Arc<Kept>,
     pub(super) roster: Arc<Roster>,
     tasks: TaskTracker,
@@ -135,6 +135,16 @@ impl Caller {
         };
         let delivery = Delivery { method, reader_stalled, tasks: &self.0.tasks };
         answer::deliver(run, head, delivery).await
+    }
+
+    /// From now on calls wait so long for admission.
+    pub fn set_queue_timeout(&self, queue_timeout: Duration) {
+        self.0.admission.set_queue_timeout(queue_timeout);
+    }
+
+    /// Has a plugin called no more by those who come: gives up its instances that rest. Calls of it go on.
+    pub fn retire(&self, plugin: &Arc<Plugin>) {
+        self.0.kept.forget(plugin);
     }
 
     /// Waits until no call has a task of its own any more: all streamed answers are over. Calls that are still waiting for their head

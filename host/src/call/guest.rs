@@ -77,6 +77,20 @@ pub(super) fn start(start: Start) -> Guest {
     }
 }
 
+/// Makes an instance as a call would, in a Store of its own, and drops it again.
+pub(super) async fn instantiate(plugin: &Arc<Plugin>, scope: Arc<Scope>) -> wasmtime::Result<()> {
+    match plugin.handler() {
+        Handler::V02(handler) => {
+            let mut instance = Instance::begin(None, handler.engine(), plugin, scope)?;
+            handler.instantiate_async(&mut instance.store).await.map(drop)
+        }
+        Handler::V03(handler) => {
+            let mut instance = Instance::begin(None, handler.engine(), plugin, scope)?;
+            handler.instantiate_async(&mut instance.store).await.map(drop)
+        }
+    }
+}
+
 async fn run_02(handler: ProxyPre<CallState>, start: Start) -> wasmtime::Result<Option<Instance>> {
     let Start { plugin, scope, request, head, instance, .. } = start;
     let made = scope.life().time(Part::Instance);

@@ -72,12 +72,20 @@ impl Kept {
         Some((instance, place))
     }
 
-    /// Keeps an instance until its plugin is called again. Drops it when somebody waits for its place, or the host stops.
+    /// Gives up those of a plugin, and keeps none of them from now on: it is retired.
+    pub(super) fn forget(&self, plugin: &Arc<Plugin>) {
+        plugin.retire();
+        let forgotten = self.resting().plugins.remove(&key(plugin));
+        drop(forgotten);
+    }
+
+    /// Keeps an instance until its plugin is called again. Drops it when somebody waits for its place, its plugin is retired, or the host
+    /// stops.
     pub(super) fn put(self: &Arc<Self>, plugin: &Arc<Plugin>, instance: Instance, place: GatePermit) {
         let rested = Rested { instance, place, _plugin: Arc::clone(plugin), since: Instant::now() };
         let mut resting = self.resting();
         // Whoever waits has said so before it takes this lock to make room: either it is seen here, or it finds the instance there.
-        if self.gate.waiting() > 0 || self.closing.is_cancelled() {
+        if self.gate.waiting() > 0 || plugin.is_retired() || self.closing.is_cancelled() {
             drop(resting);
             drop(rested);
             return;

@@ -301,7 +301,7 @@ impl Drop for Running {
 }
 
 /// What a guest's error means. The Store is gone by now, so its account is complete.
-fn classify(error: &wasmtime::Error, life: &Life) -> CallError {
+pub(super) fn classify(error: &wasmtime::Error, life: &Life) -> CallError {
     if error.is::<PoolConcurrencyLimitError>() {
         return CallError::Overloaded { limit: OverloadLimit::HostInstances };
     }

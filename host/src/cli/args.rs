@@ -10,12 +10,14 @@ const EXAMPLES: &str = "\
 Examples:
   wharf up                          run the wharf.toml of this folder
   wharf up examples/clinic          run the one of another folder
+  wharf up --watch examples/clinic  build and swap plugins as their sources change
   wharf check site/wharf.toml       say all that is wrong with a file
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf reload                      put the changed configuration in force, without dropping a request
   wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
@@ -58,6 +60,27 @@ Examples:
 
 Exit codes: 0 fine, 1 no host answers, it refuses, or no such call runs, 2 bad input.";
 
+const RELOAD_EXAMPLES: &str = "\
+What is new is compiled and tried first; then all of it is put in force, or nothing. Calls that run end as they began. SIGHUP does the same.
+
+Examples:
+  wharf reload                                the host of this folder
+  wharf reload --check                        say what would change, and whether it can
+
+Exit codes: 0 fine, 1 no host answers, or it refuses and goes on as before, 2 bad input.";
+
+const UP_EXAMPLES: &str = "\
+With --watch, for whoever writes a plugin: when its sources change it is built anew and put in force as by `wharf reload`, and so is a changed
+wharf.toml. What does not compile or is refused is told, and what was in force stays. Watched are Rust and manifests below each `source` (10,000
+files at most), what else its last build has read, and components without a `source`.
+
+Examples:
+  wharf up                                    the wharf.toml of this folder
+  wharf up --watch examples/clinic            build and swap what changes, until Ctrl-C
+  wharf up --log warn,access=info site/wharf.toml
+
+Exit codes: 0 fine, 1 failed while running, 2 bad input.";
+
 /// Runs WebAssembly handlers next to databases, and takes every connection back.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -74,7 +97,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compile what has a source, then serve until Ctrl-C
-    Up(Target),
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
     /// Say all that is wrong with a configuration and its components, without starting
     Check(Target),
     /// Compile the plugins that have a `source`
@@ -91,6 +115,9 @@ pub enum Command {
     /// End a call
     #[command(after_help = CALL_EXAMPLES, disable_help_subcommand = true)]
     Call(Call),
+    /// Have a host read its configuration again
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(Reload),
     /// Look into audit logs
     #[command(subcommand)]
     Audit(Audit),
@@ -181,6 +208,20 @@ pub enum CallAction {
     },
 }
 
+/// How a host is to read its configuration again.
+#[derive(Args, Clone, Debug)]
+pub struct Reload {
+    /// Only say what would change, and whether it can
+    #[arg(long)]
+    pub check: bool,
+    /// Print what has changed as a document
+    #[arg(long)]
+    pub json: bool,
+    /// Of which host.
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
 /// What can be done with an audit log.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
@@ -203,6 +244,17 @@ pub struct Verify {
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is run.
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Which configuration.
+    #[command(flatten)]
+    pub target: Target,
+    /// Build plugins anew when their sources change, and put them and a changed wharf.toml in force
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Which configuration is meant.
@@ -291,6 +343,7 @@ Commands:
   pools     Show the databases: who has what, what was taken back and why, what went wrong
   plugins   Show the plugins, and how busy they are
   call      End a call
+  reload    Have a host read its configuration again
   audit     Look into audit logs
   settings  Print what every setting of wharf.toml means, as a page of Markdown
   schema    Print the JSON Schema of wharf.toml, for editors
@@ -324,12 +377,14 @@ Options:
 Examples:
   wharf up                          run the wharf.toml of this folder
   wharf up examples/clinic          run the one of another folder
+  wharf up --watch examples/clinic  build and swap plugins as their sources change
   wharf check site/wharf.toml       say all that is wrong with a file
   wharf build examples/clinic       compile the plugins that have a `source`
   CLINIC_URL=postgres://app:secret@db/clinic wharf up examples/clinic
   WHARF_LOG=debug wharf up --log-format json
   wharf ps --watch                  who holds which connection, since when, doing what
   wharf pools                       what was taken back today and why, and what went wrong
+  wharf reload                      put the changed configuration in force, without dropping a request
   wharf audit verify audit.log* --key-file audit.key --head 812:3fa9c0d1e2b47
 
 --log is put on top of what `[log]` of wharf.toml says, --log-format in place of it.
@@ -357,6 +412,18 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
+    fn what_is_run_may_be_watched() {
+        for (line, expected) in
+            [("wharf up", (".", false)), ("wharf up --watch a", ("a", true)), ("wharf up a --watch", ("a", true))]
+        {
+            let Command::Up(Up { target, watch }) = Arguments::try_parse_from(line.split(' ')).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!((target.path, watch), (PathBuf::from(expected.0), expected.1), "{line}");
+        }
+    }
+
+    #[test]
     fn a_running_host_is_named_before_or_behind_what_is_asked_of_it() {
         for line in [
             "wharf pools --host unix:a --json drain clinic --timeout 5s",
@@ -374,8 +441,8 @@ Exit codes: 0 fine, 1 failed while running, 2 bad input.
     }
 
     #[test]
-    fn every_command_that_asks_a_host_has_examples() {
-        let asking = ["ps", "pools", "plugins", "call"];
+    fn every_command_that_runs_or_asks_a_host_has_examples() {
+        let asking = ["up", "ps", "pools", "plugins", "call", "reload"];
         for command in Arguments::command().get_subcommands_mut().filter(|it| asking.contains(&it.get_name())) {
             let help = command.render_help().to_string();
             assert!(help.contains("Examples:\n  ") && help.contains("Exit codes: "), "{help}");

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Failure, Output, cargo::Cargo, progress::Progress, start_logs};
+use super::{Failure, Output, cargo::Cargo, leash::Leash, progress::Progress, start_logs};
 use crate::config::{self, Config, Plugin};
 
 /// A plugin that was compiled.
@@ -19,6 +19,8 @@ pub(super) struct Built {
     pub(super) plugin: String,
     /// Its `component`, which is now there.
     pub(super) component: PathBuf,
+    /// What cargo has made, of which it is a copy.
+    pub(super) artefact: PathBuf,
 }
 
 /// Reads the configuration and compiles.
@@ -37,22 +39,37 @@ pub(super) fn run(path: &Path, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compiles every plugin that has a `source` into its `component`, one after the other; cargo itself knows what has changed. Goes on
-/// after one that fails, so that all messages are seen at once.
+/// Compiles every plugin that has a `source`, see [`build_each`].
 ///
 /// Blocks until cargo is done, without a time limit: whoever waits sees what is going on, and Ctrl-C ends cargo too.
 ///
 /// # Errors
-/// Names the plugins that failed; what the compiler said about them was shown. Files of earlier builds are left as they were.
+/// Names the plugins that failed.
 pub(super) fn build_plugins(config: &Config, output: &Output) -> Result<Vec<Built>> {
+    let (built, failed) = build_each(&config.plugins, output.color_on(&io::stderr()), None);
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\nerror: "));
+    }
+    Ok(built)
+}
+
+/// Compiles those of the plugins that have a `source` into their `component`, one after the other; cargo itself knows what has changed. Goes
+/// on after one that fails, so that all messages are seen at once. On a leash it is more modest, see [`Cargo::find`].
+///
+/// Gives also which have failed, and why; what the compiler said about them was shown. Files of earlier builds are left as they were.
+pub(super) fn build_each<'a>(
+    plugins: impl IntoIterator<Item = &'a Plugin>,
+    color: bool,
+    leash: Option<&Leash>,
+) -> (Vec<Built>, Vec<String>) {
     let (mut built, mut failed) = (Vec::new(), Vec::new());
-    for plugin in &config.plugins {
+    for plugin in plugins {
         let Some(source) = &plugin.source else { continue };
-        let progress = Progress::start(&plugin.name);
-        match build_one(plugin, source, output.color_on(&io::stderr()), &progress) {
-            Ok(()) => {
+        let progress = Progress::start(&plugin.name, leash.is_none());
+        match build_one(plugin, source, color, leash, &progress) {
+            Ok(artefact) => {
                 progress.built(&plugin.component);
-                built.push(Built { plugin: plugin.name.clone(), component: plugin.component.clone() });
+                built.push(Built { plugin: plugin.name.clone(), component: plugin.component.clone(), artefact });
             }
             Err(error) => {
                 progress.failed();
@@ -60,18 +77,16 @@ pub(super) fn build_plugins(config: &Config, output: &Output) -> Result<Vec<Buil
             }
         }
     }
-    if !failed.is_empty() {
-        bail!("{}", failed.join("\nerror: "));
-    }
-    Ok(built)
+    (built, failed)
 }
 
-fn build_one(plugin: &Plugin, source: &Path, color: bool, progress: &Progress) -> Result<()> {
-    let cargo = Cargo::find(source, color)?;
+fn build_one(plugin: &Plugin, source: &Path, color: bool, leash: Option<&Leash>, progress: &Progress) -> Result<PathBuf> {
+    let cargo = Cargo::find(source, color, leash)?;
     cargo.ensure_target(progress)?;
     let artefact = cargo.build(progress)?;
     install(&artefact, &plugin.component)
-        .with_context(|| format!("cannot copy `{}` to `{}`", artefact.display(), plugin.component.display()))
+        .with_context(|| format!("cannot copy `{}` to `{}`", artefact.display(), plugin.component.display()))?;
+    Ok(artefact)
 }
 
 /// Copies under another name first: a host that loads the component at this moment must see the old or the new one.

@@ -4,16 +4,17 @@ use std::{
     collections::VecDeque,
     env,
     ffi::OsStr,
-    io::{BufRead, BufReader, Read},
+    fs,
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-use super::progress::Progress;
+use super::{leash::Leash, progress::Progress};
 
 /// What handlers are compiled for.
 pub(super) const TARGET: &str = "wasm32-wasip2";
@@ -26,17 +27,18 @@ pub(super) struct Cargo<'a> {
     cargo: PathBuf,
     source: &'a Path,
     color: bool,
+    leash: Option<&'a Leash>,
 }
 
 impl<'a> Cargo<'a> {
-    /// Finds cargo.
+    /// Finds cargo. With a leash it runs on that, and leaves the processors to others.
     ///
     /// # Errors
     /// Says what to install.
-    pub(super) fn find(source: &'a Path, color: bool) -> Result<Self> {
+    pub(super) fn find(source: &'a Path, color: bool, leash: Option<&'a Leash>) -> Result<Self> {
         let cargo = tool("cargo")
             .ok_or_else(|| anyhow!("cargo is not installed; plugins with a `source` need it: see https://rustup.rs"))?;
-        Ok(Self { cargo, source, color })
+        Ok(Self { cargo, source, color, leash })
     }
 
     /// Adds the target when it is missing.
@@ -54,9 +56,16 @@ impl<'a> Cargo<'a> {
             );
         };
         progress.print(&format!("the target {TARGET} is missing: running `rustup target add {TARGET}`"));
-        let output = self.command(&rustup).args(["target", "add", TARGET]).output().context("cannot run rustup")?;
-        if !output.status.success() {
-            progress.print(&String::from_utf8_lossy(&output.stderr));
+        let mut command = self.command(&rustup);
+        command.args(["target", "add", TARGET]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.spawn(&mut command).context("cannot run rustup")?;
+        let mut said = Vec::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            // What cannot be read is not shown.
+            drop(stderr.read_to_end(&mut said));
+        }
+        if !self.wait(child).context("cannot wait for rustup")?.success() {
+            progress.print(&String::from_utf8_lossy(&said));
             bail!("`rustup target add {TARGET}` failed");
         }
         Ok(())
@@ -88,24 +97,46 @@ impl<'a> Cargo<'a> {
 
     fn run(&self, profile: &[&str], progress: &Progress) -> Result<Run> {
         let format = if self.color { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" };
-        let mut child = self
-            .command(&self.cargo)
+        let manifest = self.source.join("Cargo.toml").canonicalize().context("the crate has no Cargo.toml")?;
+        let mut command = self.modest();
+        command
             .args(["build", "--target", TARGET, format, "--color", if self.color { "always" } else { "never" }])
             .args(profile)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run cargo")?;
+            .stderr(Stdio::piped());
+        let mut child = self.spawn(&mut command).context("cannot run cargo")?;
         let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).context("cargo has no output")?;
-        let manifest = self.source.join("Cargo.toml").canonicalize().context("the crate has no Cargo.toml")?;
         let (lines, artefacts) = thread::scope(|scope| {
             let lines = scope.spawn(|| follow_status(stderr, progress));
             let artefacts = follow_messages(stdout, &manifest, progress);
             (lines.join().unwrap_or_default(), artefacts)
         });
-        let succeeded = child.wait().context("cannot wait for cargo")?.success();
+        let succeeded = self.wait(child).context("cannot wait for cargo")?.success();
         Ok(Run { succeeded, lines, artefacts })
+    }
+
+    /// Cargo, behind everything else on the machine where it runs on a leash.
+    fn modest(&self) -> Command {
+        let Some(nice) = self.leash.and_then(|_| tool("nice")) else { return self.command(&self.cargo) };
+        let mut command = self.command(&nice);
+        command.args(["-n", "10"]).arg(&self.cargo);
+        command
+    }
+
+    fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        match self.leash {
+            Some(leash) => leash.spawn(command),
+            None => command.spawn(),
+        }
+    }
+
+    /// Waits for a child whose output has come to its end.
+    fn wait(&self, mut child: Child) -> io::Result<ExitStatus> {
+        if let Some(leash) = self.leash {
+            leash.let_go();
+        }
+        child.wait()
     }
 
     /// A command in the crate's folder, as if Wharf had not been started by cargo.
@@ -120,6 +151,18 @@ impl<'a> Cargo<'a> {
         }
         command
     }
+}
+
+/// The files that went into a component, as cargo has written them down beside it; but for what it has made itself.
+pub(super) fn sources(artefact: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(artefact.with_extension("d")).unwrap_or_default();
+    // TARGET/wasm32-wasip2/PROFILE/NAME.wasm.
+    let target = artefact.ancestors().nth(3).unwrap_or(artefact);
+    let (_, files) = text.trim_end().split_once(".wasm: ").unwrap_or_default();
+    // A space in a name has a backslash before it.
+    let files = files.replace("\\ ", "\0");
+    let files = files.split(' ').map(|file| PathBuf::from(file.replace('\0', " ")));
+    files.filter(|file| file.is_absolute() && !file.starts_with(target)).collect()
 }
 
 /// What cargo did.
@@ -235,6 +278,18 @@ mod tests {
         {
             assert!(!is_cargos(name.as_ref()) && !is_rustups(name.as_ref()), "{name}");
         }
+    }
+
+    #[test]
+    fn what_went_into_a_component_is_known_but_for_what_cargo_has_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("target/wasm32-wasip2/plugin");
+        fs::create_dir_all(&profile).unwrap();
+        let (artefact, path) = (profile.join("p.wasm"), |path: &str| folder.path().join(path).display().to_string());
+        assert!(sources(&artefact).is_empty());
+        let files = [path("p/src/lib.rs"), path("p/my\\ page.html"), path("target/wasm32-wasip2/plugin/build/p/out/made.rs")];
+        fs::write(profile.join("p.d"), format!("{}: {} relative.rs\n", artefact.display(), files.join(" "))).unwrap();
+        assert_eq!(sources(&artefact), ["p/src/lib.rs", "p/my page.html"].map(|file| folder.path().join(file)));
     }
 
     #[test]

@@ -62,6 +62,8 @@ impl fmt::Display for Place {
 struct Problem {
     code: String,
     detail: String,
+    #[serde(default)]
+    reasons: Vec<String>,
 }
 
 impl Client {
@@ -99,6 +101,16 @@ impl Client {
     /// # Errors
     /// When no host answers there, or it refuses; the message says what to do.
     pub(super) async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Bytes> {
+        self.ask_within(PATIENCE, method, path).await
+    }
+
+    /// The document that answers, of what takes longer.
+    ///
+    /// # Bounds
+    /// As long as it is waited for, 64 MiB.
+    /// # Errors
+    /// As of [`Client::ask`].
+    pub(super) async fn ask_within(&self, patience: Duration, method: Method, path: &str) -> anyhow::Result<Bytes> {
         let asking = async {
             match &self.place {
                 Place::Socket(at) => {
@@ -111,8 +123,8 @@ impl Client {
                 }
             }
         };
-        let late = |_| Err(anyhow!("{} has not answered within {} s", self.place, PATIENCE.as_secs()));
-        timeout(PATIENCE, asking).await.unwrap_or_else(late)
+        let late = |_| Err(anyhow!("{} has not answered within {} s", self.place, patience.as_secs()));
+        timeout(patience, asking).await.unwrap_or_else(late)
     }
 
     async fn exchange<S>(&self, stream: S, host: &str, method: Method, path: &str) -> anyhow::Result<Bytes>
@@ -171,7 +183,10 @@ impl Client {
             (_, Some(Problem { code, .. })) if code == "no-route" => {
                 anyhow!("{place} does not know {path}: it is no admin listener, or that of an older wharf")
             }
-            (_, Some(Problem { detail, .. })) => anyhow!("{place} refuses: {}", detail.trim_end_matches('.')),
+            (_, Some(Problem { detail, reasons, .. })) => {
+                let reasons: String = reasons.iter().map(|reason| format!("\n  {reason}")).collect();
+                anyhow!("{place} refuses: {}{reasons}", detail.trim_end_matches('.'))
+            }
             (_, None) => anyhow!("{place} answers {status}, which no admin listener does"),
         }
     }

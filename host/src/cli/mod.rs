@@ -1,6 +1,6 @@
 //! The command line: `args` says what can be asked for, then one file a command, but for the two of `reference`; `cargo` and `progress` serve
-//! `build`, `voice` and `service` serve
-//! `up`; `client`, `view` and `table` serve those that ask a running host: `ps`, `pools`, `plugins` and `call`.
+//! `build`, `voice` and `service` serve `up`, and so do `watch`, `files` and `leash`, by which it builds what changes; `client`, `view` and
+//! `table` serve those that ask a running host: `ps`, `pools`, `plugins`, `call` and `reload`.
 
 mod args;
 mod audit;
@@ -9,16 +9,20 @@ mod call;
 mod cargo;
 mod check;
 mod client;
+mod files;
+mod leash;
 mod plugins;
 mod pools;
 mod progress;
 mod ps;
 mod reference;
+mod reload;
 mod service;
 mod table;
 mod up;
 mod view;
 mod voice;
+mod watch;
 
 use std::{
     io::{self, Write},
@@ -27,7 +31,10 @@ use std::{
 
 use self::voice::Voice;
 pub use self::{
-    args::{Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Target, Verify, View},
+    args::{
+        Arguments, Asked, Audit, Call, CallAction, Command, LogFormat, Output, Pools, PoolsAction, Reload, Target, Up, Verify,
+        View,
+    },
     up::longest_stop,
 };
 use anyhow::Context;
@@ -67,13 +74,14 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let output = &arguments.output;
     let (voice, _last_words) = Voice::start();
     let done = check_filter(output).and_then(|()| match &arguments.command {
-        Command::Up(target) => up::run(&target.path, output, &voice),
+        Command::Up(up) => up::run(up, output, &voice),
         Command::Check(target) => check::run(&target.path, output),
         Command::Build(target) => build::run(&target.path, output),
         Command::Ps(view) => ps::run(view),
         Command::Pools(pools) => pools::run(pools),
         Command::Plugins(view) => plugins::run(view),
         Command::Call(call) => call::run(call),
+        Command::Reload(asked) => reload::run(asked),
         Command::Audit(Audit::Verify(verify)) => audit::verify(verify),
         Command::Settings => reference::settings(),
         Command::Schema => reference::schema(),

@@ -22,6 +22,8 @@ pub(super) fn run(shown: &View) -> Result<(), Failure> {
 /// What is read of `/plugins`.
 #[derive(Deserialize)]
 struct Plugins {
+    generation: u64,
+    ending: Vec<u64>,
     plugins: Vec<Plugin>,
 }
 
@@ -45,7 +47,7 @@ struct Grant {
     leased: u64,
 }
 
-fn render(Plugins { plugins }: &Plugins, width: Option<usize>) -> String {
+fn render(Plugins { generation, ending, plugins }: &Plugins, width: Option<usize>) -> String {
     let mut table = Table::new(["PLUGIN", "DIGEST", "CALLS", "WAITING", "DATABASES", "COMPILED", "ROUTES"]);
     for Plugin { name, digest, compile_ms, routes, running, waiting, max, databases } in plugins {
         let of = |Grant { database, access, max, leased }: &Grant| format!("{database} {leased}/{max} {access}");
@@ -60,7 +62,11 @@ fn render(Plugins { plugins }: &Plugins, width: Option<usize>) -> String {
             routes.join(", "),
         ]);
     }
-    if table.is_empty() { "no plugin is loaded yet\n".to_owned() } else { table.render(width) }
+    if table.is_empty() {
+        return "no plugin is loaded yet\n".to_owned();
+    }
+    let ending: String = ending.iter().map(|number| format!(", calls of {number} run still")).collect();
+    format!("generation {generation} is in force{ending}\n\n{}", table.render(width))
 }
 
 #[cfg(test)]
@@ -76,11 +82,16 @@ mod tests {
             "name": "patients", "digest": "3f".repeat(32), "compile_ms": 1_950, "routes": ["GET /patients", "/reports"],
             "running": 2, "waiting": 7, "max": 100, "databases": [grant],
         });
-        let plugins: Plugins = serde_json::from_value(json!({ "plugins": [plugin] })).unwrap();
+        let plugins: Plugins = serde_json::from_value(json!({ "generation": 3, "ending": [1, 2], "plugins": [plugin] })).unwrap();
         insta::assert_snapshot!(render(&plugins, None), @r"
+        generation 3 is in force, calls of 1 run still, calls of 2 run still
+
         PLUGIN    DIGEST        CALLS  WAITING  DATABASES             COMPILED  ROUTES
         patients  3f3f3f3f3f3f  2/100  7        clinic 1/4 read-only  1.9s      GET /patients, /reports
         ");
-        assert_eq!(render(&Plugins { plugins: Vec::new() }, None), "no plugin is loaded yet\n");
+        assert_eq!(
+            render(&Plugins { generation: 0, ending: Vec::new(), plugins: Vec::new() }, None),
+            "no plugin is loaded yet\n"
+        );
     }
 }

@@ -17,13 +17,14 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) struct Progress {
     name: String,
     started: Instant,
-    /// `None` where there is no terminal.
+    /// `None` where there is no terminal, or others write to it as well.
     spinner: Option<ProgressBar>,
 }
 
 impl Progress {
-    pub(super) fn start(name: &str) -> Self {
-        let spinner = io::stderr().is_terminal().then(|| {
+    /// With a spinner where there is a terminal, if nothing else is written there.
+    pub(super) fn start(name: &str, is_alone: bool) -> Self {
+        let spinner = (is_alone && io::stderr().is_terminal()).then(|| {
             let spinner = ProgressBar::new_spinner().with_message(format!("building {name}"));
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
                 spinner.set_style(style);

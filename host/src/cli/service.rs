@@ -38,6 +38,8 @@ pub(super) struct Service(Option<Sender<Word>>);
 /// What has become of the host.
 enum Word {
     Serves(Watched),
+    Reloads,
+    Reloaded,
     Stops { within: Duration },
 }
 
@@ -79,6 +81,16 @@ impl Service {
         let admin = Arc::clone(admin);
         let look = move || Looks { is_live: admin.is_live(Instant::now()), connections: admin.connections() };
         self.say(|| Word::Serves(Watched { look: Arc::new(look), runtime: Handle::current() }));
+    }
+
+    /// The host reads its configuration again.
+    pub(super) fn reloads(&self) {
+        self.say(|| Word::Reloads);
+    }
+
+    /// It has done so, whatever came of it.
+    pub(super) fn reloaded(&self) {
+        self.say(|| Word::Reloaded);
     }
 
     /// The host stops, and the process ends within this time.
@@ -138,6 +150,8 @@ impl Manager {
                     watched = Some(host);
                     self.send("READY=1");
                 }
+                Ok(Word::Reloads) => self.send("RELOADING=1"),
+                Ok(Word::Reloaded) => self.send("READY=1"),
                 Ok(Word::Stops { within }) => {
                     // However short the manager's own time limit is.
                     self.send(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", within.as_micros()));
@@ -275,6 +289,10 @@ mod tests {
         serves(&service, &runtime, || Looks { is_live: true, connections: (7, 50) });
         assert_eq!(ear.next(), "READY=1");
         assert_eq!(ear.next(), "STATUS=active: 7/50");
+        service.reloads();
+        assert_eq!(ear.next(), "RELOADING=1");
+        service.reloaded();
+        assert_eq!(ear.next(), "READY=1");
         service.stops(Duration::from_millis(31_500));
         assert_eq!(ear.next(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=31500000");
     }

@@ -1,16 +1,18 @@
 //! `wharf up`: compiles what has a source, then serves until it is told to stop.
 
-use std::{io, path::Path, thread, time::Duration};
+use std::{fmt::Display, io, thread, time::Duration};
 
 use anyhow::Context;
+use futures::future::OptionFuture;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Failure, Output, build, print, service::Service, start_logs, voice::Voice};
+use super::{Failure, Output, args, build, print, service::Service, start_logs, voice::Voice, watch::Watch};
 use crate::{
-    assembly::{self, Host, Progress, StartError, Stop, Stopped},
+    assembly::{self, Host, Progress, Refused, Reloaded, Reloader, StartError, Stop, Stopped},
     config::{self, Config, Diagnostics},
     shards::Shards,
     telemetry::logs,
@@ -29,11 +31,15 @@ pub fn longest_stop(config: &Config) -> Duration {
 ///
 /// # Errors
 /// [`Failure::Input`] before anything was started, [`Failure::Running`] afterwards.
-pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Failure> {
-    let config = config::load(path, &config::process_environment)?;
+pub(super) fn run(args::Up { target, watch }: &args::Up, output: &Output, voice: &Voice) -> Result<(), Failure> {
+    let config = config::load(&target.path, &config::process_environment)?;
     let _logs = start_logs(output, &config.log)?;
     let service = Service::start()?;
-    build::build_plugins(&config, output)?;
+    let mut watch = watch.then(|| Watch::new(&config, output.color_on(&io::stderr())));
+    let built = build::build_plugins(&config, output)?;
+    if let Some(watch) = &mut watch {
+        watch.built(&built);
+    }
     let mut diagnostics = Diagnostics::new(config.source.clone());
     config::check_components(&config, &mut diagnostics);
     if diagnostics.errors() > 0 {
@@ -42,15 +48,16 @@ pub(super) fn run(path: &Path, output: &Output, voice: &Voice) -> Result<(), Fai
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let (shards, threads) =
         thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, &shards, voice, &service));
+    let served = runtime.block_on(serve(&config, &shards, voice, &service, watch));
     threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Service) -> anyhow::Result<()> {
+async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Service, watch: Option<Watch>) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
+    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
     let (stopping, teller, within) = (stop.clone(), service.clone(), longest_stop(config));
@@ -63,7 +70,11 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
             let scheme = if config.server.tls.is_some() { "https" } else { "http" };
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             service.serves(host.admin());
-            let Stopped { drained, closed, is_audited } = host.run(&stop).await;
+            // Those that came while it started are one now.
+            let reloading = reload(hangups, host.reloader(), service.clone(), voice.clone());
+            let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading));
+            let watching = watch.map(|watch| watch.run(host.reloader(), stop.clone(), voice.clone()));
+            let (Stopped { drained, closed, is_audited }, _) = tokio::join!(host.run(&stop), OptionFuture::from(watching));
             voice.say(&format!("calls: {} finished, {} cut off", drained.finished, drained.cut));
             (drained.stuck, closed, is_audited)
         }
@@ -93,6 +104,34 @@ async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice
     let name = signals.next().await;
     voice.say(&format!("{name} again: cutting off what runs"));
     stop.hurry();
+}
+
+/// Turns each hang-up into a reload.
+async fn reload(mut hangups: Signal, reloader: Reloader, service: Service, voice: Voice) {
+    while hangups.recv().await.is_some() {
+        service.reloads();
+        let done = reloader.reload(false).await;
+        service.reloaded();
+        voice.say(&reloaded("hung up", done));
+    }
+}
+
+/// What a reload has come to, and what it came of.
+pub(super) fn reloaded(cause: &str, done: Result<Reloaded, Refused>) -> String {
+    match done {
+        Ok(Reloaded { generation, changes }) if changes.is_empty() => {
+            format!("{cause}: nothing has changed, generation {generation} is in force")
+        }
+        Ok(Reloaded { generation, changes }) => {
+            format!("{cause}: generation {generation} is in force, {} changed", changes.len())
+        }
+        Err(why) => refused(cause, &why),
+    }
+}
+
+/// Why nothing has come of one.
+pub(super) fn refused(cause: &str, why: &impl Display) -> String {
+    format!("{cause}: the configuration is refused, and what was in force stays:\n{why}")
 }
 
 /// What ends the process in an orderly way.

@@ -160,6 +160,21 @@ impl Diagnostics {
         self.entries.is_empty()
     }
 
+    /// Errors in a line each, without the text of the file: place, message, hint.
+    #[must_use]
+    pub fn error_lines(&self) -> Vec<String> {
+        let errors = self.entries.iter().filter(|entry| entry.severity == Severity::Error);
+        let line = |entry: &Diagnostic| {
+            let place = entry.at.map_or_else(String::new, |at| {
+                let (line, column) = self.source.line_and_column(at);
+                format!(":{line}:{column}")
+            });
+            let hint = if entry.hint.is_empty() { String::new() } else { format!("; {}", entry.hint) };
+            format!("{}{place}: {}{hint}", self.source.path, entry.message)
+        };
+        errors.map(line).collect()
+    }
+
     /// One by one, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.entries.iter()

@@ -4,7 +4,7 @@
 //! puts the environment in, `values` reads single values, `server` (with `networks` and `server_tls`), `admin`, `log`, `audit`,
 //! `metrics`, `traces`, `database` (with `address`, `dialect` and `tls`), `plugin` and `routes` read the sections, `model` is the result,
 //! `checks` looks at what later commands need, and `diagnostics` tells all that is wrong at once. `recorder` keeps what was asked for, and
-//! `reference` makes of it the reference of all settings and a JSON Schema.
+//! `reference` makes of it the reference of all settings and a JSON Schema. `facts` says again what was read, key by key.
 //!
 //! Nothing is corrected silently, and no secret gets into a message.
 
@@ -15,6 +15,7 @@ mod checks;
 mod database;
 mod diagnostics;
 mod dialect;
+mod facts;
 mod interpolate;
 mod log;
 mod metrics;
@@ -42,6 +43,7 @@ use toml::de::DeTable;
 pub use self::{
     checks::{check_components, notes},
     diagnostics::{Diagnostic, Diagnostics, Location, Severity, Source},
+    facts::Fact,
     interpolate::Environment,
     model::{
         Admin, Audit, Config, Connect, Database, Engine, Grant, Instances, Limits, Log, Metrics, Plugin, Route, Server, Tls,

@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, uri::PathAndQuery};
 use ipnet::IpNet;
 
 use super::{
@@ -272,6 +272,9 @@ pub struct Plugin {
     pub instances: Instances,
     /// What is logged of it: what it prints and how its calls fail (`info`), only how they fail (`warn`), or neither. Default `info`.
     pub log: LogLevel,
+    /// A path, such as `/health`, that is asked for by GET before a reload puts this plugin in force, where anything of it or of its databases has
+    /// changed. With a status of 500 or more, or no answer within the deadline, all stays as it was.
+    pub probe: Option<PathAndQuery>,
     /// The databases it may use; none other exists for it.
     pub databases: Vec<Grant>,
 }

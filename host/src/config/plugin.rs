@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+
 use super::{
     address::Address,
     database::{Draft, second_address},
     model::{Grant, Instances, Limits, Plugin},
     reader::{Context, Table, did_you_mean, list},
+    recorder::Kind,
     routes,
     values::{GIB, HOUR, KIB, LEAST, MIB},
 };
@@ -88,6 +91,7 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
     let instances = read_instances(table.table("instances"));
     let levels = [("info", LogLevel::Info), ("warn", LogLevel::Warn), ("off", LogLevel::Off)];
     let log = table.choice("log", LogLevel::Info, &levels).value;
+    let probe = read_probe(&mut table);
     let databases = read_grants(&mut table, name, databases);
     table.finish();
     Plugin {
@@ -101,8 +105,20 @@ fn read_one(context: &Context<'_>, name: &str, mut table: Table<'_>, databases: 
         limits,
         instances,
         log,
+        probe,
         databases,
     }
+}
+
+fn read_probe(table: &mut Table<'_>) -> Option<PathAndQuery> {
+    let entry = table.take("probe", Kind::Text { form: "a path, with a query or without", default: None })?;
+    let text = entry.text("a path, such as \"/health\"")?;
+    let path = text.value.parse::<PathAndQuery>().ok();
+    let path = path.filter(|_| text.value.starts_with('/') && !text.value.contains('#'));
+    if path.is_none() {
+        entry.context.error(entry.at, format!("{} is no path to ask for", text.shown()), "write `/path` or `/path?query`");
+    }
+    path
 }
 
 fn read_instances(mut table: Table<'_>) -> Instances {

@@ -15,6 +15,14 @@ use crate::engine::{CallState, Engines};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
+impl Digest {
+    /// That of a component.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -63,7 +71,7 @@ pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Compiled, LoadE
         .or_else(|_| Component::from_binary(engines.concurrent().engine(), bytes))
         .map_err(|error| LoadError::Invalid { detail: format!("{error:#}") })?;
     let is_concurrent = !Engine::same(component.engine(), engines.plain().engine());
-    Ok(Compiled { component, digest: Digest(Sha256::digest(bytes).into()), size: bytes.len(), is_concurrent })
+    Ok(Compiled { component, digest: Digest::of(bytes), size: bytes.len(), is_concurrent })
 }
 
 fn check_header(bytes: &[u8]) -> Result<(), LoadError> {

@@ -1,7 +1,8 @@
 //! Plugins: components that were loaded, with their limits and grants.
 //!
-//! In the order data flows: [`inspect`] says what a component is and everything that is wrong with it; [`load`] compiles and links it
-//! once, as a [`Plugin`]; calls then share it. Which plugin answers which request is the router's business.
+//! In the order data flows: [`inspect`] says what a component is and everything that is wrong with it; [`compile`] compiles and links it
+//! once, as [`Code`]; with limits and grants that is a [`Plugin`], which calls share. Which plugin answers which request is the router's
+//! business. When limits or grants change there is another plugin of the same code, behind the same gate.
 
 mod component;
 mod error;
@@ -11,9 +12,14 @@ mod log_budget;
 mod stats;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+use tokio_util::sync::DropGuard;
 
 pub use component::{Digest, Handler};
 pub use error::{LoadError, RefusedImport};
@@ -25,24 +31,42 @@ pub use stats::Stats;
 use crate::engine::{Engines, Gate};
 use crate::lease::Grants;
 
-/// A loaded component: compiled, linked, ready to be called any number of times.
-pub struct Plugin {
-    name: Arc<str>,
+/// A component that is compiled and linked.
+#[derive(Debug)]
+pub struct Code {
     digest: Digest,
     compile_time: Duration,
     handler: Handler,
     imports: Vec<String>,
     is_concurrent: bool,
+}
+
+impl Code {
+    /// SHA-256 of the component's bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Code with what it may use: ready to be called any number of times.
+pub struct Plugin {
+    name: Arc<str>,
+    code: Arc<Code>,
     limits: Limits,
     grants: Arc<Grants>,
-    gate: Gate,
+    gate: Arc<Gate>,
     log_budget: LogBudget,
     stats: Arc<Stats>,
+    /// Another one has taken its place.
+    retired: AtomicBool,
+    /// Fires when it is dropped, and with it all that came with it.
+    _generation: Option<Arc<DropGuard>>,
 }
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("name", &self.name).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Plugin").field("name", &self.name).field("digest", &self.digest()).finish_non_exhaustive()
     }
 }
 
@@ -52,34 +76,64 @@ impl std::fmt::Debug for Plugin {
 ///
 /// # Errors
 /// Everything [`inspect`] reports as a fault, the first kind of it; see [`LoadError`].
-pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants: Arc<Grants>) -> Result<Plugin, LoadError> {
+pub fn compile(engines: &Engines, bytes: &[u8]) -> Result<Code, LoadError> {
     let started = Instant::now();
     let compiled = component::compile(engines, bytes)?;
     let mut report = inspect::report(&compiled);
     let imports = std::mem::take(&mut report.imports);
     report.verdict()?;
     let handler = component::link(engines, &compiled)?;
-    let compile_time = started.elapsed();
-    let gate = Gate::new(limits.max_concurrency, limits.max_waiting);
-    let log_budget = LogBudget::new(limits.log_lines_per_second);
     let component::Compiled { digest, is_concurrent, .. } = compiled;
-    let stats = Arc::default();
-    Ok(Plugin {
-        name: name.into(),
-        digest,
-        compile_time,
-        handler,
-        imports,
-        is_concurrent,
-        limits,
-        grants,
-        gate,
-        log_budget,
-        stats,
-    })
+    Ok(Code { digest, compile_time: started.elapsed(), handler, imports, is_concurrent })
+}
+
+/// [`compile`], as a plugin that shares nothing with another.
+///
+/// # Errors
+/// As [`compile`].
+pub fn load(engines: &Engines, name: &str, bytes: &[u8], limits: Limits, grants: Arc<Grants>) -> Result<Plugin, LoadError> {
+    let gate = Arc::new(Gate::new(limits.max_concurrency, limits.max_waiting));
+    Ok(Plugin::new(name, Arc::new(compile(engines, bytes)?), limits, grants, gate))
 }
 
 impl Plugin {
+    /// Code with what it may use. Its calls pass `gate`, whatever its limits say of it.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, code: Arc<Code>, limits: Limits, grants: Arc<Grants>, gate: Arc<Gate>) -> Self {
+        let log_budget = LogBudget::new(limits.log_lines_per_second);
+        let (name, retired) = (name.into(), AtomicBool::new(false));
+        Self { name, code, limits, grants, gate, log_budget, stats: Arc::default(), retired, _generation: None }
+    }
+
+    /// The same, whose calls count with those of another one.
+    #[must_use]
+    pub fn counted_in(self, stats: Arc<Stats>) -> Self {
+        Self { stats, ..self }
+    }
+
+    /// The same as one of several: the guard fires once all of them are gone, with whatever calls them.
+    #[must_use]
+    pub fn of_generation(self, guard: Arc<DropGuard>) -> Self {
+        Self { _generation: Some(guard), ..self }
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
+    /// Has it called no more by those who come, so that none of its instances is kept for them. Calls that were let in go on.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether it is called no more by those who come.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// The name in the configuration.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
@@ -89,31 +143,31 @@ impl Plugin {
     /// SHA-256 of the component's bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.code.digest
     }
 
     /// How long it took to compile and link it, or to find that it had been compiled before.
     #[must_use]
     pub fn compile_time(&self) -> Duration {
-        self.compile_time
+        self.code.compile_time
     }
 
     /// What a call instantiates.
     #[must_use]
     pub fn handler(&self) -> &Handler {
-        &self.handler
+        &self.code.handler
     }
 
     /// What it imports, by name.
     #[must_use]
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.code.imports
     }
 
     /// Whether it runs on the engine with component-model concurrency, as a handler of 0.2 may, too.
     #[must_use]
     pub fn is_concurrent(&self) -> bool {
-        self.is_concurrent
+        self.code.is_concurrent
     }
 
     /// What one call may use.
@@ -128,9 +182,9 @@ impl Plugin {
         &self.grants
     }
 
-    /// One place a running call of this plugin.
+    /// One place a running call of this plugin, or of another that has its name.
     #[must_use]
-    pub fn gate(&self) -> &Gate {
+    pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 
@@ -140,7 +194,7 @@ impl Plugin {
         &self.log_budget
     }
 
-    /// What its calls came to.
+    /// What its calls came to, and those of others that count with them.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats

@@ -45,6 +45,12 @@ impl Database {
         &self.0.name
     }
 
+    /// Whether it is the same database, and not another of the same name.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The limits that are in force.
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {

@@ -81,7 +81,7 @@ enum Verdict {
 pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer: Peer, tasks: Tasks, cut: CancellationToken) {
     let activity = Arc::new(Activity::new(Instant::now(), Arc::clone(&shared.counters)));
     let Some(line) = open(&shared, Watched::new(stream, Arc::clone(&activity)), &activity, peer).await else { return };
-    let refusals = Refusals::new(Arc::clone(&activity), peer, shared.settings.access_log);
+    let refusals = Refusals::new(Arc::clone(&activity), peer, shared.settings.load().access_log);
     let last_words = converse(&shared, &activity, &line, &refusals, peer, tasks, cut).await;
     if let Some(problem) = &last_words {
         let id = RequestId::make();
@@ -102,13 +102,14 @@ pub(super) async fn run<D: Dispatch>(shared: Arc<Shared<D>>, stream: Wire, peer:
 /// What is spoken on: the socket itself, or TLS once the client has agreed to it. `None` when it does not in time, or the server stops.
 async fn open<D>(shared: &Shared<D>, watched: Watched, activity: &Activity, peer: Peer) -> Option<Line> {
     let Some(tls) = &shared.tls else { return Some(Line::plain(watched)) };
+    let header_timeout = shared.settings.load().header_timeout;
     // On the heap, since connections without TLS would carry its room as well.
     let handshake = Box::pin(tls.accept(watched.clone()));
     let agreed = tokio::select! {
         biased;
         // No request can be lost yet.
         () = shared.shutdown.cancelled() => return None,
-        agreed = timeout(shared.settings.header_timeout, handshake) => agreed,
+        agreed = timeout(header_timeout, handshake) => agreed,
     };
     match agreed {
         Ok(Ok(stream)) => {
@@ -138,10 +139,10 @@ async fn converse<D: Dispatch>(
     tasks: Tasks,
     cut: CancellationToken,
 ) -> Option<Problem> {
-    let settings = &shared.settings;
+    let settings = shared.settings.load_full();
     let ended = CancellationToken::new();
     let _streams_end_with_the_connection = ended.clone().drop_guard();
-    let builder = builder(settings, Streams { tasks, ended });
+    let builder = builder(&settings, Streams { tasks, ended });
     let socket = Socket::new(line.clone(), Arc::clone(activity), refusals.clone(), settings.max_uri);
     let service = service_fn(|request| {
         let answer = service::answer(Arc::clone(shared), Arc::clone(activity), peer, request);
@@ -163,7 +164,7 @@ async fn converse<D: Dispatch>(
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = sleep_until(next) => match inspect(activity, line.wire(), settings, Instant::now()) {
+            () = sleep_until(next) => match inspect(activity, line.wire(), &settings, Instant::now()) {
                 Verdict::Wait(until) => next = until,
                 Verdict::Gone => return None,
                 Verdict::HeaderTimeout => {

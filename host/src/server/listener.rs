@@ -2,10 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -17,8 +14,15 @@ use super::{
     service::Shared,
     stream::Wire,
 };
-use crate::{shards::Shards, telemetry::requests::Requests};
+use crate::{
+    engine::{Gate, GatePermit},
+    shards::Shards,
+    sync::Live,
+    telemetry::requests::Requests,
+};
 
+/// How long a place for a connection is waited for before it is waited for again.
+const PLACE: Duration = Duration::from_secs(60 * 60);
 /// How long the tasks of connections that were cut may take to let go of what they hold.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How long accepting pauses after the system ran out of something.
@@ -29,10 +33,35 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    settings: Settings,
+    tuning: Tuning,
     /// With how often its files are looked at.
     tls: Option<(Arc<Tls>, Duration)>,
     counters: Arc<Counters>,
+}
+
+/// Changes the settings of a server, also while it serves.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    settings: Arc<Live<Settings>>,
+    /// One place a connection.
+    places: Arc<Gate>,
+}
+
+impl Tuning {
+    /// Puts other settings in force. What a connection as a whole is given it keeps: its time limits, and how long its heads may be. Fewer
+    /// connections are there once so many have ended.
+    ///
+    /// # Errors
+    /// [`BindError::Setting`]; nothing has changed then.
+    pub fn set(&self, settings: Settings) -> Result<(), BindError> {
+        if let Some(name) = settings.out_of_bounds() {
+            return Err(BindError::Setting(name));
+        }
+        // Only who accepts ever waits.
+        self.places.resize(settings.max_connections, 1);
+        self.settings.store(Arc::new(settings));
+        Ok(())
+    }
 }
 
 /// Why a server cannot serve.
@@ -68,7 +97,11 @@ impl Server {
     pub fn new(listener: Listener, settings: Settings) -> Result<Self, BindError> {
         match settings.out_of_bounds() {
             Some(name) => Err(BindError::Setting(name)),
-            None => Ok(Self { listener, settings, tls: None, counters: Arc::default() }),
+            None => {
+                let places = Arc::new(Gate::new(settings.max_connections, 1));
+                let tuning = Tuning { settings: Arc::new(Live::from_pointee(settings)), places };
+                Ok(Self { listener, tuning, tls: None, counters: Arc::default() })
+            }
         }
     }
 
@@ -85,6 +118,12 @@ impl Server {
         Self { counters: Arc::new(Counters::new(requests)), ..self }
     }
 
+    /// What changes its settings.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        self.tuning.clone()
+    }
+
     /// What came of its requests.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
@@ -99,12 +138,11 @@ impl Server {
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
     pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
-        let Self { listener, settings, tls, counters } = self;
-        let drain_timeout = settings.drain_timeout;
-        let places = Arc::new(Semaphore::new(settings.max_connections));
+        let Self { listener, tuning: Tuning { settings, places }, tls, counters } = self;
         let _watching = tls.as_ref().map(|(tls, every)| AbortOnDropHandle::new(tokio::spawn(Arc::clone(tls).watch(*every))));
         let tls = tls.map(|(tls, _)| tls);
-        let shared = Arc::new(Shared { dispatch, settings, tls, counters: Arc::clone(&counters), shutdown: shutdown.clone() });
+        let (of_shared, of_counters) = (Arc::clone(&settings), Arc::clone(&counters));
+        let shared = Arc::new(Shared { dispatch, settings: of_shared, tls, counters: of_counters, shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
         let cut = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
@@ -122,6 +160,7 @@ impl Server {
 
         let at_shutdown = counters.running();
         tracker.close();
+        let drain_timeout = settings.load().drain_timeout;
         let mut left = 0;
         if timeout(drain_timeout, tracker.wait()).await.is_err() {
             left = counters.running();
@@ -134,13 +173,13 @@ impl Server {
 }
 
 /// The next connection, once there is a place for it; `None` at shutdown.
-async fn accept(
-    listener: &Listener,
-    places: &Arc<Semaphore>,
-    shutdown: &CancellationToken,
-) -> Option<(OwnedSemaphorePermit, Wire, Peer)> {
+async fn accept(listener: &Listener, places: &Gate, shutdown: &CancellationToken) -> Option<(GatePermit, Wire, Peer)> {
     let wait = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        let place = loop {
+            if let Ok(place) = places.enter(Instant::now() + PLACE).await {
+                break place;
+            }
+        };
         let mut pause = FIRST_PAUSE;
         loop {
             match listener.accept().await {

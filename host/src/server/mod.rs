@@ -34,7 +34,7 @@ use http::{Request, Response};
 pub use self::{
     counters::Counters,
     exchange::{Exchange, OUTCOMES, Outcome},
-    listener::{BindError, Drained, Server},
+    listener::{BindError, Drained, Server, Tuning},
     origin::{ForwardedHeader, Origin, Proxies},
     problem::{Code, Problem},
     request_body::{RequestBody, RequestBodyError},

@@ -13,11 +13,12 @@ use super::{
     Counters, Dispatch, Exchange, Origin, Outcome, Peer, Problem, RequestBody, RequestId, Settings, Tls, activity::Activity,
     exchange::Running, request_id, response_body::ResponseBody, timing,
 };
+use crate::sync::Live;
 
 /// What all connections of a server share.
 pub(super) struct Shared<D> {
     pub(super) dispatch: Arc<D>,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Live<Settings>>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) counters: Arc<Counters>,
     pub(super) shutdown: CancellationToken,
@@ -32,7 +33,7 @@ pub(super) async fn answer<D: Dispatch>(
 ) -> Response<ResponseBody<D::Body>> {
     let (mut parts, incoming) = request.into_parts();
     let id = RequestId::of(&mut parts.headers);
-    let settings = &shared.settings;
+    let settings = shared.settings.load();
     let origin = Origin::of(peer, &parts.headers, &settings.proxies);
     let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), origin, shared.tls.is_some(), settings.access_log);
     let exchange = Arc::new(if settings.server_timing { exchange.timed() } else { exchange });
@@ -41,8 +42,11 @@ pub(super) async fn answer<D: Dispatch>(
 
     let length = incoming.size_hint().lower();
     // Made before anything is refused, so that bytes nobody reads are noticed whatever happens.
-    let body = RequestBody::new(incoming, settings, Arc::clone(&exchange), activity);
-    let admitted = if shared.shutdown.is_cancelled() { Err(Problem::ShuttingDown) } else { admit(&parts, length, settings) };
+    let body = RequestBody::new(incoming, &settings, Arc::clone(&exchange), activity);
+    let admitted = if shared.shutdown.is_cancelled() { Err(Problem::ShuttingDown) } else { admit(&parts, length, &settings) };
+    let max_body = settings.max_body;
+    // What others put in force meanwhile is for the next request.
+    drop(settings);
     let result = match admitted {
         Err(problem) => {
             drop(body);
@@ -56,7 +60,7 @@ pub(super) async fn answer<D: Dispatch>(
                 tracing::error!(request_id = exchange.id().as_str(), "the host panicked while serving a call");
                 Err(Problem::HostPanicked)
             });
-            match exchange.fault(settings.max_body) {
+            match exchange.fault(max_body) {
                 Some(problem) => Err(problem),
                 None => result.and_then(|response| check(response, &method)),
             }

@@ -45,6 +45,8 @@ fn answer(request: &Request) -> Answer {
             request.json().as_array().into_iter().flatten().for_each(|step| drop(handles.step(step)));
             std::process::abort()
         }
+        // With `?code=` as its status.
+        "status" => Answer::text("as asked").status(u16::try_from(request.number("code", 200)).expect("a status")),
         other => Answer::unknown(other),
     }
 }

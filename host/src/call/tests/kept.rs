@@ -158,3 +158,21 @@ async fn a_host_that_drains_keeps_nobody_and_waits_for_nobody_who_rests() {
     assert_eq!(host.call(&plugin).await.unwrap_err().outcome(), Outcome::NoResponse);
     assert_eq!(host.rest(), (0, 0));
 }
+
+#[tokio::test]
+async fn whoever_is_retired_gives_its_instances_up_and_keeps_none_anew() {
+    let host = Host::new();
+    let plugin = host.plugin(TIDY, reused(100));
+    let other = host.plugin(TIDY, reused(100));
+    for plugin in [&plugin, &other] {
+        assert_eq!(host.call(plugin).await.unwrap_err().outcome(), Outcome::NoResponse);
+    }
+    assert_eq!(host.rest(), (2, 2));
+    host.caller.retire(&plugin);
+    assert_eq!(host.rest(), (1, 1));
+    assert_eq!(Arc::strong_count(&plugin), 1);
+    // Who came before is served still.
+    assert_eq!(host.call(&plugin).await.unwrap_err().outcome(), Outcome::NoResponse);
+    assert_eq!(host.rest(), (1, 1));
+    assert_eq!(Arc::strong_count(&plugin), 1);
+}

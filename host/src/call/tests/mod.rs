@@ -1,6 +1,7 @@
 //! Every way a call can end, with handlers written by hand. Handlers that answer are compiled from Rust by the integration tests.
 
 mod kept;
+mod probe;
 mod roster;
 mod shards;
 
@@ -41,6 +42,11 @@ impl Host {
 
     /// A handler of WASI 0.2 with this body, and whatever else it needs.
     fn plugin(&self, body: &str, limits: Limits) -> Arc<Plugin> {
+        self.starting("", body, limits)
+    }
+
+    /// The same, which does this before it can be called.
+    fn starting(&self, start: &str, body: &str, limits: Limits) -> Arc<Plugin> {
         let component = format!(
             r#"(component
                 (import "wasi:http/types@0.2.0" (instance $types
@@ -55,6 +61,8 @@ impl Host {
                     (import "handles" "drop-outparam" (func $drop_outparam (param i32)))
                     (memory 1)
                     (global $calls (mut i32) (i32.const 0))
+                    (func $start {start})
+                    (start $start)
                     (func $recurse (param i64) (result i64) (i64.add (call $recurse (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))
                     (func (export "handle") (param i32 i32) {body}))
                 (core instance $handles

@@ -1,6 +1,6 @@
 //! `[plugins.NAME]`, its routes and grants.
 
-use super::{read, refused};
+use super::{accepted, read, refused};
 
 #[test]
 fn a_plugin_needs_a_component_and_routes() {
@@ -575,4 +575,17 @@ error: unknown key `idle`
 
 wharf.toml: 3 errors
 "#);
+}
+
+#[test]
+fn a_probe_is_a_path_to_ask_for() {
+    let with = |probe: &str| format!("[plugins.p]\ncomponent = \"p.wasm\"\nroutes = [\"/p\"]\nprobe = \"{probe}\"\n");
+    for probe in ["/", "/health", "/patients?limit=1"] {
+        let (_folder, config) = accepted(&with(probe));
+        assert_eq!(config.plugins[0].probe.as_ref().map(ToString::to_string).as_deref(), Some(probe));
+    }
+    for probe in ["", "health", "*", "/a b", "/health#top", "http://localhost/health"] {
+        let said = refused(&with(probe));
+        assert!(said.contains(&format!("`{probe}` is no path to ask for")), "{said}");
+    }
 }

@@ -11,6 +11,7 @@ over_every_listener! {
     a_broken_chunk_is_a_bad_request,
     long_paths_and_many_headers_are_refused,
     connections_over_the_limit_wait_until_one_ends,
+    settings_change_while_it_serves,
     an_address_in_use_is_an_error_that_names_it,
 }
 
@@ -91,6 +92,40 @@ async fn connections_over_the_limit_wait_until_one_ends(on: On) {
     drop(first);
     assert!(within(second).await.unwrap().ends_with("hello"));
     assert_eq!(host.counters.get("answered"), 12);
+}
+
+async fn settings_change_while_it_serves(on: On) {
+    let host = Host::start(on, |settings| settings.max_connections = 1).await;
+    let post = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhelloworld";
+    let mut first = host.connect().await;
+    first.send(post).await;
+    assert!(first.answer().await.ends_with("helloworld"));
+    // One that waits is let in, and one that is there has other limits from its next request on.
+    let address = host.address.clone();
+    let second = tokio::spawn(async move {
+        let mut second = Client::new(address.connect().await.unwrap());
+        assert!(second.get("/hello").await.ends_with("hello"));
+        second
+    });
+    for _ in 0..10 {
+        assert!(first.get("/hello").await.ends_with("hello"));
+    }
+    assert!(!second.is_finished());
+    host.tuning.set(Settings { max_connections: 2, max_body: 9, ..Settings::default() }).unwrap();
+    let second = within(second).await.unwrap();
+    first.send(post).await;
+    assert_problem(&first.rest().await, 413, "body-too-large");
+    assert!(matches!(
+        host.tuning.set(Settings { max_connections: 0, ..Settings::default() }),
+        Err(BindError::Setting("max_connections"))
+    ));
+    // Nobody is sent away when there are to be fewer.
+    let mut third = host.connect().await;
+    assert!(third.get("/hello").await.ends_with("hello"));
+    host.tuning.set(Settings { max_connections: 1, ..Settings::default() }).unwrap();
+    assert!(third.get("/hello").await.ends_with("hello"));
+    drop(second);
+    assert!(third.get("/hello").await.ends_with("hello"));
 }
 
 #[tokio::test]

@@ -228,6 +228,7 @@ struct Host {
     script: Arc<Script>,
     counters: Arc<Counters>,
     requests: Arc<Requests>,
+    tuning: Tuning,
     shutdown: CancellationToken,
     served: JoinHandle<Drained>,
 }
@@ -259,13 +260,13 @@ impl Host {
             server = server.over_tls(Arc::new(stream::load(folder.path()).unwrap()), CHECK_INTERVAL);
         }
         let script = Arc::new(Script { started: Semaphore::new(0), dropped: Semaphore::new(0), go: Semaphore::new(0) });
-        let (counters, shutdown) = (server.counters(), CancellationToken::new());
+        let (counters, tuning, shutdown) = (server.counters(), server.tuning(), CancellationToken::new());
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
             let dispatch = Arc::new(ByPath(Arc::clone(&script), Arc::clone(&requests)));
             async move { server.serve(dispatch, &Shards::default(), shutdown).await }
         });
-        Self { address, folder, script, counters, requests, shutdown, served }
+        Self { address, folder, script, counters, requests, tuning, shutdown, served }
     }
 
     async fn connect(&self) -> Client {
