@@ -39,6 +39,13 @@ pub(super) const MAX: u32 = 2;
 /// One step of reclaim, where bounds are scaled down: many times what it takes on a busy machine with a slow peer.
 const STEP: Duration = Duration::from_millis(800);
 
+/// How many steps each bound is. For the last two the control path may have to be opened, while other cells and tests log in to the same server.
+const BOUNDS: [(&str, u32); 7] =
+    [("cancel", 1), ("settle", 1), ("rollback", 1), ("reset", 1), ("close", 1), ("kill", 2), ("confirm", 2)];
+
+/// All of them.
+const STEPS: u32 = 9;
+
 /// What a busy machine, and noticing that a client is gone, may add to the bounds.
 const GRACE: Duration = Duration::from_millis(1500);
 
@@ -286,7 +293,7 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nmax_concurrency = 8\nbody_stall_timeout = \"60s\"\n\
          drain_timeout = \"100ms\"\nreclaim_timeout = {:?}\n\n[engine]\ncache = {:?}\n",
         match cell.scale {
-            Scale::Small => ms(STEP * 7 + GRACE),
+            Scale::Small => ms(STEP * STEPS + GRACE),
             Scale::Real => "10s".to_owned(),
         },
         guests::target_folder().join("wharf-tests-cache")
@@ -306,13 +313,12 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     }
     if cell.scale == Scale::Small {
         let statement = ms(cell.statement_timeout());
-        let bounds = ["cancel", "settle", "rollback", "reset", "close", "kill", "confirm"];
-        let bounds: Vec<String> = bounds.iter().map(|name| format!("{name} = {:?}", ms(STEP))).collect();
+        let bounds = BOUNDS.map(|(name, steps)| format!("{name} = {:?}", ms(STEP * steps)));
         let _ = writeln!(
             toml,
             "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\n{own}\nstatement_timeout = {statement:?}\n\
              idle_in_transaction_timeout = \"60s\"\nbounds = {{ {} }}",
-            ms(STEP * 7 + GRACE),
+            ms(STEP * STEPS + GRACE),
             bounds.join(", ")
         );
     } else {

@@ -39,17 +39,27 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// Whether the two stand for the same, however they are named.
-    fn is_like(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Literal(one), Self::Literal(other)) => one == other,
-            (one, other) => std::mem::discriminant(&one) == std::mem::discriminant(&other),
+    /// What it stands for, however it is named: two that are equal take the same.
+    fn unnamed(self) -> Self {
+        match self {
+            Self::Literal(text) => Self::Literal(text),
+            Self::Named(_) => Self::Named(""),
+            Self::Rest(_) => Self::Rest(""),
         }
     }
 }
 
+/// As a function: pieces are so short that to look at each character costs less than the search by which the standard library splits at a `char`.
+fn is_slash(character: char) -> bool {
+    character == '/'
+}
+
 fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
-    path.split('/').map(Segment::of)
+    path.split(is_slash).map(Segment::of)
+}
+
+fn unnamed(path: &str) -> impl Iterator<Item = Segment<'_>> {
+    segments(path).map(Segment::unnamed)
 }
 
 fn is_literal(path: &str) -> bool {
@@ -80,7 +90,7 @@ fn fault(path: &str) -> Option<&'static str> {
 
 /// Whether two routes take the same paths, whatever they name the pieces.
 fn are_alike(one: &str, other: &str) -> bool {
-    segments(one).count() == segments(other).count() && segments(one).zip(segments(other)).all(|(one, other)| one.is_like(other))
+    unnamed(one).eq(unnamed(other))
 }
 
 /// Whether a route's path takes this one.
@@ -93,7 +103,7 @@ fn takes(route: &str, mut path: &str) -> bool {
         if let Segment::Rest(_) = segment {
             return !path.is_empty();
         }
-        let (part, left) = path.split_once('/').map_or((path, None), |(part, left)| (part, Some(left)));
+        let (part, left) = path.split_once(is_slash).map_or((path, None), |(part, left)| (part, Some(left)));
         let fits = match segment {
             Segment::Literal(text) => text == part,
             _ => !part.is_empty(),
@@ -111,7 +121,7 @@ fn parameters<'a>(route: &'a str, path: &'a str) -> impl Iterator<Item = (&'a st
     let mut left = path;
     segments(route).filter_map(move |segment| {
         let whole = left;
-        let (part, rest) = left.split_once('/').unwrap_or((left, ""));
+        let (part, rest) = left.split_once(is_slash).unwrap_or((left, ""));
         left = rest;
         match segment {
             Segment::Literal(_) => None,
@@ -123,10 +133,7 @@ fn parameters<'a>(route: &'a str, path: &'a str) -> impl Iterator<Item = (&'a st
 
 /// Which of two routes that take a path goes first: at the first difference, what is spelled out before a name, and a name before the rest.
 fn precedence(one: &str, other: &str) -> Ordering {
-    segments(one)
-        .zip(segments(other))
-        .find(|(one, other)| !one.is_like(*other))
-        .map_or(Ordering::Equal, |(one, other)| one.cmp(&other))
+    unnamed(one).cmp(unnamed(other))
 }
 
 impl<H> Entry<H> {

@@ -20,10 +20,10 @@ use super::Mongodb;
 use crate::driver::{
     Answer, Begin, Connection, Driver, Failure, FailureKind, Operation, ResultLimit, Source,
     documents::{
-        Aggregate, Batch, Collection, Concerns, Count, Find, Insert, Query, Reply, Request, WriteOutcome, Writes,
+        Aggregate, Batch, Collection, Concerns, Count, Find, Index, Insert, Query, Reply, Request, WriteOutcome, Writes,
         types::{
-            self, AggregateOptions, BulkOptions, CountOptions, DeleteOptions, FindOptions, InsertOptions, ReplaceOptions,
-            UpdateOptions,
+            self, AggregateOptions, BulkOptions, CountOptions, DeleteOptions, FindAndModifyOptions, FindOptions, InsertOptions,
+            ReplaceOptions, UpdateOptions,
         },
     },
     settings::{Access, Settings},
@@ -135,13 +135,45 @@ async fn all(connection: &mut dyn Connection) -> Result<Vec<Document>, Failure> 
     read(connection, Request::Find(people(), find(doc! {}, sorted))).await
 }
 
-async fn count(connection: &mut dyn Connection, filter: Document) -> Result<u64, Failure> {
+fn counting(filter: Document) -> Request {
     let options = CountOptions { skip: 0, limit: None, hint: None, collation: None, read_concern: None };
-    let count = Count::new(bytes(&[filter]), options, Access::ReadOnly).unwrap();
-    match ask(connection, Request::Count(people(), count)).await? {
+    Request::Count(people(), Count::new(bytes(&[filter]), options, Access::ReadOnly).unwrap())
+}
+
+async fn count(connection: &mut dyn Connection, filter: Document) -> Result<u64, Failure> {
+    match ask(connection, counting(filter)).await? {
         Reply::Count(count) => Ok(count),
         other => panic!("{other:?}"),
     }
+}
+
+fn modify_options() -> FindAndModifyOptions {
+    FindAndModifyOptions {
+        projection: None,
+        sort: None,
+        upsert: false,
+        return_new: false,
+        array_filters: Vec::new(),
+        hint: None,
+        collation: None,
+        variables: None,
+        write_concern: None,
+    }
+}
+
+/// Creates an index of a field whose values are there once.
+fn unique(field: &str) -> Request {
+    let index = types::Index {
+        keys: bytes(&[doc! { field: 1 }]),
+        name: None,
+        unique: true,
+        sparse: false,
+        hidden: false,
+        expire_after_seconds: None,
+        partial_filter: None,
+        collation: None,
+    };
+    Request::CreateIndexes(people(), vec![Index::new(index, Access::ReadWrite).unwrap()])
 }
 
 async fn open(connection: &mut dyn Connection, number: u32, query: Query) -> Result<(), Failure> {

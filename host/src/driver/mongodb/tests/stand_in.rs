@@ -9,7 +9,7 @@ use super::*;
 use crate::driver::{
     documents::{
         Distinct, FindAndModify,
-        types::{DistinctOptions, FindAndModifyOptions, Modification},
+        types::{DistinctOptions, Modification},
     },
     mongodb::connect::Openings,
 };
@@ -42,6 +42,17 @@ fn names(commands: &[Recorded]) -> Vec<&str> {
     commands.iter().map(|command| command.name.as_str()).collect()
 }
 
+/// Deletes somebody, and tells who it was.
+fn modify() -> Request {
+    let modify = FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, modify_options(), Access::ReadWrite).unwrap();
+    Request::FindAndModify(people(), Box::new(modify))
+}
+
+fn distinct() -> Request {
+    let options = DistinctOptions { collation: None, read_concern: None };
+    Request::Distinct(people(), Distinct::new("n".to_owned(), bytes(&[doc! {}]), options, Access::ReadOnly).unwrap())
+}
+
 #[tokio::test]
 async fn every_command_carries_what_is_left_as_max_time() {
     let wire = Wire::start();
@@ -50,6 +61,7 @@ async fn every_command_carries_what_is_left_as_max_time() {
         &doc! { "ok": 1, "cursor": { "id": 0_i64, "ns": "app.$cmd.listCollections", "firstBatch": [] } },
     );
     wire.answer("count", &doc! { "ok": 1, "n": 0 });
+    wire.answer("distinct", &doc! { "ok": 1, "values": [] });
     let mut connection = connect(&wire).await;
     wire.forget();
     let left = Duration::from_millis(1234);
@@ -57,9 +69,13 @@ async fn every_command_carries_what_is_left_as_max_time() {
         Request::Find(people(), find(doc! {}, ANY)),
         Request::FindOne(people(), find(doc! {}, ANY)),
         Request::Aggregate(people(), aggregate(&[])),
+        counting(doc! {}),
         Request::EstimatedCount(people()),
+        distinct(),
         Request::ListCollections(None),
         Request::ListIndexes(people()),
+        unique("a"),
+        modify(),
         insert(&[doc! {}]),
         update(doc! {}, doc! { "$set": { "a": 1 } }),
         delete(doc! {}),
@@ -72,7 +88,7 @@ async fn every_command_carries_what_is_left_as_max_time() {
     connection.run_within(Operation::Documents(Box::new(insert(&[doc! {}])), LIMIT), left).await.unwrap();
     connection.run_within(Operation::Commit, left).await.unwrap();
     let said = said_by(&wire, &name(&*connection));
-    assert_eq!(said.len(), 12, "{:?}", names(&said));
+    assert_eq!(said.len(), 16, "{:?}", names(&said));
     for command in &said {
         let max_time = command.max_time.unwrap_or_else(|| panic!("{} has none", command.name));
         assert!(max_time <= left && max_time > Duration::from_millis(234), "{}: {max_time:?}", command.name);
@@ -286,25 +302,6 @@ async fn operations_that_are_slow_in_the_server_hold_up_no_others() {
     wire.answer("findAndModify", &doc! { "ok": 1, "value": { "_id": 1 } });
     wire.block("findAndModify");
     let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
-    let options = || FindAndModifyOptions {
-        return_new: false,
-        upsert: false,
-        projection: None,
-        sort: None,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
-    let modify = || {
-        let modify = FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, options(), Access::ReadWrite).unwrap();
-        Request::FindAndModify(people(), Box::new(modify))
-    };
-    let distinct = || {
-        let options = DistinctOptions { collation: None, read_concern: None };
-        Request::Distinct(people(), Distinct::new("n".to_owned(), bytes(&[doc! {}]), options, Access::ReadOnly).unwrap())
-    };
     let mut slow = JoinSet::new();
     for _ in 0..6 {
         let (mut connection, modify) = (driver.connect().await.unwrap(), modify());

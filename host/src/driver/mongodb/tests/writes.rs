@@ -2,23 +2,9 @@
 
 use super::*;
 use crate::driver::documents::{
-    FindAndModify, Index,
-    types::{DeleteWrite, FindAndModifyOptions, Modification, ReplaceWrite, UpdateWrite},
+    FindAndModify,
+    types::{DeleteWrite, Modification, ReplaceWrite, UpdateWrite},
 };
-
-fn modify_options() -> FindAndModifyOptions {
-    FindAndModifyOptions {
-        projection: None,
-        sort: None,
-        upsert: false,
-        return_new: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    }
-}
 
 fn one(document: Document) -> Vec<u8> {
     bytes(&[document])
@@ -68,18 +54,7 @@ async fn each_write_counts_what_it_did() {
 async fn a_duplicate_key_names_the_index_and_keeps_the_connection() {
     let fixture = Fixture::new().await;
     let mut connection = connected(&fixture).await;
-    let index = types::Index {
-        keys: one(doc! { "name": 1 }),
-        name: None,
-        unique: true,
-        sparse: false,
-        hidden: false,
-        expire_after_seconds: None,
-        partial_filter: None,
-        collation: None,
-    };
-    let index = Index::new(index, Access::ReadWrite).unwrap();
-    let made = ask(&mut *connection, Request::CreateIndexes(people(), vec![index])).await.unwrap();
+    let made = ask(&mut *connection, unique("name")).await.unwrap();
     assert_eq!(made, Reply::Names(vec!["name_1".to_owned()]));
     let written = [doc! { "_id": 1, "name": "a" }, doc! { "_id": 2, "name": "a" }, doc! { "_id": 3, "name": "b" }];
     let failed = failure(write(&mut *connection, insert(&written)).await);
