@@ -245,7 +245,6 @@ impl Drop for Running {
         let (route, status) = (exchange.route.get(), exchange.status.load(Ordering::Relaxed));
         let took = now - exchange.started;
         self.activity.counters().ended(place, route.map(|route| &**route), &exchange.method, status, took);
-        self.activity.counters().ended(place);
         if let Some(span) = exchange.span.get() {
             span.edit(|span| {
                 if status != 0 {

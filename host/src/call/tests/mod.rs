@@ -232,6 +232,7 @@ fn running(host: &Host, guest: Guest, failure: BodyFailure) -> Running {
         permit: super::admission::Permit::of(permit, own),
         scope: Scope::new(info, Arc::new(Grants::default())),
         plugin,
+        span: None,
         sent: oneshot::channel().0,
         body_failure: failure,
         started: Instant::now(),

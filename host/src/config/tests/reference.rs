@@ -190,7 +190,7 @@ fn every_key_of_the_schema_is_read_as_what_it_says() {
             assert!(!said.iter().any(|said| unknown.iter().any(|word| said.contains(word))), "{}: {said:?}", setting.path);
             assert_eq!(said.iter().any(|said| said.starts_with(&of_type)), !is_right, "{} = {value}: {said:?}", setting.path);
             let value: toml::Table = toml::from_str(&format!("value = {value}")).unwrap();
-            assert_eq!(fits(&in_schema, &json!(value["value"])), is_right, "{} = {value}", setting.path);
+            assert_eq!(fits(&in_schema, &json!(value["value"])), is_right, "{} = {value:?}", setting.path);
         }
     }
 }

@@ -93,7 +93,7 @@ impl<const N: usize> Family<N> {
     }
 }
 
-fn find<const N: usize>(series: &[Series<N>], words: [&'static str; N]) -> Option<&Histogram> {
+fn find<'a, const N: usize>(series: &'a [Series<N>], words: [&'static str; N]) -> Option<&'a Histogram> {
     series.iter().find(|it| it.words == words).map(|it| &*it.histogram)
 }
 

@@ -173,7 +173,8 @@ proptest! {
         }
         let document = if nested { doc! { "$set": document } } else { document };
         prop_assert!(!of_filter(document.clone()).contains(marker));
-        prop_assert!(!insert(&[document.clone(), doc! { "a": [document.clone()] }]).contains(marker));
+        let nested = doc! { "a": [document.clone()] };
+        prop_assert!(!insert(&[document.clone(), nested]).contains(marker));
         let writes = types::Write::Update(update(document.clone(), doc! { "$set": document }));
         let options = BulkOptions { ordered: true, variables: None, write_concern: None };
         let writes = Writes::bulk(vec![writes], options, WRITER).unwrap();
