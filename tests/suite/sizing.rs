@@ -66,13 +66,14 @@ async fn load(host: &Host) -> f64 {
 async fn a_server_sees_the_sessions_of_the_formula_and_statements_a_second_tell_how_many_are_busy() {
     let database = PostgresDatabase::create().await;
     let hosts = [start(&database, 64).await, start(&database, 64).await];
-    let loads = async { join_all(hosts.iter().map(load)).await };
-    let mut loads = std::pin::pin!(loads);
     let mut most = 0;
-    let rates = loop {
-        tokio::select! {
-            rates = &mut loads => break rates,
-            sessions = database.sessions() => most = most.max(sessions.len()),
+    let rates = {
+        let mut loads = std::pin::pin!(join_all(hosts.iter().map(load)));
+        loop {
+            tokio::select! {
+                rates = &mut loads => break rates,
+                sessions = database.sessions() => most = most.max(sessions.len()),
+            }
         }
     };
     let expected = hosts.len() * (CONNECTIONS as usize + 1);

@@ -29,7 +29,7 @@ async fn open(script: &Script) -> (Database, Arc<Granted>) {
 }
 
 async fn acquire(database: &Database, grant: &Granted, patience: Duration) -> Result<Hold, AcquireError> {
-    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into() };
+    let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
     database.acquire(grant, borrower, Instant::now() + patience).await
 }
 
