@@ -40,8 +40,7 @@ fn key(file: Option<&Path>) -> anyhow::Result<Key> {
         Some(path) => read_key(path).with_context(|| format!("cannot read {}", path.display()))?,
         None => env::var(KEY_VARIABLE).with_context(|| format!("no key: give --key-file, or set {KEY_VARIABLE}"))?,
     };
-    // A line break at the end is no part of it, as in every file with a secret.
-    Ok(Key::new(text.trim_end_matches(['\r', '\n']))?)
+    Ok(Key::new(&text)?)
 }
 
 fn read_key(path: &Path) -> io::Result<String> {

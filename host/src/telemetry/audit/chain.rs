@@ -30,11 +30,13 @@ pub struct Key(Hmac<Sha256>);
 pub struct ShortKey;
 
 impl Key {
-    /// A key of these bytes, whatever they are.
+    /// A key of these bytes, whatever they are, but for line breaks at the end: files and variables have them or not, and whoever verifies a log
+    /// must come to the same key as the host.
     ///
     /// # Errors
     /// [`ShortKey`] below [`MIN_KEY_BYTES`].
     pub fn new(text: &str) -> Result<Self, ShortKey> {
+        let text = text.trim_end_matches(['\r', '\n']);
         if text.len() < MIN_KEY_BYTES { Err(ShortKey) } else { Ok(Self(keyed(text.as_bytes()))) }
     }
 
@@ -246,6 +248,8 @@ mod tests {
     #[test]
     fn a_key_is_long_and_never_shown() {
         assert_eq!(Key::new(&KEY[1..]).unwrap_err(), ShortKey);
+        assert_eq!(Key::new(&format!("{}\n", &KEY[1..])).unwrap_err(), ShortKey);
+        assert_eq!(Key::new(&format!("{KEY}\r\n")).unwrap().id(), Key::new(KEY).unwrap().id());
         assert_eq!(format!("{:?}", Key::new(KEY).unwrap()), "Key(redacted)");
     }
 
