@@ -13,6 +13,8 @@ use super::{
 
 /// Bytes at the end of a file in which its last line must be: all that may not be on the disk.
 const TAIL: u64 = 2 * MAX_UNSYNCED as u64;
+/// What every line begins with.
+const BEGINNING: &[u8] = b"{\"seq\":";
 
 /// Why a log cannot be gone on with. None of it goes away by itself: another file has to be named, or the old ones moved away.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +119,12 @@ impl<File: Bytes> Tail<File> {
         // Where the line before the last one begins, one must know.
         if start > 0 && first.is_none() {
             return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line at its end" });
+        }
+        // Somebody else's, and it would be written over: a line that was begun has this beginning, or what a loss of power leaves.
+        let is_begun =
+            || bytes.iter().zip(BEGINNING).all(|(byte, expected)| byte == expected) || bytes.iter().all(|byte| *byte == 0);
+        if last.is_none() && !is_begun() {
+            return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line of an audit log" });
         }
         let after = |end: Option<usize>| end.map_or(0, |end| end + 1);
         let torn = torn(&bytes[after(last)..]);

@@ -72,6 +72,18 @@ async fn a_log_goes_on_after_a_stop_and_refuses_to_after_a_change() {
     }
 }
 
+#[test]
+fn a_file_of_somebody_else_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    for text in ["what somebody wrote", "[1, 2]", "two\nlines\n"] {
+        fs::write(&path, text).unwrap();
+        let refused = Audit::start(settings(folder.path())).err().unwrap();
+        assert!(matches!(refused, StartError::Damaged { .. }), "{text}: {refused:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
 #[tokio::test]
 async fn files_follow_each_other_by_size_and_old_ones_go_if_that_is_wished() {
     let folder = tempfile::tempdir().unwrap();
