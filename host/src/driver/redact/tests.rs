@@ -70,6 +70,7 @@ fn names_stay_and_values_go_on_sqlite() {
         ("SELECT 1 /* /* */, ' */ secret '", "SELECT ?, ?"),
         ("SELECT 'never ends secret", "SELECT…"),
         ("CREATE TABLE t (a DEFAULT secret, b DEFAULT 5)", "CREATE TABLE t (a DEFAULT ?, b DEFAULT ?)"),
+        ("CREATE TABLE t (a DEFAULT [the secret], b DEFAULT `secret`)", "CREATE TABLE t (a DEFAULT ?, b DEFAULT ?)"),
         ("INSERT INTO t DEFAULT VALUES", "INSERT INTO t DEFAULT VALUES"),
         ("PRAGMA a.b = secret", "PRAGMA a.b = ?"),
         ("PRAGMA a(secret)", "PRAGMA a (?)"),

@@ -12,6 +12,7 @@ pub(in crate::driver) fn pieces(sql: &str) -> impl Iterator<Item = Piece<'_>> {
         match token {
             // A default may be a word that is its own text.
             Token::Word(word) if was_default && !word.eq_ignore_ascii_case("VALUES") => Piece::Value,
+            Token::Quoted(..) if was_default => Piece::Value,
             Token::Word(word) => Piece::Word(word),
             Token::Quoted(quote, name) => Piece::Name(quote, name),
             Token::Text | Token::Number | Token::Parameter => Piece::Value,
