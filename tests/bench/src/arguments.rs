@@ -9,7 +9,8 @@ Each case is measured in pairs: Wharf, the reference, Wharf, the reference, and 
 a ratio; what counts is their median. References are a native server (axum with a pool of the same size, of sqlx or of MongoDB's
 driver, or plain hyper) and `wasmtime serve` of the version that Wharf is built with. The database is a PostgreSQL with a
 configuration of its own, or an SQLite file; documents are asked of a stand-in for MongoDB that answers canned bytes, and rows of
-`documents-alone` say what that and SecantusDB give to the driver alone. The load is made by wrk. Overload, reclaim, cold starts and
+`documents-alone` say what that and SecantusDB give to the driver alone. What metrics, traces and the audit log cost is measured beside
+the same host without. The load is made by wrk. Overload, reclaim, cold starts and
 growth are measured of Wharf alone, by a client that tells latencies by the status of the answer. Figures depend on the machine, and
 on what else runs there: let it be quiet.
 
@@ -17,7 +18,7 @@ The table goes to stdout, everything else to stderr; target/bench/latest.json ha
 was. What --quick measures is in target/bench/quick.json. WHARF_BIN names another host than the one that is built; the result says so.
 
 Examples:
-  tests/bench/run                             everything, for about half an hour
+  tests/bench/run                             everything, for some forty minutes
   tests/bench/run --quick                     every case once and shortly, to see that it works; not to be compared
   tests/bench/run --case hello                what begins with `hello`
   tests/bench/run --case hello-03 --case row  several

@@ -207,6 +207,12 @@ impl Contest {
         Measured::pairs(self.pairs(|load| load.p99_ms))
     }
 
+    /// Microseconds of a processor that an answer takes of the server, without the database.
+    pub(crate) fn processor(&self) -> Measured {
+        let both = self.wharf.iter().zip(&self.reference);
+        Measured::pairs(both.map(|(wharf, reference)| Pair { wharf: wharf.busy_us(), reference: reference.busy_us() }).collect())
+    }
+
     /// Medians of both sides.
     fn latencies(&self) -> Latencies {
         let of = |side: &[Side], value: fn(&Load) -> f64| median(&side.iter().map(|side| value(&side.load)).collect::<Vec<_>>());

@@ -19,6 +19,7 @@ mod row;
 mod schema;
 mod servers;
 mod setup;
+mod sink;
 mod statistics;
 mod wrk;
 

@@ -56,22 +56,34 @@ impl Setup {
     /// # Errors
     /// When one does not come to listen.
     pub(super) async fn start(self, bed: &Bed) -> Result<Sides> {
-        let url = match self.engine {
+        let url = self.url(bed).await?;
+        let wharf = wharf::start("", &self.toml(&url), self.logging).await?;
+        let pool = format!("--pool={}", self.pool);
+        let arguments = ["database", &url, &pool, "--at-once"];
+        let native = native::start(&arguments[..if self.at_once { 4 } else { 3 }]).await?;
+        Ok(Sides { wharf, native })
+    }
+
+    /// Where its database is.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) async fn url(self, bed: &Bed) -> Result<String> {
+        Ok(match self.engine {
             Engine::Postgres => {
                 let database = bed.postgres().await;
                 database.url(&database.owner)
             }
             Engine::Sqlite => format!("sqlite://{}", bed.sqlite().await?.display()),
-        };
+        })
+    }
+
+    /// What Wharf is told of it and of the guest.
+    pub(super) fn toml(self, url: &str) -> String {
         // All connections of the native pool are opened before it listens, and none is closed while it is idle.
         let pool = self.pool;
         let database = format!("[databases.main]\nurl = {url:?}\nmin_connections = {pool}\nmax_connections = {pool}\n");
-        let plugin = wharf::plugin("sql", self.guest, "databases.main = { access = \"read-write\" }");
-        let wharf = wharf::start("", &(database + "\n" + &plugin), self.logging).await?;
-        let pool = format!("--pool={pool}");
-        let arguments = ["database", &url, &pool, "--at-once"];
-        let native = native::start(&arguments[..if self.at_once { 4 } else { 3 }]).await?;
-        Ok(Sides { wharf, native })
+        database + "\n" + &wharf::plugin("sql", self.guest, "databases.main = { access = \"read-write\" }")
     }
 
     /// Starts both, asks them by turns, and stops them.
