@@ -315,6 +315,9 @@ impl Verifier {
         };
         if line.kind == "open" {
             self.enter(&line, &sealed);
+            if self.is_other_key {
+                return;
+            }
         }
         let Some(chain) = &mut self.chain else {
             // Said once a file.

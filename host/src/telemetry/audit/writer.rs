@@ -249,8 +249,8 @@ impl<F: Folder> Writer<F> {
         } else {
             Err(CloseError { lines: self.waiting.len() as u64 + self.board.untold() })
         };
-        // Who asks from here on is told that nobody writes.
-        drop(self.inbox);
+        // Who asks from here on is told that nobody writes, and the next one may.
+        drop((self.inbox, self.log));
         if let Some(closer) = self.closer {
             // Who asked may have had no time to wait.
             let _ = closer.send(closed);
