@@ -35,7 +35,7 @@ async fn start(database: &ServerDatabase) -> Host {
     let grant = "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\", max_connections = 2, reserved_connections = 1 }";
     Setup::new()
         .toml(&format!("[admin]\ntoken = \"{TOKEN}\""))
-        .database("main", &database.url(), "max_connections = 3\nacquire_timeout = \"100ms\"\nstatement_timeout = \"60s\"")
+        .database("main", &database.url(), "max_connections = 3\nacquire_timeout = \"2s\"\nstatement_timeout = \"60s\"")
         .plugin("probe", "probe", grant)
         .start()
         .await

@@ -67,7 +67,7 @@ async fn scrape(admin: &Client) -> String {
 }
 
 async fn start(database: &ServerDatabase) -> Host {
-    let settings = "max_connections = 3\nmin_connections = 0\nacquire_timeout = \"200ms\"\nstatement_timeout = \"500ms\"";
+    let settings = "max_connections = 3\nmin_connections = 0\nstatement_timeout = \"2s\"";
     let grant = "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\" }";
     let audit = "[audit]\nfile = \"audit.log\"\nkey = \"0123456789abcdef0123456789abcdef\"\n";
     Setup::new().toml(audit).database("main", &database.url(), settings).plugin("probe", "probe", grant).start().await

@@ -13,6 +13,7 @@ use support::{
     client::Reply,
     host::{self, Host, Setup},
     schema::violations,
+    secrets,
     servers::{Engine, ServerDatabase},
 };
 use tokio::{
@@ -52,7 +53,9 @@ async fn end(mut command: Command) -> Ended {
     }
     let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let ended = Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    [&ended.stdout, &ended.stderr].into_iter().for_each(|text| secrets::assert_kept("the command", text));
+    ended
 }
 
 /// Runs `wharf` with this command line.

@@ -464,7 +464,8 @@ struct Output {
     closed: bool,
 }
 
-/// More than any test reads; what comes after is dropped, so that a host that talks without end fails by its own limits, not by ours.
+/// More than any test reads; what comes after is dropped, so that a host that talks without end fails by its own limits, not by ours. Secrets
+/// are kept in any case.
 const MOST_LINES: usize = 200_000;
 
 impl Lines {
@@ -478,7 +479,7 @@ impl Lines {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
                 line.clear();
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if lines.len() < MOST_LINES {
+                if lines.len() < MOST_LINES || secrets::is_told(&text) {
                     lines.push(text);
                 }
                 drop(lines);

@@ -17,12 +17,18 @@ pub fn plant() -> String {
     format!("{}{}", MARKS[0], token())
 }
 
+/// Whether a line holds a secret.
+#[must_use]
+pub fn is_told(line: &str) -> bool {
+    MARKS.iter().any(|mark| line.contains(mark))
+}
+
 /// Fails when a text holds a secret, with the lines that do.
 ///
 /// # Panics
 /// Then.
 pub fn assert_kept(whose: &str, text: &str) {
-    let told: Vec<&str> = text.lines().filter(|line| MARKS.iter().any(|mark| line.contains(mark))).collect();
+    let told: Vec<&str> = text.lines().filter(|line| is_told(line)).collect();
     assert!(told.is_empty(), "{whose} tells secrets:\n{}", told.join("\n"));
 }
 

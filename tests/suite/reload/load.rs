@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -82,8 +83,10 @@ impl Wish {
         let ServerDatabase::Postgres(postgres) = database else { unreachable!() };
         let (url, control) = (database.url(), postgres.url(&postgres.control));
         let cache = guests::target_folder().join("wharf-tests-cache");
+        // Of a line each request nothing would be left to read what matters.
         format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[admin]\ntoken = \"{TOKEN}\"\n[engine]\ncache = {cache:?}\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[log]\nlevel = \"info,access=off\"\n\
+             [admin]\ntoken = \"{TOKEN}\"\n[engine]\ncache = {cache:?}\n\
              [databases.main]\nurl = \"{url}?sslmode={sslmode}\"\ncontrol_url = \"{control}\"\nmax_connections = {pool}\n\
              [plugins.handler]\ncomponent = {component:?}\nroutes = [{routes}]\n\
              limits = {{ fuel = {fuel}, memory = \"{memory}\", deadline = \"30s\" }}\n\
@@ -137,6 +140,7 @@ async fn two_hundred_reloads_under_load_fail_no_request() {
         clients.spawn(ask(host.address(), path, Arc::clone(&is_over), Arc::clone(&asked)));
     }
 
+    let began = Instant::now();
     let (mut wish, mut generation, mut resident, mut digests) = (FIRST, 1, 0, Vec::new());
     for turn in 0..RELOADS {
         let (wished, can_be) = wish.change(turn);
@@ -159,6 +163,7 @@ async fn two_hundred_reloads_under_load_fail_no_request() {
             std::panic::resume_unwind(failed.into_panic());
         }
     }
+    let took = began.elapsed().as_secs_f64();
     let grown = resident_kib(&host).saturating_sub(resident);
     assert!(grown <= GROWTH_KIB, "{grown} KiB more after the second half");
     assert!(digests.windows(2).all(|pair| pair[0] != pair[1]) && digests[0] == digests[2], "{digests:?}");
@@ -169,6 +174,7 @@ async fn two_hundred_reloads_under_load_fail_no_request() {
     }
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked > RELOADS, "only {asked} requests beside {RELOADS} reloads");
+    println!("{RELOADS} reloads in {took:.1} s: {asked} requests, none failed; {grown} KiB more in the second half");
     until_only(&host, generation).await;
     database.until_sessions("as many sessions as there may be", PATIENCE, |sessions| sessions.len() <= wish.pool + 1).await;
     until("the pool to be at rest", PATIENCE, || async {

@@ -5,12 +5,14 @@ mod watch;
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
+use futures::future::join_all;
 use serde_json::{Value as Json, json};
 use support::{
     client::Reply,
     guests,
     host::{self, Host, Setup, Signal},
     schema::violations,
+    secrets,
     servers::{Engine, Seen, ServerDatabase},
     wait::until,
 };
@@ -38,7 +40,9 @@ async fn reload(host: &Host, arguments: &[&str]) -> Ended {
     }
     let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let ended = Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    [&ended.stdout, &ended.stderr].into_iter().for_each(|text| secrets::assert_kept("the command", text));
+    ended
 }
 
 /// Puts other words in place of those in `wharf.toml`.
@@ -276,6 +280,35 @@ async fn another_credential_is_tried_and_the_old_one_given_up() {
         database.until_sessions("the owner to have no session", PATIENCE, is_given_up).await;
         let ended = host.stop().await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        database.until_nobody(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pool_grows_at_once_and_shrinks_as_what_is_lent_comes_back() {
+    for engine in Engine::ALL {
+        let database = ServerDatabase::create(engine).await;
+        let host = start(&database, "max_connections = 1").await;
+        edit(host.folder(), &[("max_connections = 1", "max_connections = 3")]);
+        assert_eq!(reload(&host, &[]).await.code, Some(0));
+        let sql = match engine {
+            Engine::Postgres => "SELECT pg_sleep(5), 1",
+            Engine::Mariadb => "SELECT sleep(5), 1",
+        };
+        let (client, steps) = (host.client(), json!([{ "do": "query", "sql": sql }]));
+        let calls = tokio::spawn(async move { join_all((0..3).map(|_| client.post("/probe/run", &steps))).await });
+        let all_run = |sessions: &[Seen]| sessions.iter().filter(|session| session.running.contains("sleep(")).count() == 3;
+        database.until_sessions("three statements at once", PATIENCE, all_run).await;
+        edit(host.folder(), &[("max_connections = 3", "max_connections = 1")]);
+        let done = reload(&host, &[]).await;
+        assert_eq!(done.code, Some(0), "{engine:?}: {done:?}");
+        for reply in timeout(PATIENCE, calls).await.unwrap().unwrap() {
+            assert!(reply.status == 200 && reply.json()[0]["error"].is_null(), "{engine:?}: {reply:?}");
+        }
+        database.until_sessions("a connection and the control path", PATIENCE, |sessions| sessions.len() <= 2).await;
+        assert_eq!(pool(&host).await["max"], 1, "{engine:?}");
+        assert!(is_fine(&host.client().get(QUERY).await), "{engine:?}");
+        assert_eq!(host.stop().await.code, Some(0));
         database.until_nobody(PATIENCE).await;
     }
 }
