@@ -241,6 +241,9 @@ pub struct Verify {
     /// A head that was told in the log of the host or in its metrics; may be given several times
     #[arg(long = "head", value_name = "SEQ:HEX")]
     pub heads: Vec<ToldHead>,
+    /// All files of the log are given: one that is missing before or behind them is found, too
+    #[arg(long)]
+    pub whole: bool,
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,

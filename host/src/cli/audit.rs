@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 
 use super::{Failure, Verify, print};
-use crate::telemetry::audit::{self, End, Key, Report};
+use crate::telemetry::audit::{self, End, Key, Report, Verifier};
 
 /// Where the key is, unless a file is named.
 const KEY_VARIABLE: &str = "WHARF_AUDIT_KEY";
@@ -23,8 +23,9 @@ const MAX_KEY_FILE: u64 = 64 << 10;
 /// [`Failure::Usage`] when there is no key or a file cannot be read, [`Failure::Running`] when something is wrong with the log.
 pub(super) fn verify(arguments: &Verify) -> Result<(), Failure> {
     let key = key(arguments.key_file.as_deref()).map_err(Failure::Usage)?;
-    let report = audit::verify(&arguments.files, key, arguments.heads.clone());
-    let report = report.map_err(|error| Failure::Usage(error.into()))?;
+    let verifier = Verifier::new(key, arguments.heads.clone());
+    let verifier = if arguments.whole { verifier.whole() } else { verifier };
+    let report = audit::verify_with(&arguments.files, verifier).map_err(|error| Failure::Usage(error.into()))?;
     let text =
         if arguments.json { serde_json::to_string(&report).context("cannot be said as JSON")? + "\n" } else { told(&report) };
     print(&text)?;

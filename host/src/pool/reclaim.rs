@@ -186,7 +186,8 @@ impl Owner {
             Ok(Err(failure)) => {
                 counters.add(Counter::ResetFailures);
                 self.note_failure(During::Reset, Some(&failure));
-                tracing::debug!(database = %self.database.name, reason = %failure, "a connection could not be proven clean");
+                let (kind, code) = (failure.kind.name(), failure.code.as_deref());
+                tracing::debug!(database = %self.database.name, kind, code, "a connection could not be proven clean");
                 Err(if failure.lost { Closing::Kill(Ended::Lost) } else { Closing::Polite })
             }
             Err(_elapsed) => {

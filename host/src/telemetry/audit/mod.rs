@@ -24,7 +24,7 @@ pub use self::{
     recovery::StartError,
     settings::{Durability, MIN_FILE_SIZE, Settings, WhenUnavailable},
     trail::Trail,
-    verify::{End, Finding, Problem, ReadError, Report, Verifier, verify},
+    verify::{End, Finding, Problem, ReadError, Report, Verifier, verify, verify_with},
     writer::{CloseError, Unavailable},
 };
 

@@ -91,6 +91,8 @@ pub enum Problem {
         /// The number of the line whose head was told.
         head: u64,
     },
+    /// The last line says that another file follows, which was not given although all were to be.
+    NoEnd,
 }
 
 impl fmt::Display for Finding {
@@ -112,6 +114,7 @@ impl fmt::Display for Finding {
             Problem::Gap { lines } => write!(formatter, "{lines} lines could not be written"),
             Problem::Cut { head } => write!(formatter, "cut: ends here, and head {head} was told"),
             Problem::OtherHead { head } => write!(formatter, "seq {head} is not the line whose head was told"),
+            Problem::NoEnd => write!(formatter, "the file that follows is missing"),
         }
     }
 }
@@ -180,6 +183,16 @@ pub struct ReadError {
 /// # Errors
 /// For a file that cannot be read; what is wrong with one that can be is in the report.
 pub fn verify(files: &[PathBuf], key: Key, heads: Vec<ToldHead>) -> Result<Report, ReadError> {
+    verify_with(files, Verifier::new(key, heads))
+}
+
+/// The same, by a verifier that has seen no file yet.
+///
+/// # Bounds
+/// As for [`verify`].
+/// # Errors
+/// As for [`verify`].
+pub fn verify_with(files: &[PathBuf], mut verifier: Verifier) -> Result<Report, ReadError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| ReadError { path, source }
@@ -190,7 +203,6 @@ pub fn verify(files: &[PathBuf], key: Key, heads: Vec<ToldHead>) -> Result<Repor
         ordered.push((first_seq(file).map_err(failed(path))?, path));
     }
     ordered.sort_by_key(|(seq, _)| *seq);
-    let mut verifier = Verifier::new(key, heads);
     for (_, path) in ordered {
         let file = File::open(path).map_err(failed(path))?;
         verifier.file(&path.display().to_string(), BufReader::new(file)).map_err(failed(path))?;
@@ -217,6 +229,8 @@ pub struct Verifier {
     /// After the line before.
     chain: Option<Chain>,
     is_other_key: bool,
+    /// All files are to be given.
+    is_whole: bool,
     file: String,
     /// The one before that.
     file_before: Option<String>,
@@ -249,12 +263,19 @@ impl Verifier {
             heads: heads.into_iter().map(|head| (head, false)).collect(),
             chain: None,
             is_other_key: false,
+            is_whole: false,
             file: String::new(),
             file_before: None,
             line: 0,
             under_way: HashMap::new(),
             report,
         }
+    }
+
+    /// Of a log that is to be there from its first line on and to its last file, so that a file that is missing at either end is a finding.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { is_whole: true, ..self }
     }
 
     /// Goes through the next file.
@@ -289,6 +310,9 @@ impl Verifier {
     pub fn finish(mut self) -> Report {
         if self.chain.is_none() && self.report.is_intact() {
             self.find(Problem::NoBeginning);
+        }
+        if self.is_whole && matches!(self.report.end, End::Rotated(_)) {
+            self.find(Problem::NoEnd);
         }
         self.give_up_what_is_under_way();
         let first = self.report.first.unwrap_or_default();
@@ -371,6 +395,9 @@ impl Verifier {
                 return;
             }
             self.report.first = Some(line.seq);
+            if self.is_whole && line.seq > 1 {
+                self.find(Problem::Missing { from: 1, to: line.seq - 1 });
+            }
         } else if chain.holds(before, sealed) {
             self.find(Problem::OtherChain);
             self.give_up_what_is_under_way();

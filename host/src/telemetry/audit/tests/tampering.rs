@@ -92,6 +92,21 @@ fn what_is_done_to_files_is_found() {
 }
 
 #[test]
+fn a_file_that_is_missing_is_found_where_all_are_to_be_there() {
+    let whole = |kept: &[usize]| {
+        let files = two_files(&key(), "a");
+        let mut verifier = Verifier::new(key(), Vec::new()).whole();
+        for (name, lines) in kept.iter().map(|at| &files[*at]) {
+            verifier.file(name, lines.concat().as_bytes()).unwrap();
+        }
+        problems(&verifier.finish())
+    };
+    assert_eq!(whole(&[0, 1]), Vec::<Problem>::new());
+    assert_eq!(whole(&[1]), [Problem::Missing { from: 1, to: 9 }]);
+    assert_eq!(whole(&[0]), [Problem::NoEnd]);
+}
+
+#[test]
 fn a_tail_that_was_cut_off_is_found_by_a_head() {
     let files = two_files(&key(), "a");
     let last = head(&files, 17);
