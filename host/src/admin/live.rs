@@ -71,9 +71,15 @@ impl Snapshot {
             pools: Pools::of(capacity, subjects),
             calls: calls.into_iter().map(Call::of).collect(),
             running,
-            waiting: subjects.plugins.iter().map(|Served { plugin, .. }| plugin.gate().waiting()).sum(),
+            waiting: waiting(subjects),
         }
     }
+}
+
+/// How many calls wait at the gates of their plugins, and behind these at the host's.
+fn waiting(subjects: &Subjects) -> usize {
+    let of_plugins = subjects.plugins.iter().map(|Served { plugin, .. }| plugin.gate());
+    of_plugins.chain(&subjects.gate).map(|gate| gate.waiting()).sum()
 }
 
 /// Who watches.
@@ -170,10 +176,11 @@ fn inside(tag: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::shards::Shards;
+    use crate::{engine::Gate, shards::Shards};
 
     fn snapshot() -> Snapshot {
         Snapshot::of(&Health::new(Duration::ZERO, Shards::default()), &HostCapacity::new(1), &Subjects::default())
@@ -217,6 +224,18 @@ mod tests {
         watching.set_max_viewers(2);
         assert!(watching.events(snapshot).is_ok());
         drop(again);
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_the_gate_of_the_host_waits_as_well() {
+        let gate = Arc::new(Gate::new(1, 1));
+        let subjects = Subjects { gate: Some(Arc::clone(&gate)), ..Subjects::default() };
+        let later = Instant::now() + Duration::from_secs(60 * 60);
+        let _place = gate.enter(later).await.unwrap();
+        assert_eq!(waiting(&subjects), 0);
+        let mut another = Box::pin(gate.enter(later));
+        assert!(another.as_mut().now_or_never().is_none());
+        assert_eq!(waiting(&subjects), 1);
     }
 
     #[tokio::test]
