@@ -197,6 +197,8 @@ async fn is_unlocked_by_its_token(browser: &Browser) {
     };
     browser.go(&url).await;
     browser.until(is_asked).await;
+    browser.evaluate(&type_in("token\u{2026}")).await;
+    browser.until(&format!("{is_asked} && {}", says("#wrong", "No token has such characters."))).await;
     browser.evaluate(&type_in("another-token")).await;
     browser.until(&format!("{is_asked} && {}", says("#wrong", "The host does not take this token."))).await;
     browser.evaluate(&type_in(TOKEN)).await;

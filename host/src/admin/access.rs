@@ -1,6 +1,9 @@
 //! Who may ask: by the name that is asked, the page that asks, and the token.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::LazyLock,
+};
 
 use http::{HeaderMap, HeaderName, header, request, uri::Authority};
 use sha2::{Digest, Sha256};
@@ -35,8 +38,8 @@ pub(super) enum Need {
 }
 
 /// A token, kept so that comparing with it tells nothing by the time it takes: digests under a key that nobody knows are compared.
+#[derive(PartialEq, Eq)]
 pub struct Token {
-    key: [u8; 32],
     digest: [u8; 32],
 }
 
@@ -44,17 +47,18 @@ impl Token {
     /// Keeps it.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let key = rand::random();
-        Self { key, digest: digest(key, text.as_bytes()) }
+        Self { digest: digest(text.as_bytes()) }
     }
 
     fn is(&self, text: &[u8]) -> bool {
-        digest(self.key, text) == self.digest
+        digest(text) == self.digest
     }
 }
 
-fn digest(key: [u8; 32], text: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(key).chain_update(text).finalize().into()
+fn digest(text: &[u8]) -> [u8; 32] {
+    // One for all tokens of the process, so that one can be told from the next.
+    static KEY: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
+    Sha256::new().chain_update(*KEY).chain_update(text).finalize().into()
 }
 
 /// Decides.
@@ -76,7 +80,7 @@ impl Access {
         }
         let is_open = match need {
             Need::Nothing => true,
-            Need::Look => self.0.is_loopback && self.0.open_views,
+            Need::Look => self.is_open(),
             Need::Change => false,
         };
         if is_open || way == Way::Socket {
@@ -85,6 +89,16 @@ impl Access {
         let given = bearer(&request.headers).ok_or(Refusal::NoToken)?;
         let is_right = self.0.token.as_ref().is_some_and(|token| token.is(given));
         if is_right { Ok(()) } else { Err(Refusal::WrongToken) }
+    }
+
+    /// Whether whoever looked by `before` may go on.
+    pub(super) fn lets_look_on(&self, before: &Self) -> bool {
+        self.is_open() || (!before.is_open() && self.0.token == before.0.token)
+    }
+
+    /// Whether looking takes no token.
+    fn is_open(&self) -> bool {
+        self.0.is_loopback && self.0.open_views
     }
 
     /// An address, `localhost`, or one of the names that were configured, with or without a port.
@@ -259,6 +273,24 @@ mod tests {
             }
         }
         assert_eq!(tried, 8 * HOSTS.len() * PAGES.len() * TOKENS.len() * 6);
+    }
+
+    #[test]
+    fn who_looks_goes_on_unless_it_takes_another_token_now() {
+        let with = |open_views, text: &str| {
+            let token = Some(Token::new(text));
+            Access::new(Settings { is_loopback: true, token, hosts: Vec::new(), open_views, max_viewers: 1 })
+        };
+        for (before, after, goes_on) in [
+            (with(true, "a"), with(true, "b"), true),
+            (with(false, "a"), with(true, "b"), true),
+            (with(false, "a"), with(false, "a"), true),
+            (with(false, "a"), with(false, "b"), false),
+            (with(true, "a"), with(false, "a"), false),
+            (access(true, false, true), access(true, false, false), false),
+        ] {
+            assert_eq!(after.lets_look_on(&before), goes_on);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -71,9 +71,15 @@ impl Snapshot {
             pools: Pools::of(capacity, subjects),
             calls: calls.into_iter().map(Call::of).collect(),
             running,
-            waiting: subjects.plugins.iter().map(|Served { plugin, .. }| plugin.gate().waiting()).sum(),
+            waiting: waiting(subjects),
         }
     }
+}
+
+/// How many calls wait at the gates of their plugins, and behind these at the host's.
+fn waiting(subjects: &Subjects) -> usize {
+    let of_plugins = subjects.plugins.iter().map(|Served { plugin, .. }| plugin.gate());
+    of_plugins.chain(&subjects.gate).map(|gate| gate.waiting()).sum()
 }
 
 /// Who watches.
@@ -85,6 +91,8 @@ pub(super) struct Watching {
     place: Arc<()>,
     newest: Arc<Newest>,
     closing: CancellationToken,
+    /// Ends what those are shown who watch now.
+    sitting: Mutex<CancellationToken>,
 }
 
 /// The last event that was made, and when.
@@ -95,12 +103,28 @@ impl Watching {
     /// Nobody does yet; at most `max_viewers` will, and none once `closing` fires.
     pub(super) fn new(max_viewers: usize, closing: CancellationToken) -> Self {
         let Ok(policy) = HeaderValue::from_str(&policy()) else { unreachable!("a policy is made of visible characters") };
-        Self { policy, max_viewers: max_viewers.into(), place: Arc::default(), newest: Arc::default(), closing }
+        let sitting = Mutex::new(closing.child_token());
+        Self { policy, max_viewers: max_viewers.into(), place: Arc::default(), newest: Arc::default(), closing, sitting }
     }
 
     /// So many may watch from now on. Whoever does already stays.
     pub(super) fn set_max_viewers(&self, max_viewers: usize) {
         self.max_viewers.store(max_viewers, Ordering::Relaxed);
+    }
+
+    /// What ends the events of who watches from now on. Taken before it is looked at whether somebody may.
+    pub(super) fn sitting(&self) -> CancellationToken {
+        self.lock().clone()
+    }
+
+    /// Ends what is shown to all who watch. They may ask again.
+    pub(super) fn dismiss(&self) {
+        let over = std::mem::replace(&mut *self.lock(), self.closing.child_token());
+        over.cancel();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CancellationToken> {
+        self.sitting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The page, which has no data in it.
@@ -110,12 +134,16 @@ impl Watching {
         response
     }
 
-    /// What one viewer is shown: at once, and then twice a second for as long as it takes them. `look` is asked when nobody else has done so
-    /// lately.
+    /// What one viewer is shown: at once, and then twice a second for as long as it takes them, until the end of the sitting. `look` is asked
+    /// when nobody else has done so lately.
     ///
     /// # Errors
     /// [`Refusal::TooManyViewers`].
-    pub(super) fn events(&self, look: impl Fn() -> Snapshot + Send + 'static) -> Result<Events, Refusal> {
+    pub(super) fn events(
+        &self,
+        sitting: CancellationToken,
+        look: impl Fn() -> Snapshot + Send + 'static,
+    ) -> Result<Events, Refusal> {
         let place = Arc::clone(&self.place);
         // One of them is of nobody. Two who come at once may both be too many.
         if Arc::strong_count(&place) - 1 > self.max_viewers.load(Ordering::Relaxed) {
@@ -130,7 +158,7 @@ impl Watching {
             let event = newest.event(&look);
             Some((Ok::<_, Infallible>(Frame::data(event)), (ticks, newest, look, place)))
         });
-        let events = events.take_until(self.closing.clone().cancelled_owned());
+        let events = events.take_until(sitting.cancelled_owned());
         Ok(StreamBody::new(events).boxed_unsync())
     }
 }
@@ -170,10 +198,11 @@ fn inside(tag: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::shards::Shards;
+    use crate::{engine::Gate, shards::Shards};
 
     fn snapshot() -> Snapshot {
         Snapshot::of(&Health::new(Duration::ZERO, Shards::default()), &HostCapacity::new(1), &Subjects::default())
@@ -194,7 +223,7 @@ mod tests {
                 made.fetch_add(1, Ordering::Relaxed);
                 snapshot()
             };
-            watching.events(look).unwrap()
+            watching.events(watching.sitting(), look).unwrap()
         });
         let began = Instant::now();
         let (one, other) = (next(&mut first).await.unwrap(), next(&mut second).await.unwrap());
@@ -210,23 +239,48 @@ mod tests {
     #[tokio::test]
     async fn there_are_so_many_viewers_and_their_places_come_free() {
         let watching = Watching::new(1, CancellationToken::new());
-        let first = watching.events(snapshot).unwrap();
-        assert_eq!(watching.events(snapshot).err(), Some(Refusal::TooManyViewers));
+        let first = watching.events(watching.sitting(), snapshot).unwrap();
+        assert_eq!(watching.events(watching.sitting(), snapshot).err(), Some(Refusal::TooManyViewers));
         drop(first);
-        let again = watching.events(snapshot).unwrap();
+        let again = watching.events(watching.sitting(), snapshot).unwrap();
         watching.set_max_viewers(2);
-        assert!(watching.events(snapshot).is_ok());
+        assert!(watching.events(watching.sitting(), snapshot).is_ok());
         drop(again);
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_the_gate_of_the_host_waits_as_well() {
+        let gate = Arc::new(Gate::new(1, 1));
+        let subjects = Subjects { gate: Some(Arc::clone(&gate)), ..Subjects::default() };
+        let later = Instant::now() + Duration::from_secs(60 * 60);
+        let _place = gate.enter(later).await.unwrap();
+        assert_eq!(waiting(&subjects), 0);
+        let mut another = Box::pin(gate.enter(later));
+        assert!(another.as_mut().now_or_never().is_none());
+        assert_eq!(waiting(&subjects), 1);
     }
 
     #[tokio::test]
     async fn events_end_with_the_listener() {
         let closing = CancellationToken::new();
         let watching = Watching::new(1, closing.clone());
-        let mut events = watching.events(snapshot).unwrap();
+        let mut events = watching.events(watching.sitting(), snapshot).unwrap();
         assert!(next(&mut events).await.is_some());
         closing.cancel();
         assert!(next(&mut events).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_is_dismissed_is_shown_no_more_and_who_comes_then_is() {
+        let watching = Watching::new(2, CancellationToken::new());
+        let before = watching.sitting();
+        let mut events = watching.events(before.clone(), snapshot).unwrap();
+        assert!(next(&mut events).await.is_some());
+        watching.dismiss();
+        assert!(next(&mut events).await.is_none());
+        // Whether it may was looked at before.
+        assert!(next(&mut watching.events(before, snapshot).unwrap()).await.is_none());
+        assert!(next(&mut watching.events(watching.sitting(), snapshot).unwrap()).await.is_some());
     }
 
     #[test]

@@ -218,10 +218,15 @@ impl Admin {
         }
     }
 
-    /// From now on these may ask what, and a database may be down for so long. Whoever watches already stays.
+    /// From now on these may ask what, and a database may be down for so long. Whoever watches already stays, unless that takes another token
+    /// now.
     pub fn reconfigure(&self, settings: Settings, unready_after: Duration) {
         self.watching.set_max_viewers(settings.max_viewers);
-        self.access.store(Arc::new(Access::new(settings)));
+        let access = Arc::new(Access::new(settings));
+        let before = self.access.swap(Arc::clone(&access));
+        if !access.lets_look_on(&before) {
+            self.watching.dismiss();
+        }
         self.health.set_unready_after(unready_after);
     }
 
@@ -272,6 +277,7 @@ impl Admin {
             _ if matches!(request.method, Method::GET | Method::HEAD) => Need::Look,
             _ => Need::Change,
         };
+        let sitting = self.watching.sitting();
         // What others put in force meanwhile is for the next request.
         let allowed = self.access.load().check(request, way, need);
         if let Err(refusal) = allowed {
@@ -282,6 +288,7 @@ impl Admin {
             return Err(refusal);
         }
         match found {
+            Lookup::Found(Page::Events) => self.events(sitting),
             Lookup::Found(Page::Metrics) => self.metrics().await,
             Lookup::Found(Page::Reload { check }) => {
                 let steward = self.steward.get().ok_or(Refusal::Conflict("The host is not ready yet."))?;
@@ -304,12 +311,11 @@ impl Admin {
         Ok(whole(answer(StatusCode::OK, text.into(), recorded::CONTENT_TYPE)))
     }
 
-    fn page(self: &Arc<Self>, page: Page, path: &str) -> Result<Response<Body>, Refusal> {
+    fn page(&self, page: Page, path: &str) -> Result<Response<Body>, Refusal> {
         let subjects = self.subjects.load();
         // The second part of a path that has a parameter; names, numbers and request ids are what they are in a path.
         let parameter = path.split('/').nth(2).unwrap_or_default();
         let document = match page {
-            Page::Events => return self.events(),
             Page::View => self.watching.page(),
             Page::Live => self.health.live(&subjects.databases),
             Page::Ready => self.health.ready(&subjects),
@@ -333,17 +339,17 @@ impl Admin {
                 json(StatusCode::OK, &Call::of(call))
             }
             // They take their time, and are answered where that is waited for.
-            Page::Metrics | Page::Reload { .. } => return Err(Refusal::NoRoute),
+            Page::Events | Page::Metrics | Page::Reload { .. } => return Err(Refusal::NoRoute),
             Page::Schema(text) => answer(StatusCode::OK, Bytes::from_static(text.as_bytes()), "application/schema+json"),
         };
         Ok(whole(document))
     }
 
-    /// All there is to know, again and again.
-    fn events(self: &Arc<Self>) -> Result<Response<Body>, Refusal> {
+    /// All there is to know, again and again, until the end of a sitting.
+    fn events(self: &Arc<Self>, sitting: CancellationToken) -> Result<Response<Body>, Refusal> {
         let admin = Arc::clone(self);
         let look = move || Snapshot::of(&admin.health, &admin.capacity, &admin.subjects.load());
-        let events = self.watching.events(look)?;
+        let events = self.watching.events(sitting, look)?;
         Ok(answer(StatusCode::OK, Bytes::new(), "text/event-stream").map(|_| Body::Right(events)))
     }
 }

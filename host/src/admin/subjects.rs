@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use super::Refusal;
 use crate::{
     call::{CallView, Roster},
+    engine::Gate,
     plugin::Plugin,
     pool::Database,
     telemetry::{audit::Audit, requests::Requests, trace::Tracer},
@@ -19,6 +20,8 @@ pub struct Subjects {
     pub plugins: Vec<Served>,
     /// The calls that run, once there can be any.
     pub calls: Option<Arc<Roster>>,
+    /// The gate that calls pass behind that of their plugin, once there can be any.
+    pub gate: Option<Arc<Gate>>,
     /// The audit log, if one is kept.
     pub audit: Option<Arc<Audit>>,
     /// The requests that come in, once any can.

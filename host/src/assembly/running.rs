@@ -224,6 +224,7 @@ impl Running {
             databases: current.watched(),
             plugins: current.served(),
             calls: Some(Arc::clone(self.caller.roster())),
+            gate: Some(Arc::clone(self.engines.gate())),
             audit: self.auditor.as_ref().map(|auditor| Arc::clone(auditor.audit())),
             requests: Some(Arc::clone(&self.requests)),
             tracer: self.tracer.clone(),

@@ -8,6 +8,7 @@ use super::{
     CallAction, Failure, args,
     client::Client,
     print,
+    table::{document as shown, lines},
     view::{block_on, read},
 };
 
@@ -24,7 +25,7 @@ pub(super) fn run(args::Call { json, asked, action: CallAction::Cancel { id } }:
     block_on(async {
         let document = client.ask(Method::POST, &format!("/calls/{id}/cancel")).await?;
         if *json {
-            return print(&format!("{}\n", String::from_utf8_lossy(&document)));
+            return print(&shown(&document));
         }
         let Call { id, plugin, request_id, leases } = read(&document)?;
         let taken = match leases.len() {
@@ -32,7 +33,7 @@ pub(super) fn run(args::Call { json, asked, action: CallAction::Cancel { id } }:
             1 => "; its connection is taken back".to_owned(),
             count => format!("; its {count} connections are taken back"),
         };
-        print(&format!("call {id} of {plugin} (request {request_id}) is cancelled{taken}\n"))
+        print(&lines(&format!("call {id} of {plugin} (request {request_id}) is cancelled{taken}\n")))
     })
 }
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Asked, Failure};
+use super::{Asked, Failure, table::lines};
 use crate::config;
 
 /// Until a host has answered.
@@ -185,7 +185,8 @@ impl Client {
             }
             (_, Some(Problem { detail, reasons, .. })) => {
                 let reasons: String = reasons.iter().map(|reason| format!("\n  {reason}")).collect();
-                anyhow!("{place} refuses: {}{reasons}", detail.trim_end_matches('.'))
+                // Reasons have names that components were built with.
+                anyhow!("{place} refuses: {}", lines(&format!("{}{reasons}", detail.trim_end_matches('.'))))
             }
             (_, None) => anyhow!("{place} answers {status}, which no admin listener does"),
         }
@@ -306,6 +307,12 @@ mod tests {
                 404,
                 problem("not-found", "There is no database of this name."),
                 "refuses: There is no database of this name",
+            ),
+            (
+                false,
+                409,
+                "{\"code\":\"reload-refused\",\"detail\":\"It is refused.\",\"reasons\":[\"a\\u001b[2J\",\"b\"]}".to_owned(),
+                "refuses: It is refused\n  a\u{fffd}[2J\n  b",
             ),
             (false, 200, "<html>".to_owned(), "which no admin listener does"),
         ] {

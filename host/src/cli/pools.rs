@@ -12,7 +12,7 @@ use super::{
     Failure, PoolsAction, args,
     client::Client,
     print,
-    table::{Table, duration},
+    table::{Table, document as shown, duration, lines},
     view::{self, block_on, read},
 };
 
@@ -43,9 +43,9 @@ pub(super) fn run(args::Pools { view, action }: &args::Pools) -> Result<(), Fail
             PoolsAction::Resume { .. } => read(&client.ask(Method::POST, &format!("/pools/{name}/resume")).await?)?,
         };
         if view.json {
-            return print(&format!("{document}\n"));
+            return print(&shown(document.to_string().as_bytes()));
         }
-        print(&format!("database {name}: {}\n", Pool::deserialize(&document)?.state))
+        print(&lines(&format!("database {name}: {}\n", Pool::deserialize(&document)?.state)))
     })
 }
 
@@ -74,7 +74,10 @@ async fn drain(client: &Client, name: &str, timeout: Duration) -> anyhow::Result
         // By looking: to pause it again would undo that somebody has resumed it meanwhile.
         let health: Value = read(&client.ask(Method::GET, HEALTH).await?)?;
         let mut databases = health["databases"].as_array().into_iter().flatten();
-        document = databases.find(|pool| pool["name"] == name).cloned().unwrap_or_default();
+        let Some(found) = databases.find(|pool| pool["name"] == name) else {
+            bail!("database {name} is in no configuration any more; calls that began before may use it still");
+        };
+        document = found.clone();
     }
 }
 

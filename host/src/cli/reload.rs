@@ -9,6 +9,7 @@ use super::{
     Failure, args,
     client::Client,
     print,
+    table::{document as shown, lines},
     view::{block_on, read},
 };
 
@@ -25,9 +26,9 @@ pub(super) fn run(args::Reload { check, json, asked }: &args::Reload) -> Result<
     block_on(async {
         let document = client.ask_within(PATIENCE, Method::POST, path).await?;
         if *json {
-            return print(&format!("{}\n", String::from_utf8_lossy(&document)));
+            return print(&shown(&document));
         }
-        print(&render(&read(&document)?, *check))
+        print(&lines(&render(&read(&document)?, *check)))
     })
 }
 

@@ -51,10 +51,31 @@ impl Table {
     }
 }
 
+/// Text of several lines that a terminal shows, and does nothing else.
+pub(super) fn lines(text: &str) -> String {
+    text.chars().map(|character| if character == '\n' { character } else { harmless(character) }).collect()
+}
+
+/// A document in one line as a terminal may be given it: what it would obey stands there by its number, which means the same.
+pub(super) fn document(json: &[u8]) -> String {
+    let text = String::from_utf8_lossy(json);
+    let mut line = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        match character {
+            // Between the values, if at all: within them JSON has no such character.
+            '\t' | '\n' | '\r' | ' ' => line.push(' '),
+            // None of them takes more than four digits.
+            character if harmless(character) != character => line.push_str(&format!("\\u{:04x}", u32::from(character))),
+            character => line.push(character),
+        }
+    }
+    line + "\n"
+}
+
 fn harmless(character: char) -> char {
     match character {
         // Marks of direction, and what takes no room.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => HIDDEN,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => HIDDEN,
         character if character.is_control() => HIDDEN,
         character => character,
     }
@@ -98,6 +119,19 @@ mod tests {
         let mut table = Table::new(["A"]);
         table.row(["\u{1b}[2Jx\ny\u{202e}z\u{9b}\u{7}".to_owned()]);
         assert_eq!(table.render(None), "A\n\u{fffd}[2Jx\u{fffd}y\u{fffd}z\u{fffd}\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_document_means_the_same_and_does_nothing_to_a_terminal() {
+        let text = "\u{1b}[2J\u{9b}31m\u{202e}x\u{7f}\n字";
+        let shown = document(&serde_json::to_vec(&serde_json::json!({ "statement": text })).unwrap());
+        assert_eq!(shown, "{\"statement\":\"\\u001b[2J\\u009b31m\\u202ex\\u007f\\n字\"}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["statement"], text);
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(lines("a\n  b\u{1b}[2J\r\u{61c}c"), "a\n  b\u{fffd}[2J\u{fffd}\u{fffd}c");
     }
 
     #[test]

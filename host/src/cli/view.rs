@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::{runtime, time::sleep};
 
-use super::{Failure, View, client::Client, print};
+use super::{Failure, View, client::Client, print, table::document as shown};
 
 /// Asks for a document, and prints it as it is or as `render` makes it, in lines that are no wider than a terminal.
 ///
@@ -29,7 +29,7 @@ pub(super) fn show<T: DeserializeOwned>(
     let frame = async || -> anyhow::Result<String> {
         let document = client.ask(Method::GET, path).await?;
         if *json {
-            return Ok(format!("{}\n", String::from_utf8_lossy(&document)));
+            return Ok(shown(&document));
         }
         let width = terminal.size_checked().map(|(_, columns)| usize::from(columns)).filter(|_| terminal.is_term());
         Ok(render(&read(&document)?, width))

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use super::{Borrower, Ended};
 use crate::telemetry::trace::Trace;
 
+/// Bytes of a statement that are kept for who looks: some tens of times what is shown of it.
+const MAX_TEXT: usize = 16 << 10;
+
 /// A right to use a slot, from hand-over to reclaim.
 #[derive(Debug)]
 pub(super) struct Tenancy {
@@ -35,7 +38,7 @@ pub(super) struct Tenancy {
 pub(super) struct Doing {
     /// `ready`, `idle in transaction`, or the operation that runs.
     pub(super) state: &'static str,
-    /// What the guest's last statement was, or the collection that its last request was about.
+    /// How the guest's last statement began, or the collection that its last request was about.
     pub(super) text: Option<Arc<str>>,
 }
 
@@ -56,10 +59,11 @@ impl Tenancy {
 
     /// Tells where the lease stands from now on; without a statement the last one stays.
     pub(super) fn stands(&self, state: &'static str, text: Option<&Arc<str>>) {
+        let text = text.map(beginning);
         let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         doing.state = state;
-        if let Some(text) = text {
-            doing.text = Some(Arc::clone(text));
+        if text.is_some() {
+            doing.text = text;
         }
     }
 
@@ -70,5 +74,25 @@ impl Tenancy {
     /// Fences the lease. The first reason stays.
     pub(super) fn end(&self, why: Ended) {
         let _ = self.ended.set(why);
+    }
+}
+
+/// As much of a statement as is kept. It may have megabytes, which would stay for as long as its lease does and be read through whenever
+/// somebody looks.
+fn beginning(text: &Arc<str>) -> Arc<str> {
+    if text.len() <= MAX_TEXT { Arc::clone(text) } else { text[..text.floor_char_boundary(MAX_TEXT)].into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_statement_the_beginning_is_kept() {
+        let short: Arc<str> = "SELECT 1".into();
+        assert!(Arc::ptr_eq(&beginning(&short), &short));
+        let long: Arc<str> = format!("x{}", "é".repeat(MAX_TEXT)).into();
+        let kept = beginning(&long);
+        assert!(kept.len() == MAX_TEXT - 1 && long.starts_with(&*kept));
     }
 }
