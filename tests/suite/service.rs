@@ -1,6 +1,6 @@
 //! What a service manager hears of a host: as systemd would, on a socket that the host is told of.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use support::host::{Setup, Signal};
 use tokio::{net::UnixDatagram, time::timeout};
@@ -50,6 +50,26 @@ async fn a_service_manager_hears_when_a_host_serves_goes_on_and_stops() {
     assert!((Duration::from_secs(12)..Duration::from_secs(30)).contains(&Duration::from_micros(within)), "{stopping}");
     let ended = host.ended(PATIENCE).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_stop_takes_as_long_as_the_configuration_in_force_says() {
+    let setup = Setup::new().plugin("probe", "probe", "");
+    let path = setup.folder().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let host = setup.environment("NOTIFY_SOCKET", path.to_str().unwrap()).start().await;
+    until(&manager, "READY=1").await;
+    let file = host.folder().join("wharf.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("drain_timeout = \"2s\"", "drain_timeout = \"5m\"")).unwrap();
+    host.signal(Signal::Hangup);
+    until(&manager, "RELOADING=1").await;
+    until(&manager, "READY=1").await;
+    host.signal(Signal::Terminate);
+    let (stopping, _) = until(&manager, "STOPPING=1").await;
+    let within = stopping.strip_prefix("STOPPING=1\nEXTEND_TIMEOUT_USEC=").unwrap().parse().unwrap();
+    assert!(Duration::from_micros(within) > Duration::from_secs(310), "{stopping}");
+    assert_eq!(host.ended(PATIENCE).await.code, Some(0));
 }
 
 #[tokio::test]

@@ -195,6 +195,12 @@ impl Host {
         self.reloader.clone()
     }
 
+    /// What tells the configuration in force, whenever it is asked.
+    pub fn configuration(&self) -> impl Fn() -> Arc<Config> + Send + use<> {
+        let live = Arc::clone(&self.live);
+        move || Arc::clone(&live.current.load().config)
+    }
+
     /// The calls that run, of which any can be ended.
     #[must_use]
     pub fn calls(&self) -> &Arc<Roster> {

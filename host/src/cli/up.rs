@@ -1,6 +1,6 @@
 //! `wharf up`: compiles what has a source, then serves until it is told to stop.
 
-use std::{fmt::Display, io, thread, time::Duration};
+use std::{fmt::Display, io, sync::Arc, thread, time::Duration};
 
 use anyhow::Context;
 use futures::future::OptionFuture;
@@ -60,16 +60,15 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
-    let (stopping, teller, within) = (stop.clone(), service.clone(), longest_stop(config));
-    tokio::spawn(async move {
-        stopping.requested().await;
-        teller.stops(within);
-    });
+    let first = Arc::new(config.clone());
+    let starting = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), move || Arc::clone(&first))));
     let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             let scheme = if config.server.tls.is_some() { "https" } else { "http" };
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             service.serves(host.admin());
+            drop(starting);
+            let _telling = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), host.configuration())));
             // Those that came while it started are one now.
             let reloading = reload(hangups, host.reloader(), service.clone(), voice.clone());
             let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading));
@@ -104,6 +103,12 @@ async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice
     let name = signals.next().await;
     voice.say(&format!("{name} again: cutting off what runs"));
     stop.hurry();
+}
+
+/// Tells the service manager when the host is to stop, and how long that may take: by the configuration that is in force then.
+async fn tell_stop(stop: Stop, service: Service, in_force: impl Fn() -> Arc<Config> + Send) {
+    stop.requested().await;
+    service.stops(longest_stop(&in_force()));
 }
 
 /// Turns each hang-up into a reload.

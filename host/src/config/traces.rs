@@ -60,7 +60,8 @@ fn read_headers(table: &mut Table<'_>) -> HeaderMap {
     // By their numbers, since what is in a line may be a credential.
     let wrong = |number: usize, why: &str| {
         let message = format!("line {} of `{}` {why}", number + 1, secret.key);
-        table.context.error(secret.at, message, "write a header a line, such as \"Authorization: Bearer ${TOKEN}\"");
+        // In a file `${TOKEN}` would stand for itself.
+        table.context.error(secret.at, message, "write a header a line, such as \"Authorization: Bearer TOKEN\"");
     };
     for (number, line) in lines().enumerate() {
         match header(line) {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use http::Version;
 use tokio::time::Instant;
 
 use super::Counters;
@@ -116,6 +117,16 @@ impl Activity {
 
     pub(super) fn set_http2(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// A request says what is spoken. What the connection began with, or agreed on, was only a promise: who broke it would be under the time
+    /// limits of the other version.
+    pub(super) fn speaks(&self, version: Version) {
+        let is_http2 = version == Version::HTTP_2;
+        // Streams of one connection may be on several cores.
+        if self.is_http2() != is_http2 {
+            self.is_http2.store(is_http2, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_http2(&self) -> bool {

@@ -37,6 +37,7 @@ pub(super) async fn answer<D: Dispatch>(
     let origin = Origin::of(peer, &parts.headers, &settings.proxies);
     let exchange = Exchange::new(id, parts.method.clone(), parts.uri.clone(), origin, shared.tls.is_some(), settings.access_log);
     let exchange = Arc::new(if settings.server_timing { exchange.timed() } else { exchange });
+    activity.speaks(parts.version);
     let running = Running::begin(Arc::clone(&exchange), Arc::clone(&activity));
     let (method, version) = (parts.method.clone(), parts.version);
 

@@ -18,6 +18,7 @@ over_every_listener! {
     a_handler_that_pauses_is_no_stalled_reader,
     a_reader_that_is_slow_but_goes_on_gets_all_of_one_large_frame,
     a_reader_that_stalls_within_one_large_frame_loses_it,
+    a_reader_that_stalls_after_a_beginning_like_that_of_http2_loses_its_answer_too,
 }
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -153,5 +154,15 @@ async fn a_reader_that_stalls_within_one_large_frame_loses_it(on: On) {
     let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
     let mut client = host.connect().await;
     client.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    host.counted("reader-stalled", 1).await;
+}
+
+async fn a_reader_that_stalls_after_a_beginning_like_that_of_http2_loses_its_answer_too(on: On) {
+    let host = Host::start(on, |settings| settings.body_stall_timeout = SHORT).await;
+    let mut client = host.connect().await;
+    client.send("PRI * HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_problem(&client.answer().await, 404, "no-route");
+    client.send("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    // Counted when the connection lets go of it.
     host.counted("reader-stalled", 1).await;
 }

@@ -283,6 +283,10 @@ impl Verifier {
     /// # Errors
     /// Those of the reader.
     pub fn file(&mut self, name: &str, mut reader: impl BufRead) -> io::Result<()> {
+        // Such as the one that locks a log, whose name begins alike: what is found is in another one.
+        if reader.fill_buf()?.is_empty() && !self.file.is_empty() {
+            return Ok(());
+        }
         let before = mem::replace(&mut self.file, name.to_owned());
         self.file_before = (!before.is_empty()).then_some(before);
         self.line = 0;

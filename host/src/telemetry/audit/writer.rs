@@ -153,7 +153,8 @@ impl<F: Folder> Writer<F> {
 
     fn pause(&self, now: Instant) -> Duration {
         let tell_at = (self.told != self.log.synced_head()).then_some(self.tell_at);
-        let next = [self.sync_at, self.retry_at, tell_at].into_iter().flatten().min();
+        // After a failure nothing is synced before the next attempt: what is due by then must not keep this thread awake.
+        let next = [self.retry_at.or(self.sync_at), tell_at].into_iter().flatten().min();
         next.map_or(IDLE, |at| at.saturating_duration_since(now))
     }
 
@@ -255,5 +256,36 @@ impl<F: Folder> Writer<F> {
             // Who asked may have had no time to wait.
             let _ = closer.send(closed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::{
+        super::{
+            chain::Key,
+            disk::Locked,
+            log::Limits,
+            recovery::{Found, recover},
+        },
+        *,
+    };
+
+    #[test]
+    fn what_is_due_while_the_log_cannot_be_written_waits_for_the_next_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::new(&"k".repeat(32)).unwrap();
+        let limits = Limits { max_file_size: 1 << 20, max_files: 0 };
+        let Found { log, .. } = recover(Locked::new(folder.path(), "log").unwrap(), "log", limits, &key).unwrap();
+        let board = Arc::new(Board::new(log.synced_head()));
+        let (_inbox, messages) = mpsc::channel();
+        let mut writer = Writer::new(log, messages, board, Settings::new("log".into(), key));
+        let now = Instant::now();
+        writer.sync_at = Some(now);
+        assert_eq!(writer.pause(now), Duration::ZERO);
+        writer.fail(&io::ErrorKind::StorageFull.into(), now);
+        assert_eq!(writer.pause(now), writer.settings.retry_interval);
     }
 }

@@ -50,6 +50,16 @@ fn a_told_head_vouches_for_everything_before_it() {
 }
 
 #[test]
+fn a_file_without_a_byte_says_nothing_and_is_not_named() {
+    let files = two_files(&key(), "a");
+    let told = format!("18:{}", "0".repeat(13));
+    let texts = files.iter().map(|(name, lines)| (name.as_str(), lines.concat())).chain([("log.lock", String::new())]);
+    let report = verified(&key(), &[&told], texts);
+    let [cut] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((cut.file.as_str(), cut.line, &cut.problem), ("log", 8, &Problem::Cut { head: 18 }));
+}
+
+#[test]
 fn what_is_done_to_lines_is_found() {
     let edited = found(|files| files[0].1[3] = files[0].1[3].replace("\"rows\":1", "\"rows\":2"));
     assert_eq!(edited, [Problem::Edited { seq: 4 }]);
