@@ -205,6 +205,8 @@ impl Running {
         self.open(old, next, check).await?;
         if !check {
             next.grants = databases::grants(&config, &next.databases, &old.plugins);
+            // Until they are in force nobody goes short of what they reserve.
+            next.grants.values().for_each(|grants| grants.keep_back(false));
             self.ask(next, &changes).await?;
         }
         Ok(changes)

@@ -140,6 +140,9 @@ impl Running {
             self.weigh(&living, &next);
             self.current.store(Arc::clone(&next));
         }
+        // Others must not go short of what a generation reserves that nobody calls any more.
+        old.plugins.iter().for_each(|plugin| plugin.grants().keep_back(false));
+        next.plugins.iter().for_each(|plugin| plugin.grants().keep_back(true));
         for kept in &next.databases {
             let before = old.databases.iter().filter(|old| old.database.is(&kept.database)).flat_map(|old| &old.pools);
             for (_, pool) in before.filter(|(_, pool)| !kept.pools.iter().any(|(_, kept)| kept == pool)) {
