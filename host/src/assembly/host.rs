@@ -183,6 +183,13 @@ impl Host {
         self.desk.admin()
     }
 
+    /// What tells the configuration that is in force when it is asked, also while the host runs.
+    #[must_use]
+    pub fn in_force(&self) -> impl Fn() -> Arc<Config> + Send + 'static + use<> {
+        let live = Arc::clone(&self.live);
+        move || Arc::clone(&live.current.load().config)
+    }
+
     /// The databases, in the order of the configuration.
     #[must_use]
     pub fn databases(&self) -> Vec<Database> {

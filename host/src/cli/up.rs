@@ -7,6 +7,7 @@ use futures::future::OptionFuture;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -60,16 +61,17 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
     tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
-    let (stopping, teller, within) = (stop.clone(), service.clone(), longest_stop(config));
-    tokio::spawn(async move {
-        stopping.requested().await;
-        teller.stops(within);
-    });
+    let within = longest_stop(config);
+    let telling = tell_stop(stop.clone(), service.clone(), move || within);
     let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
             let scheme = if config.server.tls.is_some() { "https" } else { "http" };
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             service.serves(host.admin());
+            // How long it takes may change with the configuration.
+            telling.abort();
+            let in_force = host.in_force();
+            tell_stop(stop.clone(), service.clone(), move || longest_stop(&in_force()));
             // Those that came while it started are one now.
             let reloading = reload(hangups, host.reloader(), service.clone(), voice.clone());
             let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading));
@@ -104,6 +106,14 @@ async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice
     let name = signals.next().await;
     voice.say(&format!("{name} again: cutting off what runs"));
     stop.hurry();
+}
+
+/// Has a service manager told of a stop, and within which time the process ends then.
+fn tell_stop(stop: Stop, service: Service, within: impl Fn() -> Duration + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        stop.requested().await;
+        service.stops(within());
+    })
 }
 
 /// Turns each hang-up into a reload.
