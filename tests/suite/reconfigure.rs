@@ -6,7 +6,10 @@ use support::scripted::{Behaviour, Event, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{Driver, FailureKind, Operation, ResultLimit, Statement},
-    pool::{AcquireError, Borrower, Counts, Database, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until, Via},
+    pool::{
+        AcquireError, Borrower, Bounds, Counts, Database, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until,
+        Via,
+    },
 };
 
 /// The most connections that there ever are.
@@ -245,4 +248,26 @@ async fn a_grant_that_is_dropped_keeps_nothing_back_from_others() {
     let third = timeout(PATIENCE, acquire(&database, &grant)).await.unwrap().unwrap();
     assert_eq!(database.grants(), 1);
     drop((held, second, third));
+}
+
+#[tokio::test]
+async fn a_database_that_is_closed_keeps_no_place_of_the_host_whatever_is_left_of_it() {
+    const BRIEF: Duration = Duration::from_millis(20);
+    let (script, capacity) = (Script::new(), Arc::new(HostCapacity::new(MAX)));
+    script.immortal(true);
+    let (database, grant) = open(&script, &capacity).await;
+    let bounds = Bounds { close: BRIEF, kill: BRIEF, confirm: BRIEF, ..Bounds::default() };
+    database.reconfigure(Settings { bounds, ..settings(MAX) });
+    drop(all(&database, &grant).await);
+    let left = database.close(Instant::now() + BRIEF).await;
+    assert!(left.sessions >= MAX, "{left:?}");
+    let free = async {
+        while capacity.usage() != (0, MAX) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, free).await.unwrap();
+    let script = Script::new();
+    let (other, grant) = open(&script, &capacity).await;
+    assert_eq!(all(&other, &grant).await.len(), MAX as usize);
 }

@@ -205,6 +205,8 @@ impl Running {
         self.open(old, next, check).await?;
         if !check {
             next.grants = databases::grants(&config, &next.databases, &old.plugins);
+            // Until they are in force nobody goes short of what they reserve.
+            next.grants.values().for_each(|grants| grants.keep_back(false));
             self.ask(next, &changes).await?;
         }
         Ok(changes)
@@ -295,13 +297,14 @@ impl Running {
         }
         let Opened { database, pools: mut all, schema } = opened.clone();
         let mut wanted = Vec::new();
+        // As many as there may be until what is in force has ended.
+        let most = described.settings.max_connections.max(database.settings().max_connections);
         for kind in pools::of(&next.config, described) {
             let known = all.iter().find(|(other, _)| *other == kind).map(|(_, number)| *number);
             let number = match known {
                 Some(number) => number,
                 None => {
-                    let spec =
-                        kind.spec(described.settings.max_connections, &all).map_err(|failure| fail(failure.to_string()))?;
+                    let spec = kind.spec(most, &all).map_err(|failure| fail(failure.to_string()))?;
                     let number = database.add_pool(spec).await.map_err(|failure| fail(failure.to_string()))?;
                     next.pools.push((database.clone(), number));
                     all.push((kind.clone(), number));

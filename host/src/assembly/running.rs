@@ -47,13 +47,30 @@ pub(super) struct Running {
     pub(super) tracer: Option<Arc<Tracer>>,
     /// Instances that the allocator has room for.
     pub(super) most_instances: u32,
-    /// The configurations of all generations that have calls or may get some, by number. Locked while another one comes, or the limits that
-    /// follow from them are put in force.
-    living: Mutex<BTreeMap<u64, Arc<Config>>>,
-    /// Databases that are in no configuration any more, and are used by calls that came before.
+    /// All generations that have calls or may get some, by number. Locked while another one comes, or the limits that follow from them are
+    /// put in force.
+    living: Mutex<BTreeMap<u64, Living>>,
+    /// Databases that the configuration in force has no more, and that calls may use that came before.
     leaving: Mutex<Vec<Database>>,
     /// The tasks that wait for the end of a generation.
     pub(super) ending: TaskTracker,
+}
+
+/// What a generation has that others go by.
+struct Living {
+    config: Arc<Config>,
+    databases: Vec<Database>,
+}
+
+impl Living {
+    fn of(generation: &Generation) -> Self {
+        let databases = generation.databases.iter().map(|opened| opened.database.clone()).collect();
+        Self { config: Arc::clone(&generation.config), databases }
+    }
+
+    fn has(&self, database: &Database) -> bool {
+        self.databases.iter().any(|it| it.is(database))
+    }
 }
 
 /// What a running host is made of.
@@ -75,7 +92,7 @@ impl Running {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         let Parts { first, caller, capacity, shards, engines, admin, tuning, tls, requests, auditor, tracer } = parts;
         let most_instances = first.config.server.max_concurrency;
-        let living = Mutex::new(BTreeMap::from([(first.number, Arc::clone(&first.config))]));
+        let living = Mutex::new(BTreeMap::from([(first.number, Living::of(&first))]));
         let running = Arc::new(Self {
             current: Live::from_pointee(first),
             caller,
@@ -114,15 +131,18 @@ impl Running {
         let next = Arc::new(next);
         let old = self.current.load_full();
         let gone = old.databases.iter().map(|opened| &opened.database);
-        let gone: Vec<Database> = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old))).cloned().collect();
-        self.leaving().extend(gone.iter().cloned());
+        let gone = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old)));
+        self.leaving().extend(gone.cloned());
         {
             let mut living = self.living();
-            living.insert(next.number, Arc::clone(&next.config));
+            living.insert(next.number, Living::of(&next));
             // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
             self.weigh(&living, &next);
             self.current.store(Arc::clone(&next));
         }
+        // Others must not go short of what a generation reserves that nobody calls any more.
+        old.plugins.iter().for_each(|plugin| plugin.grants().keep_back(false));
+        next.plugins.iter().for_each(|plugin| plugin.grants().keep_back(true));
         for kept in &next.databases {
             let before = old.databases.iter().filter(|old| old.database.is(&kept.database)).flat_map(|old| &old.pools);
             for (_, pool) in before.filter(|(_, pool)| !kept.pools.iter().any(|(_, kept)| kept == pool)) {
@@ -131,7 +151,7 @@ impl Running {
         }
         self.settle(&next.config);
         self.show();
-        let ended = Ended::of(&old, gone);
+        let ended = Ended::of(&old);
         // With the last of its plugins it ends, wherever that is dropped.
         for plugin in &old.plugins {
             self.caller.retire(plugin);
@@ -146,7 +166,7 @@ impl Running {
     /// # Bounds
     /// Its longest deadline and `reclaim_timeout`; what lasts longer is told as a fault, and waited for all the same until the host stops.
     async fn end(&self, ended: Ended, stop: &Stop) {
-        let Ended { number, config, end, codes, gone } = ended;
+        let Ended { number, config, end, codes } = ended;
         let deadline = config.plugins.iter().map(|plugin| plugin.limits.deadline).max().unwrap_or_default();
         let over = async {
             if timeout(deadline + config.server.reclaim_timeout, end.cancelled()).await.is_err() {
@@ -159,12 +179,14 @@ impl Running {
             // Whoever stops the host closes everything.
             () = stop.requested() => return,
         }
-        {
+        let gone: Vec<Database> = {
             let mut living = self.living();
             living.remove(&number);
             self.weigh(&living, &self.current.load());
-        }
-        self.leaving().retain(|database| !gone.iter().any(|gone| gone.is(database)));
+            // What an older generation has, too, is closed with the last of them.
+            let is_gone = |database: &mut Database| !living.values().any(|living| living.has(database));
+            self.leaving().extract_if(.., is_gone).collect()
+        };
         for closed in databases::close(&gone, Instant::now() + config.server.reclaim_timeout, stop).await {
             match closed.left.sessions {
                 0 => tracing::info!("{closed}"),
@@ -179,9 +201,10 @@ impl Running {
 
     /// Puts limits in force of which the most that any living generation allows holds: an old call may have three connections of which a
     /// new one may have two.
-    fn weigh(&self, living: &BTreeMap<u64, Arc<Config>>, current: &Generation) {
-        let most =
-            |of: &dyn Fn(&Config) -> Option<u32>| living.values().filter_map(|config| of(config)).max().unwrap_or_default();
+    fn weigh(&self, living: &BTreeMap<u64, Living>, current: &Generation) {
+        let most = |of: &dyn Fn(&Config) -> Option<u32>| {
+            living.values().filter_map(|living| of(&living.config)).max().unwrap_or_default()
+        };
         self.capacity.set_max(most(&|config| Some(config.max_connections)));
         let max_queue = most(&|config| Some(config.server.max_queue)) as usize;
         self.engines.gate().resize(most(&|config| Some(config.server.max_concurrency)) as usize, max_queue);
@@ -234,7 +257,7 @@ impl Running {
         });
     }
 
-    fn living(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Config>>> {
+    fn living(&self) -> MutexGuard<'_, BTreeMap<u64, Living>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -250,13 +273,11 @@ struct Ended {
     end: CancellationToken,
     /// So that code is not unmapped in a shard, where others wait.
     codes: Vec<Arc<Code>>,
-    /// Its databases that no later one has.
-    gone: Vec<Database>,
 }
 
 impl Ended {
-    fn of(old: &Generation, gone: Vec<Database>) -> Self {
+    fn of(old: &Generation) -> Self {
         let codes = old.plugins.iter().map(|plugin| Arc::clone(plugin.code())).collect();
-        Self { number: old.number, config: Arc::clone(&old.config), end: old.end.clone(), codes, gone }
+        Self { number: old.number, config: Arc::clone(&old.config), end: old.end.clone(), codes }
     }
 }

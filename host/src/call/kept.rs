@@ -79,13 +79,13 @@ impl Kept {
         drop(forgotten);
     }
 
-    /// Keeps an instance until its plugin is called again. Drops it when somebody waits for its place, its plugin is retired, or the host
-    /// stops.
+    /// Keeps an instance until its plugin is called again. Drops it when somebody waits for its place, there are to be fewer places, its plugin
+    /// is retired, or the host stops.
     pub(super) fn put(self: &Arc<Self>, plugin: &Arc<Plugin>, instance: Instance, place: GatePermit) {
         let rested = Rested { instance, place, _plugin: Arc::clone(plugin), since: Instant::now() };
         let mut resting = self.resting();
         // Whoever waits has said so before it takes this lock to make room: either it is seen here, or it finds the instance there.
-        if self.gate.waiting() > 0 || plugin.is_retired() || self.closing.is_cancelled() {
+        if self.gate.waiting() > 0 || self.gate.owed() > 0 || plugin.is_retired() || self.closing.is_cancelled() {
             drop(resting);
             drop(rested);
             return;
@@ -96,18 +96,25 @@ impl Kept {
         }
     }
 
-    /// Gives up the instance that has rested the longest, for somebody who waits for a place.
+    /// Gives up the instance that has rested the longest, for somebody who waits for a place, and before it those whose places are to go.
     pub(super) fn make_room(&self) {
+        for _ in 0..=self.gate.owed() {
+            let Some(given_up) = self.oldest() else { return };
+            drop(given_up);
+        }
+    }
+
+    /// Takes the instance that has rested the longest.
+    fn oldest(&self) -> Option<Rested> {
         let mut resting = self.resting();
         let oldest = resting.plugins.iter().filter_map(|(key, list)| Some((list.first()?.since, *key))).min();
-        let Some((_, key)) = oldest else { return };
-        let list = resting.plugins.entry(key).or_default();
-        let given_up = list.remove(0);
+        let (_, key) = oldest?;
+        let list = resting.plugins.get_mut(&key)?;
+        let oldest = list.remove(0);
         if list.is_empty() {
             resting.plugins.remove(&key);
         }
-        drop(resting);
-        drop(given_up);
+        Some(oldest)
     }
 
     /// How many rest.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::running::classify;
 use super::{CallError, CallMeta, Caller, Outcome, OverloadLimit, guest};
+use crate::engine::GateError;
 use crate::lease::{CallInfo, End, Grants, Scope};
 use crate::plugin::Plugin;
 use crate::telemetry::audit::Trail;
@@ -36,9 +37,15 @@ impl Caller {
     /// Nothing is left of the instance.
     pub async fn probe(&self, plugin: &Arc<Plugin>) -> Result<(), CallError> {
         let (host, kept) = (self.0.admission.host(), &self.0.kept);
-        let place = host.enter_with(Instant::now() + PATIENCE, || kept.make_room()).await;
+        let until = Instant::now() + PATIENCE;
         // Until after the instance, for whose memory it stands.
-        let _place = place.map_err(|_| CallError::Overloaded { limit: OverloadLimit::HostInstances })?;
+        let _place = loop {
+            match host.enter_with(until, || kept.make_room()).await {
+                Ok(place) => break place,
+                Err(GateError::QueueFull) if Instant::now() < until => sleep(PAUSE).await,
+                Err(_) => return Err(CallError::Overloaded { limit: OverloadLimit::HostInstances }),
+            }
+        };
         let deadline = Instant::now() + LIMIT;
         let info = CallInfo { plugin: Arc::clone(plugin.name()), request_id: PROBE.into(), deadline, trail: None };
         let scope = Scope::new(info, Arc::new(Grants::default()));

@@ -142,6 +142,12 @@ impl Gate {
         *self.places.capacity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Places that are to go, once they are given back.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.places.debt.load(Ordering::Acquire)
+    }
+
     /// Callers that wait for a place.
     #[must_use]
     pub fn waiting(&self) -> usize {

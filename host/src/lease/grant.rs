@@ -57,6 +57,11 @@ impl Grants {
         self.0.iter().map(|(name, grant)| (&**name, grant))
     }
 
+    /// Whether what is reserved by any of them is kept back from others, see [`Granted::keep_back`].
+    pub fn keep_back(&self, is_kept: bool) {
+        self.iter().for_each(|(_, grant)| grant.granted.keep_back(is_kept));
+    }
+
     pub(super) fn name(&self, index: usize) -> &Arc<str> {
         &self.0[index].0
     }

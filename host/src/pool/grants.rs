@@ -51,6 +51,12 @@ impl Granted {
         let state = self.database.state();
         state.grants.view(self.number, |grant| state.queue.waiting(grant))
     }
+
+    /// Whether what is reserved for it is kept back from others, as it is from the start. If not, it may have that much all the same where
+    /// somebody else leaves it: so two configurations that are used for a while together reserve no more than one of them.
+    pub fn keep_back(&self, is_kept: bool) {
+        self.database.change(|state| state.grants.keep_back(self.number, is_kept));
+    }
 }
 
 impl Drop for Granted {
@@ -86,6 +92,8 @@ struct Grant {
     share: usize,
     /// Connections that it has, reclaim included.
     leased: u32,
+    /// What it reserves is kept back from others.
+    keeps_back: bool,
     /// Nobody can borrow over it any more.
     dropped: bool,
 }
@@ -96,12 +104,19 @@ struct Share {
     leased: u32,
     max_connections: u32,
     reserved_connections: u32,
+    /// As much of the reserve as is kept back from others.
+    kept_back: u32,
 }
 
 impl Share {
     /// What is left of its reserve.
     fn unused(&self) -> u32 {
         self.reserved_connections.saturating_sub(self.leased)
+    }
+
+    /// What nobody else may have.
+    fn withheld(&self) -> u32 {
+        self.kept_back.saturating_sub(self.leased)
     }
 }
 
@@ -119,7 +134,7 @@ impl Grants {
             Some(earlier) => self.grants[earlier].share,
             None => self.shares.add(|_| Share::default()),
         };
-        let number = self.grants.add(|_| Grant { quota, share, leased: 0, dropped: false });
+        let number = self.grants.add(|_| Grant { quota, share, leased: 0, keeps_back: true, dropped: false });
         self.weigh(share);
         number
     }
@@ -128,6 +143,14 @@ impl Grants {
     pub(super) fn forget(&mut self, number: usize) {
         self.grants[number].dropped = true;
         self.clear(number);
+    }
+
+    /// Whether what the grant reserves is kept back from others.
+    fn keep_back(&mut self, number: usize, is_kept: bool) {
+        let grant = &mut self.grants[number];
+        grant.keeps_back = is_kept;
+        let share = grant.share;
+        self.weigh(share);
     }
 
     /// Counts a connection that it is lent.
@@ -163,12 +186,16 @@ impl Grants {
             self.shares.remove(number);
             return;
         }
-        let (max_connections, reserved_connections) =
-            of_share.filter(|grant| !grant.dropped).fold((0, 0), |(max, reserved), Grant { quota, .. }| {
-                (quota.max_connections.max(max), quota.reserved_connections.max(reserved))
-            });
-        let share = &mut self.shares[number];
-        (share.max_connections, share.reserved_connections) = (max_connections, reserved_connections);
+        let mut most = Share { leased: self.shares[number].leased, ..Share::default() };
+        for Grant { quota, keeps_back, .. } in of_share.filter(|grant| !grant.dropped) {
+            let reserved = quota.reserved_connections;
+            most.max_connections = quota.max_connections.max(most.max_connections);
+            most.reserved_connections = reserved.max(most.reserved_connections);
+            if *keeps_back {
+                most.kept_back = reserved.max(most.kept_back);
+            }
+        }
+        self.shares[number] = most;
     }
 
     /// How many there are.
@@ -183,7 +210,7 @@ impl Grants {
 
     fn view(&self, number: usize, waiting: impl Fn(usize) -> usize) -> ShareView {
         let number = self.grants[number].share;
-        let Share { leased, max_connections: max, reserved_connections: reserved } = self.shares[number];
+        let Share { leased, max_connections: max, reserved_connections: reserved, .. } = self.shares[number];
         let waiting = self.grants.iter().filter(|(_, grant)| grant.share == number).map(|(grant, _)| waiting(grant)).sum();
         ShareView { max, reserved, leased, waiting }
     }
@@ -209,8 +236,9 @@ impl Grants {
     }
 
     fn left_for(&self, own: &Share, max: u32) -> u32 {
-        let taken = self.shares.iter().map(|(_, share)| share.leased + share.unused()).fold(0, u32::saturating_add);
-        (own.unused() + max.saturating_sub(taken)).min(own.max_connections.saturating_sub(own.leased))
+        let taken = self.shares.iter().map(|(_, share)| share.leased + share.withheld()).fold(0, u32::saturating_add);
+        let most = own.unused().max(own.withheld() + max.saturating_sub(taken));
+        most.min(own.max_connections.saturating_sub(own.leased))
     }
 }
 
@@ -267,6 +295,21 @@ mod tests {
         assert_eq!(grants.allowance(heir, MAX), 0);
         (0..3).for_each(|_| grants.give_back(old));
         assert_eq!(grants.allowance(heir, MAX), 1);
+    }
+
+    #[test]
+    fn what_is_reserved_and_not_kept_back_is_everybody_s() {
+        let mut grants = Grants::default();
+        let (old, other) = (grants.add(quota(4, 3), None), grants.add(quota(4, 0), None));
+        let (new, heir) = (grants.add(quota(4, 3), None), grants.add(quota(4, 0), Some(old)));
+        assert_eq!([old, heir, other, new].map(|grant| grants.allowance(grant, MAX)), [3, 3, 0, 3]);
+        grants.keep_back(old, false);
+        assert_eq!([old, heir, other, new].map(|grant| grants.allowance(grant, MAX)), [3, 3, 1, 4]);
+        grants.lend(other);
+        assert_eq!([old, heir, other, new].map(|grant| grants.allowance(grant, MAX)), [3, 3, 0, 3]);
+        grants.keep_back(new, false);
+        grants.keep_back(old, true);
+        assert_eq!([old, heir, other, new].map(|grant| grants.allowance(grant, MAX)), [3, 3, 0, 3]);
     }
 
     #[test]

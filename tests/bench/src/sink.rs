@@ -72,7 +72,7 @@ async fn serve(stream: TcpStream, spans: Arc<AtomicUsize>) {
         async move {
             let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             spans.fetch_add(count(&body), Relaxed);
-            Ok::<_, Infallible>(Response::new(Full::from(Bytes::from_static(b"{}"))))
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(Bytes::from_static(b"{}"))))
         }
     });
     // A host that is killed breaks off.

@@ -227,6 +227,10 @@ async fn a_call_ends_on_the_generation_on_which_it_began() {
     let (client, sql) = (host.client().patience(PATIENCE * 2), Engine::Postgres.minute());
     let call = tokio::spawn(async move { client.post("/probe/run", &json!([{ "do": "query", "sql": sql }])).await });
     database.until_running(sql, PATIENCE).await;
+    // One that nobody calls has the same database.
+    edit(host.folder(), &[("deadline = \"60s\"", "deadline = \"50s\"")]);
+    let done = reload(&host, &[]).await;
+    assert_eq!(done.stdout, "plugins.probe.limits.deadline: 1m → 50s\n\ngeneration 2 is in force\n", "{done:?}");
     // Its plugin is another one, on other routes, and its database is gone.
     let path = host.folder().join("wharf.toml");
     let text = fs::read_to_string(&path).unwrap();
@@ -235,13 +239,17 @@ async fn a_call_ends_on_the_generation_on_which_it_began() {
     fs::write(&path, format!("{server}\n[plugins.new]\ncomponent = {component:?}\nroutes = [\"/new/{{*rest}}\"]\n")).unwrap();
     let done = reload(&host, &[]).await;
     assert_eq!(
-        done.stdout, "databases.main: gone\nplugins.new: new\nplugins.probe: gone\n\ngeneration 2 is in force\n",
+        done.stdout, "databases.main: gone\nplugins.new: new\nplugins.probe: gone\n\ngeneration 3 is in force\n",
         "{done:?}"
     );
 
     assert_eq!(host.client().get("/probe/hello").await.problem(), (404, "no-route".to_owned()));
     assert_eq!(host.client().get("/new/hello").await.text(), "hello");
-    assert_eq!(plugins(&host).await["ending"], json!([1]));
+    until("the second generation to have ended", PATIENCE, || async {
+        let ending = plugins(&host).await["ending"].take();
+        if ending == json!([1]) { Ok(()) } else { Err(ending.to_string()) }
+    })
+    .await;
     let admin = host.admin().await;
     let calls = admin.get("/calls").await.json();
     assert_eq!((&calls["calls"][0]["plugin"], &calls["calls"][0]["leases"][0]["database"]), (&json!("probe"), &json!("main")));
@@ -254,7 +262,7 @@ async fn a_call_ends_on_the_generation_on_which_it_began() {
     assert_eq!((reply.status.as_u16(), reply.json()[0]["error"].is_null()), (200, false), "{reply:?}");
     // With it its generation has ended, and the database that only that one had is closed.
     host.logged("a generation that was replaced has ended", PATIENCE).await;
-    until_only(&host, 2).await;
+    until_only(&host, 3).await;
     database.until_nobody(PATIENCE).await;
     let ended = host.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

@@ -136,6 +136,23 @@ async fn whoever_waits_for_a_place_gets_that_of_one_that_rests() {
 }
 
 #[tokio::test]
+async fn nobody_rests_in_a_place_that_is_to_go() {
+    let host = Host::new();
+    let plugins = [(); 4].map(|()| host.plugin(TIDY, reused(100)));
+    for plugin in &plugins {
+        assert_eq!(host.call(plugin).await.unwrap_err().outcome(), Outcome::NoResponse);
+    }
+    assert_eq!(host.rest(), (4, 4));
+    host.engines.gate().resize(1, 4);
+    assert_eq!(host.call(&plugins[0]).await.unwrap_err().outcome(), Outcome::NoResponse);
+    assert_eq!(host.rest(), (3, 3));
+    // The places of two are to go, and whoever waits gets that of the third.
+    let another = host.plugin(TIDY, reused(100));
+    assert_eq!(host.call(&another).await.unwrap_err().outcome(), Outcome::NoResponse);
+    assert_eq!(host.rest(), (1, 1));
+}
+
+#[tokio::test]
 async fn nobody_rests_for_long() {
     let host = Host::new();
     let plugin = host.plugin(TIDY, reused(100));

@@ -68,3 +68,18 @@ async fn who_is_asked_on_a_busy_host_waits_for_a_place() {
     let (asked, _) = tokio::join!(host.caller.ask(&plugin, &path, None), futures::future::join_all(running));
     assert_eq!(asked, Err(Outcome::Trapped));
 }
+
+#[tokio::test]
+async fn who_is_tried_waits_for_a_place_also_where_the_queue_is_full() {
+    let host = Host::new();
+    let busy = host.plugin(SPIN, brief(Duration::from_secs(60)));
+    let mut running: Vec<_> = (0..4).map(|_| Box::pin(host.call(&busy))).collect();
+    assert!(running.iter_mut().all(|call| call.now_or_never().is_none()));
+    host.engines.gate().resize(4, 0);
+    let plugin = host.plugin("", Limits::default());
+    let mut probe = Box::pin(host.caller.probe(&plugin));
+    assert!((&mut probe).now_or_never().is_none());
+    drop(running);
+    assert_eq!(probe.await, Ok(()));
+    host.is_whole(&[Outcome::ClientGone; 4]);
+}
