@@ -2,11 +2,7 @@
 //!
 //! Nothing here is on the way of a lease that is given back as it should be. Times are instants; who shows them makes them times of day.
 
-use std::{
-    collections::VecDeque,
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::PoisonError, time::Duration};
 
 use tokio::time::Instant;
 
