@@ -13,7 +13,7 @@ use wharf::pool::Settings;
 use crate::tree;
 
 /// What a statement takes: so long that nothing else does.
-const USE: Duration = Duration::from_millis(500);
+const USE: Duration = Duration::from_secs(1);
 /// As the page has it.
 const RESERVE: f64 = 1.3;
 const CONNECTIONS: u32 = 3;
