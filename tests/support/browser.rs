@@ -1,7 +1,8 @@
 //! Chromium without a window, driven by the `chromedriver` that comes with it.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    fs,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::Stdio,
     time::Duration,
@@ -45,9 +46,8 @@ const ARGUMENTS: [&str; 11] = [
 #[derive(Debug)]
 pub struct Browser {
     driver: Child,
-    /// The browser's own process, which the driver has started.
-    process: Option<u64>,
     client: Client,
+    /// Empty until there is one.
     session: String,
     /// Kept open, so that the driver can go on talking.
     _output: Lines<BufReader<ChildStdout>>,
@@ -61,36 +61,30 @@ impl Browser {
     /// When there is none; `tests/setup.sh` installs it.
     pub async fn start() -> Self {
         let profile = tempfile::Builder::new().prefix("wharf-browser-").tempdir().expect("a temporary folder");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address: SocketAddr = free.expect("a free port");
         let mut command = host::guarded(&[], "chromedriver");
-        command.arg(format!("--port={}", address.port())).env("HOME", profile.path());
+        command.arg("--port=0").env("HOME", profile.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.spawn().expect("chromedriver, which tests/setup.sh installs");
         let mut output = BufReader::new(driver.stdout.take().expect("piped")).lines();
         let listens = async {
             while let Some(line) = output.next_line().await.expect("lines of text") {
-                if line.contains("started successfully") {
-                    return;
+                if let Some((_, port)) = line.split_once("started successfully on port ") {
+                    return port.trim_end_matches('.').parse::<u16>().expect("a port");
                 }
             }
             panic!("chromedriver, which tests/setup.sh installs, has ended");
         };
-        timeout(PATIENCE, listens).await.expect("chromedriver listens");
+        let port = timeout(PATIENCE, listens).await.expect("chromedriver listens");
+        let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).patience(PATIENCE * 2);
 
         let data = format!("--user-data-dir={}", profile.path().join("profile").display());
         let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([data.as_str()]).collect();
         let wishes = json!({ "pageLoadStrategy": "eager", "goog:chromeOptions": { "args": arguments } });
-        let client = Client::new(address).patience(PATIENCE * 2);
-        let session = value(&client.post("/session", &json!({ "capabilities": { "alwaysMatch": wishes } })).await);
-        Self {
-            driver,
-            process: session["capabilities"]["goog:processID"].as_u64(),
-            client,
-            session: session["sessionId"].as_str().expect("a session").to_owned(),
-            _output: output,
-            _profile: profile,
-        }
+        // It is there before it is asked for a browser: whatever becomes of that, nothing is left.
+        let mut browser = Self { driver, client, session: String::new(), _output: output, _profile: profile };
+        let session = value(&browser.client.post("/session", &json!({ "capabilities": { "alwaysMatch": wishes } })).await);
+        session["sessionId"].as_str().expect("a session").clone_into(&mut browser.session);
+        browser
     }
 
     /// Goes to a page.
@@ -181,14 +175,22 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if let Some(process) = self.process {
-            host::send("KILL", &process.to_string());
+        let Some(driver) = self.driver.id() else { return };
+        // Halted, so that it starts nothing meanwhile.
+        host::send("STOP", &driver.to_string());
+        for browser in children(driver) {
+            host::send("KILL", &browser);
         }
         // The whole group; `kill_on_drop` collects the driver itself.
-        if let Some(driver) = self.driver.id() {
-            host::send("KILL", &format!("-{driver}"));
-        }
+        host::send("KILL", &format!("-{driver}"));
     }
+}
+
+/// What a process has started and what still runs. A browser may have a process group of its own.
+fn children(process: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let started = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    started.flat_map(|started| started.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn value(reply: &Reply) -> Json {
