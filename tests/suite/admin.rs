@@ -12,7 +12,7 @@ use serde_json::json;
 use support::{
     client::{Client, bytes},
     host::{Host, Setup, Signal},
-    postgres,
+    postgres, secrets,
     servers::{Engine, ServerDatabase},
     wait::until,
 };
@@ -60,6 +60,7 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str) -> (u1
         stream.read_to_string(&mut answer).await.unwrap();
     };
     timeout(PATIENCE, asking).await.unwrap();
+    secrets::assert_kept("the admin listener", &answer);
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.unwrap_or_else(|| panic!("no answer to {head}: {answer:?}")), answer)
 }

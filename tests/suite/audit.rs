@@ -5,11 +5,13 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{self, Stdio},
+    time::Duration,
 };
 
 use support::host;
 use wharf::telemetry::audit::{Actor, Audit, Key, Outcome, Request, Settings, Statement, Types, verify};
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const KEY: &str = "a key of the tests, of which nobody makes a secret";
 /// What tells a process that it is one to be killed: where it writes, and what its requests begin with.
 const VICTIM_FILE: &str = "WHARF_TESTS_AUDIT_FILE";
@@ -99,14 +101,13 @@ async fn a_killed_host_has_every_line_that_an_operation_waited_for() {
 /// Exit code, stdout and stderr of `wharf audit verify`.
 async fn verified(arguments: &[&str], files: &[PathBuf], key: Option<&str>) -> (Option<i32>, String, String) {
     let mut command = host::command();
-    command.args(["audit", "verify"]).args(arguments).args(files).stdin(Stdio::null());
+    command.args(["audit", "verify"]).args(arguments).args(files);
     match key {
         Some(key) => command.env("WHARF_AUDIT_KEY", key),
         None => command.env_remove("WHARF_AUDIT_KEY"),
     };
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let ended = host::end(command, PATIENCE).await;
+    (ended.code, ended.stdout, ended.stderr)
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! `wharf check` on components that cannot be run: each is named with its place in the file and what to do.
 
-use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use support::host::{self, Setup};
 
 use crate::tree;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `wharf check` says of a folder with one plugin made of these bytes, without the path of the folder.
 async fn check(component: &[u8], settings: &str) -> (Option<i32>, String) {
@@ -13,10 +15,10 @@ async fn check(component: &[u8], settings: &str) -> (Option<i32>, String) {
     std::fs::write(setup.folder().join("plugin.wasm"), component).unwrap();
     let folder = setup.toml(&format!("[plugins.tried]\ncomponent = \"plugin.wasm\"\nroutes = [\"/\"]\n{settings}")).write();
     let mut command = host::command();
-    command.arg("check").arg(folder.path()).stdin(Stdio::null());
-    let output = command.output().await.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), said.replace(&folder.path().display().to_string(), "FOLDER"))
+    command.arg("check").arg(folder.path());
+    let ended = host::end(command, PATIENCE).await;
+    let said = ended.stderr + &ended.stdout;
+    (ended.code, said.replace(&folder.path().display().to_string(), "FOLDER"))
 }
 
 fn component(text: &str) -> Vec<u8> {
@@ -229,14 +231,12 @@ async fn a_grant_of_a_database_that_cannot_be_read_is_told_once() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_file_and_with_the_command_line_is_told_with_exit_code_2() {
-    let mut command = host::command();
-    let output = command.args(["check", "no/such/folder"]).stdin(Stdio::null()).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no/such/folder"));
-    let mut command = host::command();
-    let output = command.args(["up", "--log", "wharf=loud"]).stdin(Stdio::null()).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--log"));
+    for (line, part) in [(&["check", "no/such/folder"][..], "no/such/folder"), (&["up", "--log", "wharf=loud"][..], "--log")] {
+        let mut command = host::command();
+        command.args(line);
+        let ended = host::end(command, PATIENCE).await;
+        assert!(ended.code == Some(2) && ended.stderr.contains(part), "{ended:?}");
+    }
 }
 
 #[tokio::test]
@@ -248,10 +248,12 @@ async fn a_wrong_setting_does_not_hide_a_wrong_component() {
 
 #[tokio::test]
 async fn the_reference_of_settings_is_printed_as_it_is_kept() {
-    let print = async |command: &str| {
-        let output = host::command().arg(command).stdin(Stdio::null()).output().await.unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+    let print = async |subcommand: &str| {
+        let mut command = host::command();
+        command.arg(subcommand);
+        let ended = host::end(command, PATIENCE).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
     };
     assert_eq!(print("settings").await, tree::read("host/reference/settings.md"));
     let json = |text: String| serde_json::from_str::<Json>(&text).unwrap();

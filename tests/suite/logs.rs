@@ -145,6 +145,12 @@ async fn a_host_that_tells_a_secret_fails_its_test() {
     assert!(stopped.unwrap_err().is_panic());
     let host = blabs().await;
     assert!(catch_unwind(AssertUnwindSafe(|| drop(host))).is_err());
+    // What it said before it was killed, though nobody has looked yet.
+    let says = format!("echo {} >&2; exec \"$0\" \"$@\"", secrets::plant());
+    for setup in [Setup::new(), Setup::new().unread()] {
+        let host = setup.through(&["sh", "-c", &says]).plugin("probe", "probe", "").start().await;
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(host))).is_err());
+    }
     // As if it had written it there itself.
     let host = Setup::new().plugin("probe", "probe", "").start().await;
     fs::write(host.folder().join("left-behind"), secrets::plant()).unwrap();

@@ -13,7 +13,6 @@ use support::{
     client::Reply,
     host::{self, Host, Setup},
     schema::violations,
-    secrets,
     servers::{Engine, ServerDatabase},
 };
 use tokio::{
@@ -47,15 +46,9 @@ impl Ended {
     }
 }
 
-async fn end(mut command: Command) -> Ended {
-    for name in ["WHARF_ADMIN", "WHARF_LOG"] {
-        command.env_remove(name);
-    }
-    let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await.unwrap().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let ended = Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
-    [&ended.stdout, &ended.stderr].into_iter().for_each(|text| secrets::assert_kept("the command", text));
-    ended
+async fn end(command: Command) -> Ended {
+    let host::Ended { code, stdout, stderr } = host::end(command, PATIENCE).await;
+    Ended { code, stdout, stderr }
 }
 
 /// Runs `wharf` with this command line.

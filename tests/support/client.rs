@@ -11,6 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value as Json;
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
+use crate::secrets;
+
 /// The body of a request.
 pub type RequestBody = BoxBody<Bytes, std::convert::Infallible>;
 
@@ -20,6 +22,7 @@ pub struct Client {
     address: SocketAddr,
     patience: Duration,
     http2: bool,
+    is_searched: bool,
 }
 
 /// A whole answer.
@@ -37,13 +40,20 @@ impl Client {
     /// A client for HTTP/1.1 that waits 30 s for each part of an answer.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, patience: Duration::from_secs(30), http2: false }
+        Self { address, patience: Duration::from_secs(30), http2: false, is_searched: false }
     }
 
     /// The same with HTTP/2, known in advance.
     #[must_use]
     pub fn http2(mut self) -> Self {
         self.http2 = true;
+        self
+    }
+
+    /// The same that fails where an answer tells a secret.
+    #[must_use]
+    pub fn searched(mut self) -> Self {
+        self.is_searched = true;
         self
     }
 
@@ -115,8 +125,11 @@ impl Client {
             let connection = Connection(tokio::spawn(connection.map(drop)));
             (sender.send_request(request).await?, connection)
         };
-        let (parts, body) = response.into_parts();
-        Ok(Answer { status: parts.status, headers: parts.headers, body, patience: self.patience, _connection: connection })
+        let (http::response::Parts { status, headers, .. }, body) = response.into_parts();
+        let answer =
+            Answer { status, headers, body, patience: self.patience, is_searched: self.is_searched, _connection: connection };
+        answer.search(format!("{:?}", answer.headers).as_bytes());
+        Ok(answer)
     }
 }
 
@@ -141,6 +154,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     body: Incoming,
     patience: Duration,
+    is_searched: bool,
     _connection: Connection,
 }
 
@@ -155,6 +169,7 @@ impl Answer {
                 None => return Ok(None),
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {
+                        self.search(&data);
                         return Ok(Some(data));
                     }
                 }
@@ -171,7 +186,15 @@ impl Answer {
         while let Some(chunk) = self.chunk().await? {
             body.extend_from_slice(&chunk);
         }
+        // A secret may be in two chunks.
+        self.search(&body);
         Ok(Reply { status: self.status, headers: self.headers, body: body.into() })
+    }
+
+    fn search(&self, bytes: &[u8]) {
+        if self.is_searched {
+            secrets::assert_kept("the listener", &String::from_utf8_lossy(bytes));
+        }
     }
 }
 

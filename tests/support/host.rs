@@ -5,17 +5,17 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fmt::Write as _,
-    io::{PipeReader, Read},
+    io::{self, BufRead, BufReader, PipeReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
     time::Duration,
 };
 
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::watch,
     time::timeout,
@@ -25,6 +25,9 @@ use crate::{client::Client, guests, secrets};
 
 /// How long a host may take to start: the first one compiles its components.
 const START: Duration = Duration::from_secs(120);
+
+/// How long it may take until nothing comes any more from one that was killed.
+const END: Duration = Duration::from_secs(30);
 
 /// Lines that a failed test shows.
 const SHOWN: usize = 60;
@@ -205,17 +208,17 @@ impl Setup {
         let mut command = guarded(&self.through, binary());
         let folder = self.write();
         command.arg("up").arg(folder.path()).args(arguments).envs(environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let unread = unread.then(|| {
-            let (reader, writer) = std::io::pipe().expect("a pipe");
-            command.stderr(writer);
-            reader
-        });
+        let (stdout, to_stdout) = io::pipe().expect("a pipe");
+        let (stderr, to_stderr) = io::pipe().expect("a pipe");
+        command.stdin(Stdio::null()).stdout(to_stdout).stderr(to_stderr);
         let given = secrets::files(folder.path());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        // The pipes end with the host, once nobody here can write into them.
+        drop(command);
+        let (stderr, unread) = if unread { (Lines::collect(io::empty()), Some(stderr)) } else { (Lines::collect(stderr), None) };
         Host {
-            stdout: Lines::collect(child.stdout.take().expect("piped")),
-            stderr: child.stderr.take().map_or_else(|| Lines::collect(tokio::io::empty()), Lines::collect),
+            stdout: Lines::collect(stdout),
+            stderr,
             unread,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
@@ -248,6 +251,22 @@ pub fn command() -> Command {
     guarded(&[], binary())
 }
 
+/// Runs a command to its end, and searches what it says.
+///
+/// # Panics
+/// When it does not end within `bound`, or tells a secret.
+pub async fn end(mut command: Command, bound: Duration) -> Ended {
+    for name in ["WHARF_ADMIN", "WHARF_LOG"] {
+        command.env_remove(name);
+    }
+    let output = timeout(bound, command.stdin(Stdio::null()).output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{command:?} still runs after {bound:?}")).expect("it can be run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let ended = Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    [&ended.stdout, &ended.stderr].into_iter().for_each(|text| secrets::assert_kept("the command", text));
+    ended
+}
+
 /// A program likewise, started through these words, of which each becomes the next.
 pub(crate) fn guarded(through: &[String], program: impl AsRef<OsStr>) -> Command {
     let setpriv: &[&str] =
@@ -272,7 +291,7 @@ pub struct Host {
     folder: TempDir,
 }
 
-/// What is left of a host.
+/// What is left of a host, or of another command.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; `None` when a signal ended it.
@@ -309,12 +328,12 @@ impl Host {
         address(&self.logged("admin on http://", START).await)
     }
 
-    /// A client for its admin listener, as soon as there is one.
+    /// A client for its admin listener, as soon as there is one. Its answers are searched.
     ///
     /// # Panics
     /// When there is none.
     pub async fn admin(&self) -> Client {
-        Client::new(self.admin_address().await)
+        Client::new(self.admin_address().await).searched()
     }
 
     /// Where it listens.
@@ -380,12 +399,7 @@ impl Host {
         // The last words may still be in the pipes.
         let closed = timeout(bound, async { futures::join!(self.stdout.closed(), self.stderr.closed()) });
         assert!(closed.await.is_ok(), "something the host started holds its output open:\n{}", self.said());
-        let mut stderr = self.stderr.text();
-        if let Some(mut unread) = self.unread.take() {
-            // It has ended, and so does the pipe.
-            unread.read_to_string(&mut stderr).expect("text");
-            secrets::assert_kept("the host", &stderr);
-        }
+        let stderr = self.stderr.text() + &self.read();
         Ended { code: status.code(), stdout: self.stdout.text(), stderr }
     }
 
@@ -421,6 +435,16 @@ impl Host {
         }
     }
 
+    /// What was unread, of a host that has ended, so that the pipe ends too.
+    fn read(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut unread) = self.unread.take() {
+            unread.read_to_string(&mut text).expect("text");
+        }
+        secrets::assert_kept("the host", &text);
+        text
+    }
+
     fn said(&self) -> String {
         let last = |text: String| -> String {
             let lines: Vec<&str> = text.lines().collect();
@@ -441,8 +465,10 @@ impl Drop for Host {
             return;
         }
         for output in [&self.stdout, &self.stderr] {
+            output.wait();
             secrets::assert_kept("the host", &output.text());
         }
+        self.read();
         secrets::assert_kept_in_files(self.folder.path(), &self.given);
     }
 }
@@ -454,9 +480,13 @@ pub(crate) fn send(signal: &str, to: &str) -> bool {
     sent.is_ok_and(|status| status.success())
 }
 
-/// The lines of an output, as they come.
+/// The lines of an output, as they come, whatever the test does meanwhile: they are read by a thread.
 #[derive(Debug)]
-struct Lines(watch::Receiver<Output>);
+struct Lines {
+    output: watch::Receiver<Output>,
+    /// Is cut off when the thread has come to the end.
+    reading: Mutex<mpsc::Receiver<()>>,
+}
 
 #[derive(Debug, Default)]
 struct Output {
@@ -469,13 +499,14 @@ struct Output {
 const MOST_LINES: usize = 200_000;
 
 impl Lines {
-    fn collect(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
+    fn collect(output: impl Read + Send + 'static) -> Self {
         let (sender, receiver) = watch::channel(Output::default());
-        tokio::spawn(async move {
+        let (reading, read) = mpsc::channel();
+        thread::spawn(move || {
             let lines = Arc::clone(&sender.borrow().lines);
             let mut reader = BufReader::new(output);
             let mut line = Vec::new();
-            while matches!(reader.read_until(b'\n', &mut line).await, Ok(1..)) {
+            while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
                 line.clear();
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -486,19 +517,20 @@ impl Lines {
                 sender.send_modify(|_| ());
             }
             sender.send_modify(|output| output.closed = true);
+            drop(reading);
         });
-        Self(receiver)
+        Self { output: receiver, reading: Mutex::new(read) }
     }
 
     fn text(&self) -> String {
-        let output = self.0.borrow();
+        let output = self.output.borrow();
         let lines = output.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 
     /// The first line that contains `part`, had or still to come.
     async fn line(&self, part: &str, bound: Duration) -> Option<String> {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.output.clone();
         let found = |output: &Output| {
             let lines = output.lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.iter().find(|line| line.contains(part)).cloned()
@@ -508,8 +540,15 @@ impl Lines {
     }
 
     async fn closed(&self) {
-        let mut receiver = self.0.clone();
-        // An error means that the task is gone, and nothing comes any more either.
+        let mut receiver = self.output.clone();
+        // An error means that the thread is gone, and nothing comes any more either.
         let _ = receiver.wait_for(|output| output.closed).await;
+    }
+
+    /// The same for who cannot await it.
+    fn wait(&self) {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended: Result<(), _> = reading.recv_timeout(END);
+        assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected), "something the host started holds its output open");
     }
 }

@@ -162,8 +162,8 @@ async fn both_interfaces_leave_their_lines_and_the_head_is_told_everywhere() {
         command
     };
     for head in [logged_head(&log), audit["head"].as_str().unwrap().to_owned()] {
-        let output = verify(&head).output().await.unwrap();
-        assert!(output.status.success(), "{head}: {}", String::from_utf8_lossy(&output.stdout));
+        let ended = host::end(verify(&head), PATIENCE).await;
+        assert_eq!(ended.code, Some(0), "{head}: {}", ended.stdout);
     }
 }
 

@@ -3,16 +3,15 @@
 mod load;
 mod watch;
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value as Json, json};
 use support::{
     client::Reply,
     guests,
-    host::{self, Host, Setup, Signal},
+    host::{self, Ended, Host, Setup, Signal},
     schema::violations,
-    secrets,
     servers::{Engine, Seen, ServerDatabase},
     wait::until,
 };
@@ -25,24 +24,11 @@ const GRANT: &str = "limits = { deadline = \"60s\" }\ndatabases.main = { access 
 const QUERY: &str = "/probe/query?sql=SELECT+1";
 
 /// How `wharf reload` ended.
-#[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
 async fn reload(host: &Host, arguments: &[&str]) -> Ended {
     let mut command = host::command();
     command.arg("reload").args(arguments).arg("--config").arg(host.folder());
-    for name in ["WHARF_ADMIN", "WHARF_ADMIN_TOKEN", "WHARF_LOG"] {
-        command.env_remove(name);
-    }
-    let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await.unwrap().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let ended = Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
-    [&ended.stdout, &ended.stderr].into_iter().for_each(|text| secrets::assert_kept("the command", text));
-    ended
+    command.env_remove("WHARF_ADMIN_TOKEN");
+    host::end(command, PATIENCE).await
 }
 
 /// Puts other words in place of those in `wharf.toml`.

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use support::{
     host::{self, Host, Setup},
     wait::until,
 };
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::task::spawn_blocking;
 
 use super::{PATIENCE, edit, plugins};
 
@@ -136,8 +135,8 @@ async fn a_source_that_is_edited_is_swapped_and_a_broken_one_is_not() {
     fs::write(setup.folder().join("wharf.toml"), plugin).unwrap();
     let mut build = host::command();
     build.arg("build").arg(setup.folder()).env("CARGO_TARGET_DIR", &target).env("CARGO_NET_OFFLINE", "true");
-    let built = timeout(BUILD, build.stdin(Stdio::null()).output()).await.unwrap().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let built = host::end(build, BUILD).await;
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
 
     let host = setup.toml(plugin).start().await;
     let hello = async || host.client().get("/handler/hello").await.text().to_owned();
