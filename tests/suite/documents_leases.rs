@@ -82,44 +82,8 @@ fn document(name: &str) -> Vec<u8> {
     [&[length, 0, 0, 0, 2][..], name.as_bytes(), &[0, 2, 0, 0, 0, b'x', 0, 0][..]].concat()
 }
 
-pub(crate) fn find_options() -> types::FindOptions {
-    types::FindOptions {
-        projection: None,
-        sort: None,
-        skip: 0,
-        limit: None,
-        hint: None,
-        collation: None,
-        variables: None,
-        read_concern: None,
-    }
-}
-
-fn aggregate_options() -> types::AggregateOptions {
-    types::AggregateOptions {
-        hint: None,
-        collation: None,
-        variables: None,
-        allow_disk_use: false,
-        read_concern: None,
-        write_concern: None,
-    }
-}
-
-fn count_options() -> types::CountOptions {
-    types::CountOptions { skip: 0, limit: None, hint: None, collation: None, read_concern: None }
-}
-
 fn insert_options() -> types::InsertOptions {
     types::InsertOptions { ordered: true, write_concern: None }
-}
-
-fn delete_options() -> types::DeleteOptions {
-    types::DeleteOptions { many: false, hint: None, collation: None, variables: None, write_concern: None }
-}
-
-fn concerns() -> types::TransactionOptions {
-    types::TransactionOptions { read_concern: None, write_concern: None }
 }
 
 /// The kind of a failure of the request itself.
@@ -142,18 +106,18 @@ async fn what_is_refused_has_cost_no_connection() {
     let call = Call::of_documents().await;
     let (database, people) = (call.database(), call.people());
     // Nobody waits for anything, so all of it is answered at the first poll.
-    let find = people.find(vec![1, 2, 3], find_options()).now_or_never().unwrap();
+    let find = people.find(vec![1, 2, 3], types::FindOptions::default()).now_or_never().unwrap();
     assert_eq!(kind(find), FailureKind::Invalid);
-    let none = types::FindOptions { limit: Some(0), ..find_options() };
+    let none = types::FindOptions { limit: Some(0), ..Default::default() };
     assert_eq!(kind(people.cursor(EMPTY.to_vec(), none).now_or_never().unwrap()), FailureKind::Invalid);
     let long = vec![0; (16 << 20) + 1];
     assert_eq!(kind(people.insert(&long, insert_options()).now_or_never().unwrap()), FailureKind::LimitExceeded);
-    let other = people.aggregate(&document("$changeStream"), aggregate_options()).now_or_never().unwrap();
+    let other = people.aggregate(&document("$changeStream"), types::AggregateOptions::default()).now_or_never().unwrap();
     assert_eq!(kind(other), FailureKind::Denied);
     assert_eq!(kind(database.list_collections(Some(vec![0])).now_or_never().unwrap()), FailureKind::Invalid);
     assert_eq!(kind(people.drop_index("*".to_owned()).now_or_never().unwrap()), FailureKind::Invalid);
     assert!(matches!(people.create_indexes(Vec::new()).await, Err(Error::Invalid(_))));
-    let available = types::TransactionOptions { read_concern: Some(types::ReadConcern::Available), ..concerns() };
+    let available = types::TransactionOptions { read_concern: Some(types::ReadConcern::Available), ..Default::default() };
     assert_eq!(kind(database.begin(available).now_or_never().unwrap()), FailureKind::Invalid);
     for name in ["", "system.users", "a$b", "a\0b"] {
         assert_eq!(kind(database.collection(name)), FailureKind::Invalid);
@@ -167,23 +131,23 @@ async fn a_grant_to_read_neither_writes_by_a_pipeline_nor_runs_scripts() {
     let reader = Call::new(Engine::Mongodb, Access::ReadOnly).await;
     let writer = Call::of_documents().await;
     for stage in ["$out", "$merge"] {
-        let refused = reader.people().aggregate(&document(stage), aggregate_options()).await;
+        let refused = reader.people().aggregate(&document(stage), types::AggregateOptions::default()).await;
         assert_eq!(kind(refused), FailureKind::Denied, "{stage}");
-        writer.people().aggregate(&document(stage), aggregate_options()).await.unwrap();
+        writer.people().aggregate(&document(stage), types::AggregateOptions::default()).await.unwrap();
     }
-    assert_eq!(kind(reader.people().count(document("$where"), count_options()).await), FailureKind::Denied);
-    writer.people().count(document("$where"), count_options()).await.unwrap();
-    let transaction = reader.database().begin(concerns()).await.unwrap();
+    assert_eq!(kind(reader.people().count(document("$where"), types::CountOptions::default()).await), FailureKind::Denied);
+    writer.people().count(document("$where"), types::CountOptions::default()).await.unwrap();
+    let transaction = reader.database().begin(types::TransactionOptions::default()).await.unwrap();
     let people = transaction.collection("people").unwrap();
-    assert_eq!(kind(people.find(document("$where"), find_options()).await), FailureKind::Denied);
+    assert_eq!(kind(people.find(document("$where"), types::FindOptions::default()).await), FailureKind::Denied);
     // It was looked at here, and has done nothing to the transaction.
-    assert_eq!(people.find(EMPTY.to_vec(), find_options()).await.unwrap().count, 1);
+    assert_eq!(people.find(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap().count, 1);
 }
 
 #[tokio::test]
 async fn every_function_has_its_answer_with_and_without_a_transaction() {
     let call = Call::of_documents().await;
-    let transaction = call.database().begin(concerns()).await.unwrap();
+    let transaction = call.database().begin(types::TransactionOptions::default()).await.unwrap();
     every_function(&transaction.collection("people").unwrap()).await;
     transaction.commit().await.unwrap();
     assert_eq!(call.ran(Kind::Commit), 1);
@@ -195,41 +159,25 @@ async fn every_function_has_its_answer_with_and_without_a_transaction() {
 
 pub(crate) async fn every_function(people: &Collection) {
     let all = || EMPTY.to_vec();
-    assert_eq!(people.find(all(), find_options()).await.unwrap().count, 1);
+    assert_eq!(people.find(all(), types::FindOptions::default()).await.unwrap().count, 1);
     // Its limit is of no account.
-    let none = types::FindOptions { limit: Some(0), ..find_options() };
+    let none = types::FindOptions { limit: Some(0), ..Default::default() };
     assert_eq!(people.find_one(all(), none).await.unwrap(), Some(all()));
-    assert_eq!(people.aggregate(&[], aggregate_options()).await.unwrap().count, 1);
-    assert_eq!(people.count(all(), count_options()).await.unwrap(), 1);
+    assert_eq!(people.aggregate(&[], types::AggregateOptions::default()).await.unwrap().count, 1);
+    assert_eq!(people.count(all(), types::CountOptions::default()).await.unwrap(), 1);
     assert_eq!(people.estimated_count().await.unwrap(), 1);
-    let distinct = types::DistinctOptions { collation: None, read_concern: None };
-    assert_eq!(people.distinct("name".to_owned(), all(), distinct).await.unwrap(), all());
+    assert_eq!(people.distinct("name".to_owned(), all(), types::DistinctOptions::default()).await.unwrap(), all());
     assert_eq!(people.insert(&EMPTY, insert_options()).await.unwrap().inserted, 1);
-    let options = types::UpdateOptions {
-        many: false,
-        upsert: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
-    assert_eq!(people.update(all(), types::Update::Operators(document("$set")), options).await.unwrap().modified, 1);
-    let options = types::ReplaceOptions { upsert: false, hint: None, collation: None, variables: None, write_concern: None };
-    assert_eq!(people.replace(all(), document("name"), options).await.unwrap().matched, 1);
-    assert_eq!(people.delete(all(), delete_options()).await.unwrap().deleted, 1);
-    let options = types::FindAndModifyOptions {
-        projection: None,
-        sort: None,
-        upsert: false,
-        return_new: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
-    assert_eq!(people.find_and_modify(all(), types::Modification::Delete, options).await.unwrap(), Some(all()));
+    assert_eq!(
+        people.update(all(), types::Update::Operators(document("$set")), types::UpdateOptions::default()).await.unwrap().modified,
+        1
+    );
+    assert_eq!(people.replace(all(), document("name"), types::ReplaceOptions::default()).await.unwrap().matched, 1);
+    assert_eq!(people.delete(all(), types::DeleteOptions::default()).await.unwrap().deleted, 1);
+    assert_eq!(
+        people.find_and_modify(all(), types::Modification::Delete, types::FindAndModifyOptions::default()).await.unwrap(),
+        Some(all())
+    );
     let options = types::BulkOptions { ordered: true, variables: None, write_concern: None };
     assert_eq!(people.bulk_write(vec![types::Write::Insert(all())], options).await.unwrap().inserted, 1);
     let index = types::Index {
@@ -250,10 +198,10 @@ pub(crate) async fn every_function(people: &Collection) {
 #[tokio::test]
 async fn a_cursor_of_its_own_has_a_frame_that_ends_with_it() {
     let call = Call::of_documents().await;
-    let cursor = call.people().cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = call.people().cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     assert_eq!((call.ran(Kind::Begin), call.script.in_transaction()), (1, 1));
     // It holds the only connection that the grant allows.
-    let second = call.people().aggregate_cursor(&[], aggregate_options()).await;
+    let second = call.people().aggregate_cursor(&[], types::AggregateOptions::default()).await;
     assert!(matches!(second, Err(Error::Limit { limit: "max_connections", maximum: 1 })));
     assert!(matches!(cursor.next(0).await, Err(Error::Invalid(_))));
     for some in [true, true, false, false] {
@@ -265,7 +213,7 @@ async fn a_cursor_of_its_own_has_a_frame_that_ends_with_it() {
     drop(cursor);
 
     // Dropped half-read, it is closed all the same.
-    let cursor = call.people().cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = call.people().cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     assert!(cursor.next(1).await.unwrap().is_some());
     drop(cursor);
     call.is_quiet().await;
@@ -276,7 +224,7 @@ async fn a_cursor_of_its_own_has_a_frame_that_ends_with_it() {
 #[tokio::test]
 async fn a_stream_is_taken_once() {
     let call = Call::of_documents().await;
-    let cursor = call.people().cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = call.people().cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     cursor.take_stream().unwrap();
     assert!(matches!(cursor.take_stream(), Err(Error::Invalid(_))));
     cursor.abandon();
@@ -286,9 +234,9 @@ async fn a_stream_is_taken_once() {
 #[tokio::test]
 async fn a_dropped_transaction_takes_its_collections_and_cursors_with_it() {
     let call = Call::of_documents().await;
-    let transaction = call.database().begin(concerns()).await.unwrap();
+    let transaction = call.database().begin(types::TransactionOptions::default()).await.unwrap();
     let people = transaction.collection("people").unwrap();
-    let cursor = people.cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = people.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     people.insert(&EMPTY, insert_options()).await.unwrap();
     drop(transaction);
     let over = Error::Operation(OperationError::Ended(Ended::Released));
@@ -303,12 +251,12 @@ async fn a_dropped_transaction_takes_its_collections_and_cursors_with_it() {
 #[tokio::test]
 async fn a_failed_operation_leaves_only_the_abort() {
     let call = Call::of_documents().await;
-    let transaction = call.database().begin(concerns()).await.unwrap();
+    let transaction = call.database().begin(types::TransactionOptions::default()).await.unwrap();
     let people = transaction.collection("people").unwrap();
     call.script.once(Step::Run(Kind::Documents), Behaviour::Error(FailureKind::DuplicateKey));
     assert_eq!(kind(people.insert(&EMPTY, insert_options()).await), FailureKind::DuplicateKey);
     let aborted = Error::Operation(OperationError::Aborted);
-    assert_eq!(people.find(EMPTY.to_vec(), find_options()).await.unwrap_err(), aborted);
+    assert_eq!(people.find(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap_err(), aborted);
     assert_eq!(transaction.commit().await.unwrap_err(), aborted);
     transaction.abort().await.unwrap();
     call.is_quiet().await;
@@ -318,11 +266,11 @@ async fn a_failed_operation_leaves_only_the_abort() {
 async fn a_call_that_ends_takes_everything_back() {
     let call = Call::of_documents().await;
     let people = call.people();
-    let cursor = people.cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = people.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     call.scope.end(End::Trapped);
     let ended = Error::Operation(OperationError::Ended(Ended::CallEnded));
     assert_eq!(cursor.next(1).await.unwrap_err(), ended);
     drop(cursor);
-    assert_eq!(people.count(EMPTY.to_vec(), count_options()).await.unwrap_err(), Error::CallEnded(End::Trapped));
+    assert_eq!(people.count(EMPTY.to_vec(), types::CountOptions::default()).await.unwrap_err(), Error::CallEnded(End::Trapped));
     call.is_quiet().await;
 }

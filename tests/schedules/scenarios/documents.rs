@@ -21,18 +21,7 @@ use crate::{
 /// A document without a field.
 const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
 
-const CONCERNS: types::TransactionOptions = types::TransactionOptions { read_concern: None, write_concern: None };
 const INSERT: types::InsertOptions = types::InsertOptions { ordered: true, write_concern: None };
-const FIND: types::FindOptions = types::FindOptions {
-    projection: None,
-    sort: None,
-    skip: 0,
-    limit: None,
-    hint: None,
-    collation: None,
-    variables: None,
-    read_concern: None,
-};
 
 fn database(scope: &Arc<Scope>) -> Database {
     scope.open("db").unwrap().documents().unwrap()
@@ -55,11 +44,11 @@ async fn guest(scope: Arc<Scope>) -> Vec<Handle> {
         match (draw(4), held.get(place)) {
             (0, None) => held.push(Handle::Collection(database.collection("notes").unwrap())),
             (1, None) => drop(perhaps(database.list_collections(None)).await),
-            (_, None) => held.extend(database.begin(CONCERNS).await.ok().map(Handle::Transaction)),
+            (_, None) => held.extend(database.begin(types::TransactionOptions::default()).await.ok().map(Handle::Transaction)),
             (0, Some(_)) => drop(held.swap_remove(place)),
             (1, Some(Handle::Collection(notes))) => drop(perhaps(notes.insert(&EMPTY, INSERT)).await),
             (_, Some(Handle::Collection(notes))) => {
-                let opened = notes.cursor(EMPTY.to_vec(), FIND).await;
+                let opened = notes.cursor(EMPTY.to_vec(), types::FindOptions::default()).await;
                 held.extend(opened.ok().map(Handle::Cursor));
             }
             (1, Some(Handle::Transaction(transaction))) => drop(transaction.commit().await),
@@ -104,12 +93,12 @@ fn is_settled<T: Debug>(asked: &Result<T, Error>) {
 /// Ends a transaction in every way, while its first operation is under way, too, with a collection and a cursor of it in hand. How many
 /// requests it has made before.
 async fn outlive_a_transaction(database: Database, goes_well: bool) -> usize {
-    let begun = database.begin(CONCERNS).await;
+    let begun = database.begin(types::TransactionOptions::default()).await;
     assert!(begun.is_ok() || !goes_well, "{begun:?}");
     let Ok(transaction) = begun else { return 0 };
     let notes = transaction.collection("notes").unwrap();
     let mut made = 0;
-    let cursor = if draw(2) == 0 { notes.cursor(EMPTY.to_vec(), FIND).await.ok() } else { None };
+    let cursor = if draw(2) == 0 { notes.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.ok() } else { None };
     if let Some(cursor) = &cursor
         && draw(2) == 0
     {
@@ -149,7 +138,7 @@ async fn outlive_a_transaction(database: Database, goes_well: bool) -> usize {
 
 /// Drops a cursor of its own while its next batch is under way.
 async fn drop_a_cursor(database: Database, goes_well: bool) {
-    let opened = database.collection("notes").unwrap().cursor(EMPTY.to_vec(), FIND).await;
+    let opened = database.collection("notes").unwrap().cursor(EMPTY.to_vec(), types::FindOptions::default()).await;
     assert!(opened.is_ok() || !goes_well, "{opened:?}");
     let Ok(cursor) = opened else { return };
     let read = meanwhile(cursor.next(1), || cursor.abandon()).await;

@@ -15,7 +15,7 @@ use wharf::{
 };
 
 use super::{KEY, all_end, lines, pair, story};
-use crate::documents_leases::{every_function, find_options};
+use crate::documents_leases::every_function;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const SECRET: &str = "hunter2";
@@ -196,11 +196,11 @@ async fn every_operation_of_documents_has_its_lines_too() {
     database.list_collections(None).await.unwrap();
     let people = database.collection("people").unwrap();
     every_function(&people).await;
-    let cursor = people.cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = people.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     cursor.next(1).await.unwrap();
     cursor.close().await.unwrap();
     let transaction = database.begin(concerns()).await.unwrap();
-    transaction.collection("people").unwrap().find(EMPTY.to_vec(), find_options()).await.unwrap();
+    transaction.collection("people").unwrap().find(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     transaction.commit().await.unwrap();
     database.begin(concerns()).await.unwrap().abort().await.unwrap();
 
@@ -245,8 +245,8 @@ async fn every_operation_of_documents_has_its_lines_too() {
 async fn what_is_refused_has_one_line() {
     let bed = Bed::new(Engine::Mongodb, Access::ReadOnly).await;
     let people = bed.database().documents().unwrap().collection("people").unwrap();
-    people.find(vec![1, 2, 3], find_options()).await.unwrap_err();
-    let limit = types::FindOptions { limit: Some(0), ..find_options() };
+    people.find(vec![1, 2, 3], types::FindOptions::default()).await.unwrap_err();
+    let limit = types::FindOptions { limit: Some(0), ..Default::default() };
     people.cursor(EMPTY.to_vec(), limit).await.unwrap_err();
     let lines = bed.end().await;
     assert_eq!(story(&lines), ["refused request invalid", "refused request invalid"]);

@@ -31,10 +31,12 @@ pub(crate) const POINTS: [Point; 22] = [
     commits("run", |rig| async move { run(rig).await }.boxed()).of_pool(Pool::Warm),
     commits("close, a transaction open", |rig| async move { close(rig).await }.boxed()).of_pool(Pool::Closed),
     point("list collections", |rig| async move { rig.cut(database(&rig).list_collections(None)).await }.boxed()),
-    point("find", |rig| async move { rig.cut(notes(&rig).find(EMPTY.to_vec(), find_options())).await }.boxed()),
+    point("find", |rig| async move { rig.cut(notes(&rig).find(EMPTY.to_vec(), types::FindOptions::default())).await }.boxed()),
     commits("insert", |rig| async move { rig.cut(notes(&rig).insert(&EMPTY, insert_options())).await }.boxed()),
-    point("begin", |rig| async move { rig.cut(database(&rig).begin(concerns())).await }.boxed()),
-    point("cursor", |rig| async move { rig.cut(notes(&rig).cursor(EMPTY.to_vec(), find_options())).await }.boxed()),
+    point("begin", |rig| async move { rig.cut(database(&rig).begin(types::TransactionOptions::default())).await }.boxed()),
+    point("cursor", |rig| {
+        async move { rig.cut(notes(&rig).cursor(EMPTY.to_vec(), types::FindOptions::default())).await }.boxed()
+    }),
     point("find in a transaction", |rig| async move { find_in_transaction(rig).await }.boxed()),
     point("first insert of a transaction", |rig| async move { insert_in_transaction(rig).await }.boxed()),
     commits("commit", |rig| async move { rig.cut(begin(&rig).await.commit()).await }.boxed()),
@@ -45,25 +47,8 @@ pub(crate) const POINTS: [Point; 22] = [
     point("close a cursor", |rig| async move { close_cursor(rig).await }.boxed()),
 ];
 
-fn find_options() -> types::FindOptions {
-    types::FindOptions {
-        projection: None,
-        sort: None,
-        skip: 0,
-        limit: None,
-        hint: None,
-        collation: None,
-        variables: None,
-        read_concern: None,
-    }
-}
-
 fn insert_options() -> types::InsertOptions {
     types::InsertOptions { ordered: true, write_concern: None }
-}
-
-fn concerns() -> types::TransactionOptions {
-    types::TransactionOptions { read_concern: None, write_concern: None }
 }
 
 fn database(rig: &Rig) -> Database {
@@ -76,7 +61,7 @@ fn notes(rig: &Rig) -> Collection {
 
 /// A transaction that has written something.
 async fn begin(rig: &Rig) -> Transaction {
-    let transaction = database(rig).begin(concerns()).await.unwrap();
+    let transaction = database(rig).begin(types::TransactionOptions::default()).await.unwrap();
     transaction.collection("notes").unwrap().insert(&EMPTY, insert_options()).await.unwrap();
     transaction
 }
@@ -115,12 +100,12 @@ async fn close(rig: Rig) -> bool {
 async fn find_in_transaction(rig: Rig) -> bool {
     let transaction = begin(&rig).await;
     let notes = transaction.collection("notes").unwrap();
-    rig.cut(notes.find(EMPTY.to_vec(), find_options())).await
+    rig.cut(notes.find(EMPTY.to_vec(), types::FindOptions::default())).await
 }
 
 /// The server has not heard of the transaction before.
 async fn insert_in_transaction(rig: Rig) -> bool {
-    let transaction = database(&rig).begin(concerns()).await.unwrap();
+    let transaction = database(&rig).begin(types::TransactionOptions::default()).await.unwrap();
     let notes = transaction.collection("notes").unwrap();
     rig.cut(notes.insert(&EMPTY, insert_options())).await
 }
@@ -128,12 +113,12 @@ async fn insert_in_transaction(rig: Rig) -> bool {
 async fn cursor_in_transaction(rig: Rig) -> bool {
     let transaction = begin(&rig).await;
     let notes = transaction.collection("notes").unwrap();
-    rig.cut(notes.cursor(EMPTY.to_vec(), find_options())).await
+    rig.cut(notes.cursor(EMPTY.to_vec(), types::FindOptions::default())).await
 }
 
 /// Half read: what comes next has to be asked for.
 async fn half_read(notes: &Collection) -> Cursor {
-    let cursor = notes.cursor(EMPTY.to_vec(), find_options()).await.unwrap();
+    let cursor = notes.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     cursor.next(2).await.unwrap();
     cursor
 }

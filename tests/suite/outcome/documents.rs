@@ -103,22 +103,14 @@ fn insert(ids: &[&str], ordered: bool) -> Operation {
 }
 
 fn update(change: &Document) -> Operation {
-    let options = types::UpdateOptions {
-        many: false,
-        upsert: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
     let change = types::Update::Operators(bytes(change));
-    let update = Writes::update(bytes(&doc! { "_id": "old" }), change, options, Access::ReadWrite).unwrap();
+    let update =
+        Writes::update(bytes(&doc! { "_id": "old" }), change, types::UpdateOptions::default(), Access::ReadWrite).unwrap();
     operation(Request::Update(notes(), update))
 }
 
 fn delete(filter: &Document) -> Operation {
-    let options = types::DeleteOptions { many: true, hint: None, collation: None, variables: None, write_concern: None };
+    let options = types::DeleteOptions { many: true, ..Default::default() };
     operation(Request::Delete(notes(), Writes::delete(bytes(filter), options, Access::ReadWrite).unwrap()))
 }
 
@@ -129,52 +121,27 @@ fn bulk(id: &str) -> Operation {
 }
 
 fn find_and_modify(change: &Document) -> Operation {
-    let options = types::FindAndModifyOptions {
-        projection: None,
-        sort: None,
-        upsert: false,
-        return_new: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
     let change = types::Modification::Update(types::Update::Operators(bytes(change)));
-    let modify = FindAndModify::new(bytes(&doc! { "_id": "old" }), change, options, Access::ReadWrite).unwrap();
+    let modify =
+        FindAndModify::new(bytes(&doc! { "_id": "old" }), change, types::FindAndModifyOptions::default(), Access::ReadWrite)
+            .unwrap();
     operation(Request::FindAndModify(notes(), Box::new(modify)))
 }
 
 fn aggregate(stages: &[Document]) -> Operation {
-    let options = types::AggregateOptions {
-        hint: None,
-        collation: None,
-        variables: None,
-        allow_disk_use: false,
-        read_concern: None,
-        write_concern: None,
-    };
     let pipeline: Vec<u8> = stages.iter().flat_map(bytes).collect();
-    operation(Request::Aggregate(notes(), Aggregate::new(&pipeline, options, Access::ReadWrite).unwrap()))
+    operation(Request::Aggregate(
+        notes(),
+        Aggregate::new(&pipeline, types::AggregateOptions::default(), Access::ReadWrite).unwrap(),
+    ))
 }
 
 fn find(filter: &Document) -> Operation {
-    let options = types::FindOptions {
-        projection: None,
-        sort: None,
-        skip: 0,
-        limit: None,
-        hint: None,
-        collation: None,
-        variables: None,
-        read_concern: None,
-    };
-    operation(Request::Find(notes(), Find::new(bytes(filter), options, Access::ReadWrite).unwrap()))
+    operation(Request::Find(notes(), Find::new(bytes(filter), types::FindOptions::default(), Access::ReadWrite).unwrap()))
 }
 
 fn count(filter: &Document) -> Operation {
-    let options = types::CountOptions { skip: 0, limit: None, hint: None, collation: None, read_concern: None };
-    operation(Request::Count(notes(), Count::new(bytes(filter), options, Access::ReadWrite).unwrap()))
+    operation(Request::Count(notes(), Count::new(bytes(filter), types::CountOptions::default(), Access::ReadWrite).unwrap()))
 }
 
 /// Everything that changes notes, with the marker in it.

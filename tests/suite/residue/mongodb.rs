@@ -28,17 +28,7 @@ fn insert() -> Operation {
 }
 
 fn find(limit: Option<u64>) -> Find {
-    let options = FindOptions {
-        projection: None,
-        sort: None,
-        skip: 0,
-        limit,
-        hint: None,
-        collation: None,
-        variables: None,
-        read_concern: None,
-    };
-    Find::new(bytes(&doc! {}), options, Access::ReadWrite).unwrap()
+    Find::new(bytes(&doc! {}), FindOptions { limit, ..Default::default() }, Access::ReadWrite).unwrap()
 }
 
 fn read() -> Operation {

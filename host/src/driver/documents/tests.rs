@@ -279,22 +279,10 @@ fn values_are_not_shown() {
     assert_eq!(shown, "Bson(19 bytes) BsonList(1 documents, 27 bytes)");
 }
 
-fn find_options() -> types::FindOptions {
-    types::FindOptions {
-        projection: None,
-        sort: None,
-        skip: 0,
-        limit: None,
-        hint: None,
-        collation: None,
-        variables: None,
-        read_concern: None,
-    }
-}
-
 #[test]
 fn numbers_and_names_that_mean_something_else_are_refused() {
-    let find = |skip, limit| Find::new(bytes(&doc! {}), types::FindOptions { skip, limit, ..find_options() }, Access::ReadOnly);
+    let find =
+        |skip, limit| Find::new(bytes(&doc! {}), types::FindOptions { skip, limit, ..Default::default() }, Access::ReadOnly);
     assert_eq!(kind(find(0, Some(0))), Some(FailureKind::Invalid));
     assert_eq!(kind(find(u64::MAX, None)), Some(FailureKind::Invalid));
     assert_eq!(kind(find(0, Some(1 << 63))), Some(FailureKind::Invalid));
@@ -318,24 +306,16 @@ fn numbers_and_names_that_mean_something_else_are_refused() {
 
 #[test]
 fn updates_are_updates_and_replacements_are_replacements() {
-    let options = || types::UpdateOptions {
-        many: false,
-        upsert: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
-    let update = |update| kind(Writes::update(bytes(&doc! {}), update, options(), Access::ReadWrite));
+    let update = |update| kind(Writes::update(bytes(&doc! {}), update, types::UpdateOptions::default(), Access::ReadWrite));
     assert_eq!(update(types::Update::Operators(bytes(&doc! { "$set": { "a": 1 } }))), None);
     for document in [doc! {}, doc! { "a": 1 }, doc! { "a": 1, "$set": { "b": 1 } }] {
         assert_eq!(update(types::Update::Operators(bytes(&document))), Some(FailureKind::Invalid), "{document}");
     }
     assert_eq!(update(types::Update::Pipeline(bytes(&doc! { "$set": { "a": 1 } }))), None);
     assert_eq!(update(types::Update::Pipeline(Vec::new())), Some(FailureKind::Invalid));
-    let options = || types::ReplaceOptions { upsert: false, hint: None, collation: None, variables: None, write_concern: None };
-    let replace = |document: Document| kind(Writes::replace(bytes(&doc! {}), bytes(&document), options(), Access::ReadWrite));
+    let replace = |document: Document| {
+        kind(Writes::replace(bytes(&doc! {}), bytes(&document), types::ReplaceOptions::default(), Access::ReadWrite))
+    };
     assert_eq!([replace(doc! {}), replace(doc! { "a": { "$out": 1 } })], [None, None]);
     assert_eq!(replace(doc! { "$set": { "a": 1 } }), Some(FailureKind::Invalid));
     let nothing = types::BulkOptions { ordered: true, variables: None, write_concern: None };
@@ -349,7 +329,7 @@ fn a_write_is_confirmed_by_somebody() {
     assert_eq!(kind(with(Some(Acknowledgment::Tag(String::new())))), Some(FailureKind::Invalid));
     let fine = WriteConcern { w: None, journal: Some(true), timeout: Some(std::time::Duration::from_millis(5)) };
     assert_eq!(with(None), Ok(fine));
-    let begin = |read_concern| Concerns::new(types::TransactionOptions { read_concern, write_concern: None });
+    let begin = |read_concern| Concerns::new(types::TransactionOptions { read_concern, ..Default::default() });
     for (concern, fine) in [
         (None, true),
         (Some(ReadConcern::Local), true),

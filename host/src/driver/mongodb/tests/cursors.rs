@@ -12,7 +12,7 @@ async fn open_on_the_server(fixture: &Fixture) -> usize {
 }
 
 fn sorted() -> Query {
-    Query::Find(people(), find(doc! {}, FindOptions { sort: Some(bytes(&[doc! { "_id": 1 }])), ..ANY }))
+    Query::Find(people(), find(doc! {}, FindOptions { sort: Some(bytes(&[doc! { "_id": 1 }])), ..Default::default() }))
 }
 
 async fn enter(connection: &mut dyn Connection, in_transaction: bool) {
@@ -83,14 +83,15 @@ async fn a_pipeline_is_read_by_cursor_and_small_results_leave_none() {
     frame(&mut *connection).await;
     let pipeline = [doc! { "$sort": { "_id": -1 } }, doc! { "$limit": 2 }];
     open(&mut *connection, 1, Query::Aggregate(people(), aggregate(&pipeline))).await.unwrap();
-    open(&mut *connection, 2, Query::Find(people(), find(doc! { "_id": 99 }, ANY))).await.unwrap();
+    open(&mut *connection, 2, Query::Find(people(), find(doc! { "_id": 99 }, FindOptions::default()))).await.unwrap();
     let batch = fetch(&mut *connection, 1, LIMIT).await.unwrap().unwrap();
     let ids: Vec<i32> = documents(&batch.documents).iter().map(|document| document.get_i32("_id").unwrap()).collect();
     assert_eq!(ids, [4, 3]);
     assert_eq!(fetch(&mut *connection, 1, LIMIT).await.unwrap(), None);
     assert_eq!(fetch(&mut *connection, 2, LIMIT).await.unwrap(), None);
     assert_eq!(open_on_the_server(&fixture).await, 0);
-    let failed = failure(open(&mut *connection, 3, Query::Find(people(), find(doc! { "$nope": 1 }, ANY))).await);
+    let failed =
+        failure(open(&mut *connection, 3, Query::Find(people(), find(doc! { "$nope": 1 }, FindOptions::default()))).await);
     assert_eq!((failed.kind, failed.lost), (FailureKind::Invalid, false));
     say(&mut *connection, Operation::Rollback).await.unwrap();
     assert!(!connection.needs_reset());

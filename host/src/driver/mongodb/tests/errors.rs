@@ -8,8 +8,8 @@ async fn what_makes_no_sense_is_invalid_and_costs_nothing() {
     let mut connection = connected(&fixture).await;
     write(&mut *connection, insert(&[doc! { "_id": 1, "text": "x" }])).await.unwrap();
     for (request, kind) in [
-        (Request::Find(people(), find(doc! { "$nope": 1 }, ANY)), FailureKind::Invalid),
-        (Request::Find(people(), find(doc! { "a": { "$nope": 1 } }, ANY)), FailureKind::Invalid),
+        (Request::Find(people(), find(doc! { "$nope": 1 }, FindOptions::default())), FailureKind::Invalid),
+        (Request::Find(people(), find(doc! { "a": { "$nope": 1 } }, FindOptions::default())), FailureKind::Invalid),
         (update(doc! {}, doc! { "$nope": { "a": 1 } }), FailureKind::Invalid),
         (Request::Aggregate(people(), aggregate(&[doc! { "$nope": 1 }])), FailureKind::Invalid),
         (update(doc! {}, doc! { "$inc": { "text": 1 } }), FailureKind::Invalid),

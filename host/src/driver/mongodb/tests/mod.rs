@@ -34,17 +34,6 @@ const LIMIT: ResultLimit = ResultLimit { rows: 10_000, bytes: 32 << 20 };
 /// Longer than anything lasts.
 const LEFT: Duration = Duration::from_secs(10);
 
-const ANY: FindOptions = FindOptions {
-    projection: None,
-    sort: None,
-    skip: 0,
-    limit: None,
-    hint: None,
-    collation: None,
-    variables: None,
-    read_concern: None,
-};
-
 fn bytes(documents: &[Document]) -> Vec<u8> {
     documents.iter().flat_map(|document| document.to_vec().unwrap()).collect()
 }
@@ -71,34 +60,18 @@ fn insert(documents: &[Document]) -> Request {
 }
 
 fn update(filter: Document, change: Document) -> Request {
-    let options = UpdateOptions {
-        many: true,
-        upsert: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
+    let options = UpdateOptions { many: true, ..Default::default() };
     let change = types::Update::Operators(bytes(&[change]));
     Request::Update(people(), Writes::update(bytes(&[filter]), change, options, Access::ReadWrite).unwrap())
 }
 
 fn delete(filter: Document) -> Request {
-    let options = DeleteOptions { many: true, hint: None, collation: None, variables: None, write_concern: None };
+    let options = DeleteOptions { many: true, ..Default::default() };
     Request::Delete(people(), Writes::delete(bytes(&[filter]), options, Access::ReadWrite).unwrap())
 }
 
 fn aggregate(pipeline: &[Document]) -> Aggregate {
-    let options = AggregateOptions {
-        hint: None,
-        collation: None,
-        variables: None,
-        allow_disk_use: false,
-        read_concern: None,
-        write_concern: None,
-    };
-    Aggregate::new(&bytes(pipeline), options, Access::ReadWrite).unwrap()
+    Aggregate::new(&bytes(pipeline), AggregateOptions::default(), Access::ReadWrite).unwrap()
 }
 
 async fn say(connection: &mut dyn Connection, operation: Operation) -> Result<(), Failure> {
@@ -131,33 +104,18 @@ async fn read(connection: &mut dyn Connection, request: Request) -> Result<Vec<D
 }
 
 async fn all(connection: &mut dyn Connection) -> Result<Vec<Document>, Failure> {
-    let sorted = FindOptions { sort: Some(bytes(&[doc! { "_id": 1 }])), ..ANY };
+    let sorted = FindOptions { sort: Some(bytes(&[doc! { "_id": 1 }])), ..Default::default() };
     read(connection, Request::Find(people(), find(doc! {}, sorted))).await
 }
 
 fn counting(filter: Document) -> Request {
-    let options = CountOptions { skip: 0, limit: None, hint: None, collation: None, read_concern: None };
-    Request::Count(people(), Count::new(bytes(&[filter]), options, Access::ReadOnly).unwrap())
+    Request::Count(people(), Count::new(bytes(&[filter]), CountOptions::default(), Access::ReadOnly).unwrap())
 }
 
 async fn count(connection: &mut dyn Connection, filter: Document) -> Result<u64, Failure> {
     match ask(connection, counting(filter)).await? {
         Reply::Count(count) => Ok(count),
         other => panic!("{other:?}"),
-    }
-}
-
-fn modify_options() -> FindAndModifyOptions {
-    FindAndModifyOptions {
-        projection: None,
-        sort: None,
-        upsert: false,
-        return_new: false,
-        array_filters: Vec::new(),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
     }
 }
 

@@ -29,7 +29,7 @@ async fn options_of_a_find_do_what_they_say() {
     let found = read(&mut *connection, Request::Find(people(), find(filter, options))).await.unwrap();
     assert_eq!(found, [doc! { "_id": 17 }, doc! { "_id": 16 }, doc! { "_id": 15 }]);
     for (filter, expected) in [(doc! { "_id": 3 }, true), (doc! { "_id": 99 }, false)] {
-        let one = ask(&mut *connection, Request::FindOne(people(), find(filter, ANY))).await.unwrap();
+        let one = ask(&mut *connection, Request::FindOne(people(), find(filter, FindOptions::default()))).await.unwrap();
         assert!(matches!(one, Reply::Document(found) if found.is_some() == expected));
     }
     assert!(!connection.needs_reset());
@@ -40,7 +40,7 @@ async fn results_over_their_limits_are_refused_and_leave_nothing() {
     let fixture = Fixture::new().await;
     let mut connection = with_people(&fixture, 3000).await;
     assert_eq!(all(&mut *connection).await.unwrap().len(), 3000);
-    let request = || Box::new(Request::Find(people(), find(doc! {}, ANY)));
+    let request = || Box::new(Request::Find(people(), find(doc! {}, FindOptions::default())));
     for (limit, name) in [
         (ResultLimit { rows: 2999, ..LIMIT }, "max_rows"),
         (ResultLimit { rows: 10, ..LIMIT }, "max_rows"),

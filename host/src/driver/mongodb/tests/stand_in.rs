@@ -44,7 +44,8 @@ fn names(commands: &[Recorded]) -> Vec<&str> {
 
 /// Deletes somebody, and tells who it was.
 fn modify() -> Request {
-    let modify = FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, modify_options(), Access::ReadWrite).unwrap();
+    let modify =
+        FindAndModify::new(bytes(&[doc! {}]), Modification::Delete, FindAndModifyOptions::default(), Access::ReadWrite).unwrap();
     Request::FindAndModify(people(), Box::new(modify))
 }
 
@@ -66,8 +67,8 @@ async fn every_command_carries_what_is_left_as_max_time() {
     wire.forget();
     let left = Duration::from_millis(1234);
     let requests = [
-        Request::Find(people(), find(doc! {}, ANY)),
-        Request::FindOne(people(), find(doc! {}, ANY)),
+        Request::Find(people(), find(doc! {}, FindOptions::default())),
+        Request::FindOne(people(), find(doc! {}, FindOptions::default())),
         Request::Aggregate(people(), aggregate(&[])),
         counting(doc! {}),
         Request::EstimatedCount(people()),
@@ -171,7 +172,7 @@ async fn a_find_cancelled_before_its_reply_leaves_no_cursor() {
     wire.answer_batches("find", "app.people", &[numbered(2), numbered(1)]);
     let driver = Mongodb::new(&wire.url("app"), Settings::default()).unwrap();
     let mut connection = driver.connect().await.unwrap();
-    let request = Request::Find(people(), find(doc! {}, ANY));
+    let request = Request::Find(people(), find(doc! {}, FindOptions::default()));
     let failed = cancelled(&wire, &driver, &mut *connection, "find", request).await;
     assert_eq!((failed.kind, failed.lost), (FailureKind::Cancelled, false), "{failed:?}");
     assert_eq!(wire.cursors(), 0);
@@ -179,7 +180,7 @@ async fn a_find_cancelled_before_its_reply_leaves_no_cursor() {
     let session = connection.session().clone();
     let mut control = driver.control().await.unwrap();
     frame(&mut *connection).await;
-    open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+    open(&mut *connection, 1, Query::Find(people(), find(doc! {}, FindOptions::default()))).await.unwrap();
     assert_eq!(wire.cursors(), 1);
     drop(connection);
     driver.close().await;
@@ -215,7 +216,7 @@ async fn a_closed_cursor_is_proven_gone() {
     wire.answer_batches("find", "app.people", &[numbered(2), numbered(1)]);
     let mut connection = connect(&wire).await;
     frame(&mut *connection).await;
-    open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+    open(&mut *connection, 1, Query::Find(people(), find(doc! {}, FindOptions::default()))).await.unwrap();
     wire.forget();
     say(&mut *connection, Operation::CloseCursor(1)).await.unwrap();
     let name = name(&*connection);
@@ -225,7 +226,7 @@ async fn a_closed_cursor_is_proven_gone() {
     assert!(!connection.needs_reset());
     // One that lives on although it was killed is no reason to believe the server.
     frame(&mut *connection).await;
-    open(&mut *connection, 2, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+    open(&mut *connection, 2, Query::Find(people(), find(doc! {}, FindOptions::default()))).await.unwrap();
     wire.answer_next("killCursors", &doc! { "ok": 1, "cursorsKilled": [1_i64], "cursorsAlive": [] });
     let failed = failure(say(&mut *connection, Operation::CloseCursor(2)).await);
     assert!(failed.lost, "{failed:?}");
@@ -242,7 +243,7 @@ async fn a_cursor_that_is_dropped_while_it_is_read_opens_no_socket() {
         let name = name(&*connection);
         frame(&mut *connection).await;
         if !whole {
-            open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await.unwrap();
+            open(&mut *connection, 1, Query::Find(people(), find(doc! {}, FindOptions::default()))).await.unwrap();
         }
         let accepted = wire.accepted();
         let reading = async {
@@ -375,7 +376,7 @@ async fn a_server_that_is_back_is_found_although_it_never_answers_the_openings_o
 async fn a_write_whose_answer_is_lost_may_be_done_and_a_read_is_not() {
     for (request, command, in_transaction, expected) in [
         (insert(&[doc! {}]), "insert", false, FailureKind::CommitUnknown),
-        (Request::Find(people(), find(doc! {}, ANY)), "find", false, FailureKind::Disconnected),
+        (Request::Find(people(), find(doc! {}, FindOptions::default())), "find", false, FailureKind::Disconnected),
         (Request::Aggregate(people(), aggregate(&[doc! { "$out": "x" }])), "aggregate", false, FailureKind::CommitUnknown),
         (insert(&[doc! {}]), "insert", true, FailureKind::Disconnected),
     ] {
@@ -473,7 +474,9 @@ async fn of_several_writes_those_before_one_that_is_refused_are_told_and_not_to_
 #[tokio::test]
 async fn a_step_down_costs_the_connection() {
     let wire = Wire::start();
-    for (command, request) in [("insert", insert(&[doc! {}])), ("find", Request::Find(people(), find(doc! {}, ANY)))] {
+    for (command, request) in
+        [("insert", insert(&[doc! {}])), ("find", Request::Find(people(), find(doc! {}, FindOptions::default())))]
+    {
         let mut connection = connect(&wire).await;
         wire.answer_next(command, &error(10107, "NotWritablePrimary"));
         let failed = failure(ask(&mut *connection, request).await);
@@ -513,7 +516,7 @@ async fn a_transaction_is_begun_by_its_first_operation_and_has_one_number() {
     for number in 1..3 {
         begin(&mut *connection).await;
         wire.forget();
-        for request in [Request::Find(people(), find(doc! {}, ANY)), insert(&[doc! {}]), delete(doc! {})] {
+        for request in [Request::Find(people(), find(doc! {}, FindOptions::default())), insert(&[doc! {}]), delete(doc! {})] {
             ask(&mut *connection, request).await.unwrap();
         }
         say(&mut *connection, Operation::Commit).await.unwrap();

@@ -35,7 +35,7 @@ async fn a_failed_operation_leaves_only_aborting() {
     let mut connection = connected(&fixture).await;
     for failing in [
         insert(&[doc! { "_id": 1 }]),
-        Request::Find(people(), find(doc! { "$nope": 1 }, ANY)),
+        Request::Find(people(), find(doc! { "$nope": 1 }, FindOptions::default())),
         Request::Aggregate(people(), aggregate(&[doc! { "$nope": 1 }])),
     ] {
         begin(&mut *connection).await;
@@ -43,7 +43,10 @@ async fn a_failed_operation_leaves_only_aborting() {
         failure(ask(&mut *connection, failing).await);
         let failed = failure(write(&mut *connection, insert(&[doc! { "_id": 2 }])).await);
         assert_eq!(failed.kind, FailureKind::TransactionAborted);
-        assert_eq!(failure(open(&mut *connection, 1, Query::Find(people(), find(doc! {}, ANY))).await).kind, failed.kind);
+        assert_eq!(
+            failure(open(&mut *connection, 1, Query::Find(people(), find(doc! {}, FindOptions::default()))).await).kind,
+            failed.kind
+        );
         assert_eq!(failure(say(&mut *connection, Operation::Commit).await).kind, FailureKind::TransactionAborted);
         assert!(!connection.needs_reset());
         assert_eq!(fixture.all("people").await, []);
@@ -83,7 +86,7 @@ async fn concerns_are_the_transactions_and_not_the_operations() {
     let concerns = Concerns { read: Some(types::ReadConcern::Snapshot), write: None };
     say(&mut *connection, Operation::Begin(Begin::Documents(concerns))).await.unwrap();
     write(&mut *connection, insert(&[doc! { "_id": 2 }])).await.unwrap();
-    let own = FindOptions { read_concern: Some(types::ReadConcern::Local), ..ANY };
+    let own = FindOptions { read_concern: Some(types::ReadConcern::Local), ..Default::default() };
     let failed = failure(ask(&mut *connection, Request::Find(people(), find(doc! {}, own))).await);
     assert_eq!((failed.kind, failed.code), (FailureKind::Invalid, None));
     assert_eq!(failure(ask(&mut *connection, Request::EstimatedCount(people())).await).kind, FailureKind::Invalid);

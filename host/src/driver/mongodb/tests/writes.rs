@@ -19,7 +19,7 @@ async fn each_write_counts_what_it_did() {
     let done =
         write(&mut *connection, update(doc! { "_id": { "$lt": 2 } }, doc! { "$set": { "name": "name 0" } })).await.unwrap();
     assert_eq!((done.matched, done.modified), (2, 1));
-    let options = || ReplaceOptions { upsert: true, hint: None, collation: None, variables: None, write_concern: None };
+    let options = || ReplaceOptions { upsert: true, ..Default::default() };
     let replace =
         |id: i32| Writes::replace(one(doc! { "_id": id }), one(doc! { "new": true }), options(), Access::ReadWrite).unwrap();
     let done = write(&mut *connection, Request::Replace(people(), replace(2))).await.unwrap();
@@ -31,15 +31,7 @@ async fn each_write_counts_what_it_did() {
     assert_eq!(fixture.all("people").await, [doc! { "_id": 1, "name": "name 0" }, doc! { "_id": 2, "new": true }]);
     // A pipeline, and elements of an array.
     write(&mut *connection, insert(&[doc! { "_id": 9, "marks": [1, 5, 9] }])).await.unwrap();
-    let options = UpdateOptions {
-        many: false,
-        upsert: false,
-        array_filters: one(doc! { "m": { "$gte": 5 } }),
-        hint: None,
-        collation: None,
-        variables: None,
-        write_concern: None,
-    };
+    let options = UpdateOptions { array_filters: one(doc! { "m": { "$gte": 5 } }), ..Default::default() };
     let change = types::Update::Operators(one(doc! { "$set": { "marks.$[m]": 0 } }));
     let writes = Writes::update(one(doc! { "_id": 9 }), change, options.clone(), Access::ReadWrite).unwrap();
     write(&mut *connection, Request::Update(people(), writes)).await.unwrap();
@@ -78,7 +70,7 @@ async fn a_duplicate_key_names_the_index_and_keeps_the_connection() {
     assert_eq!((details.done.unwrap().inserted, places), (1, vec![0, 1]));
 
     let change = Modification::Update(types::Update::Operators(one(doc! { "$set": { "name": "a" } })));
-    let modify = FindAndModify::new(one(doc! { "_id": 3 }), change, modify_options(), Access::ReadWrite).unwrap();
+    let modify = FindAndModify::new(one(doc! { "_id": 3 }), change, FindAndModifyOptions::default(), Access::ReadWrite).unwrap();
     let failed = failure(ask(&mut *connection, Request::FindAndModify(people(), Box::new(modify))).await);
     assert_eq!((failed.kind, failed.documents.unwrap().info.is_some()), (FailureKind::DuplicateKey, true));
 
@@ -129,14 +121,14 @@ async fn find_and_modify_returns_what_was_or_what_is() {
     let mut connection = connected(&fixture).await;
     write(&mut *connection, insert(&[doc! { "_id": 1, "n": 1 }])).await.unwrap();
     let more = || Modification::Update(types::Update::Operators(one(doc! { "$inc": { "n": 1 } })));
-    let new = FindAndModifyOptions { return_new: true, projection: Some(one(doc! { "_id": 0 })), ..modify_options() };
-    let upsert = FindAndModifyOptions { upsert: true, ..modify_options() };
+    let new = FindAndModifyOptions { return_new: true, projection: Some(one(doc! { "_id": 0 })), ..Default::default() };
+    let upsert = FindAndModifyOptions { upsert: true, ..Default::default() };
     for (id, modification, options, expected) in [
-        (1, more(), modify_options(), Some(doc! { "_id": 1, "n": 1 })),
+        (1, more(), FindAndModifyOptions::default(), Some(doc! { "_id": 1, "n": 1 })),
         (1, more(), new, Some(doc! { "n": 3 })),
-        (1, Modification::Replace(one(doc! { "r": 1 })), modify_options(), Some(doc! { "_id": 1, "n": 3 })),
-        (1, Modification::Delete, modify_options(), Some(doc! { "_id": 1, "r": 1 })),
-        (1, more(), modify_options(), None),
+        (1, Modification::Replace(one(doc! { "r": 1 })), FindAndModifyOptions::default(), Some(doc! { "_id": 1, "n": 3 })),
+        (1, Modification::Delete, FindAndModifyOptions::default(), Some(doc! { "_id": 1, "r": 1 })),
+        (1, more(), FindAndModifyOptions::default(), None),
         (1, more(), upsert, None),
     ] {
         let modify = FindAndModify::new(one(doc! { "_id": id }), modification, options, Access::ReadWrite).unwrap();
@@ -155,7 +147,7 @@ async fn find_and_modify_tells_what_it_did_when_the_document_is_over_the_limit()
     let mut connection = connected(&fixture).await;
     write(&mut *connection, insert(&[doc! { "_id": 1, "text": "x".repeat(1000) }])).await.unwrap();
     let change = Modification::Update(types::Update::Operators(one(doc! { "$set": { "n": 1 } })));
-    let modify = FindAndModify::new(one(doc! { "_id": 1 }), change, modify_options(), Access::ReadWrite).unwrap();
+    let modify = FindAndModify::new(one(doc! { "_id": 1 }), change, FindAndModifyOptions::default(), Access::ReadWrite).unwrap();
     let request = Request::FindAndModify(people(), Box::new(modify));
     let limit = ResultLimit { rows: 1, bytes: 100 };
     let failed = failure(connection.run_within(Operation::Documents(Box::new(request), limit), LEFT).await);
@@ -174,7 +166,9 @@ async fn a_document_of_the_greatest_length_is_written_and_read() {
     let document = doc! { "_id": 1, "x": "x".repeat((16 << 20) - around) };
     assert_eq!(document.to_vec().unwrap().len(), 16 << 20);
     write(&mut *connection, insert(&[document])).await.unwrap();
-    let Ok(Reply::Document(Some(found))) = ask(&mut *connection, Request::FindOne(people(), find(doc! {}, ANY))).await else {
+    let Ok(Reply::Document(Some(found))) =
+        ask(&mut *connection, Request::FindOne(people(), find(doc! {}, FindOptions::default()))).await
+    else {
         panic!()
     };
     assert_eq!(found.len(), 16 << 20);
