@@ -56,7 +56,7 @@ impl<'a> Cargo<'a> {
             );
         };
         progress.print(&format!("the target {TARGET} is missing: running `rustup target add {TARGET}`"));
-        let mut command = self.command(&rustup);
+        let mut command = self.held(&rustup);
         command.args(["target", "add", TARGET]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.spawn(&mut command).context("cannot run rustup")?;
         let mut said = Vec::new();
@@ -118,8 +118,8 @@ impl<'a> Cargo<'a> {
 
     /// Cargo, behind everything else on the machine where it runs on a leash.
     fn modest(&self) -> Command {
-        let Some(nice) = self.leash.and_then(|_| tool("nice")) else { return self.command(&self.cargo) };
-        let mut command = self.command(&nice);
+        let Some(nice) = self.leash.and_then(|_| tool("nice")) else { return self.held(&self.cargo) };
+        let mut command = self.held(&nice);
         command.args(["-n", "10"]).arg(&self.cargo);
         command
     }
@@ -139,9 +139,17 @@ impl<'a> Cargo<'a> {
         child.wait()
     }
 
-    /// A command in the crate's folder, as if Wharf had not been started by cargo.
+    /// A command that takes long, for [`Self::spawn`].
+    fn held(&self, program: &Path) -> Command {
+        self.as_if_alone(if self.leash.is_some() { Leash::command(program) } else { Command::new(program) })
+    }
+
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        self.as_if_alone(Command::new(program))
+    }
+
+    /// A command in the crate's folder, as if Wharf had not been started by cargo.
+    fn as_if_alone(&self, mut command: Command) -> Command {
         command.current_dir(self.source);
         let under_cargo = env::var_os("CARGO").is_some();
         for (name, _) in env::vars_os() {

@@ -1,11 +1,17 @@
-//! Keeps hold of a command that runs beside a host, so that it can be ended with all that it has started in turn.
+//! Keeps hold of a command that runs beside a host, so that it ends with all that it has started in turn: when the host says so, or is gone
+//! itself, however that came.
 
 use std::{
-    io,
+    io::{self, Write},
     os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Becomes the command after it has left somebody behind in the same process group, who ends that group when its stdin does: to send a
+/// signal, or to have the kernel send one, would take unsafe code here.
+const HELD: &str = "exec 9<&0 </dev/null; { read -r _ <&9 || kill -s KILL 0; } >/dev/null 2>&1 & exec 9<&-; exec \"$@\"";
 
 /// A hold on one command at a time. A clone holds the same.
 #[derive(Clone, Debug, Default)]
@@ -13,13 +19,20 @@ pub(super) struct Leash(Arc<Mutex<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The process group of the command, which has its number.
-    group: Option<u32>,
+    /// Nobody else has this end: it is closed with the host, too.
+    hold: Option<ChildStdin>,
     is_over: bool,
 }
 
 impl Leash {
-    /// Starts a command in a process group of its own. Ctrl-C at a terminal does not reach it there.
+    /// How to start a program that [`Self::spawn`] takes; its arguments are to be added.
+    pub(super) fn command(program: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", HELD, "sh"]).arg(program);
+        command
+    }
+
+    /// Starts a command in a process group of its own, without input. Ctrl-C at a terminal does not reach it there.
     ///
     /// # Errors
     /// When it cannot be started, or [`Self::end`] was called.
@@ -28,36 +41,29 @@ impl Leash {
         if held.is_over {
             return Err(io::Error::other("the host is stopping"));
         }
-        let child = command.process_group(0).spawn()?;
-        held.group = Some(child.id());
+        let mut child = command.process_group(0).stdin(Stdio::piped()).spawn()?;
+        held.hold = child.stdin.take();
         Ok(child)
     }
 
-    /// Lets go of a command that is about to end by itself. To be called before its end is collected, since its number may then be another's.
+    /// Lets go of a command that is about to end by itself.
     pub(super) fn let_go(&self) {
-        self.held().group = None;
+        if let Some(mut hold) = self.held().hold.take() {
+            // Whoever waits for it may be gone already, with the whole group.
+            drop(hold.write_all(b"\n"));
+        }
     }
 
-    /// Ends the command and all that it has started, if one is held, and lets none start any more. Blocks for some milliseconds.
+    /// Ends the command and all that it has started, if one is held, and lets none start any more. Does not wait for their end.
     pub(super) fn end(&self) {
         let mut held = self.held();
         held.is_over = true;
-        if let Some(group) = held.group.take() {
-            kill(group);
-        }
+        held.hold = None;
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `kill` is built into every shell; to send a signal from here would take unsafe code.
-fn kill(group: u32) {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "kill -s KILL -- \"-$0\"", &group.to_string()]);
-    // Nobody is left to be ended when all have ended meanwhile.
-    drop(shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status());
 }
 
 #[cfg(test)]
@@ -67,34 +73,46 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = Leash::command(Path::new("sh"));
+        command.args(["-c", script]).stdout(Stdio::piped());
         command
     }
 
-    #[test]
-    fn a_command_is_ended_with_what_it_has_started_and_no_other_begins() {
-        let leash = Leash::default();
-        // Neither the shell nor what it has started ends by itself, and both have its output.
+    /// Neither the shell nor what it has started ends by itself, and both have its output.
+    fn is_ended_by(leash: Leash, end: impl FnOnce(Leash)) {
         let mut child = leash.spawn(&mut shell("tail -f /dev/null & echo on; wait")).unwrap();
         let mut output = child.stdout.take().unwrap();
         let mut said = [0; 3];
         output.read_exact(&mut said).unwrap();
         assert_eq!(&said, b"on\n");
-        leash.end();
+        end(leash);
         // It comes to its end with the last of them.
         output.read_to_end(&mut Vec::new()).unwrap();
         assert_eq!(child.wait().unwrap().code(), None);
+    }
+
+    #[test]
+    fn a_command_is_ended_with_what_it_has_started_and_no_other_begins() {
+        let leash = Leash::default();
+        is_ended_by(leash.clone(), |leash| leash.end());
         assert!(leash.spawn(&mut shell("exit 0")).is_err());
+    }
+
+    #[test]
+    fn a_command_does_not_outlive_who_holds_it() {
+        // As a process that is killed drops all that it has.
+        is_ended_by(Leash::default(), drop);
     }
 
     #[test]
     fn a_command_that_was_let_go_of_is_left_alone() {
         let leash = Leash::default();
-        let mut child = leash.spawn(&mut shell("cat /dev/null")).unwrap();
+        // It cannot end before somebody reads all of this.
+        let mut child = leash.spawn(shell("exec >&-; head -c 1000000 /dev/zero >&2").stderr(Stdio::piped())).unwrap();
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
         leash.let_go();
         leash.end();
+        assert_eq!(child.stderr.take().unwrap().read_to_end(&mut Vec::new()).unwrap(), 1_000_000);
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 }

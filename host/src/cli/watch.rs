@@ -93,8 +93,7 @@ impl Watch {
         let (leash, asked, runtime) = (self.leash.clone(), stop.clone(), Handle::current());
         spawn_blocking(move || self.follow(&runtime, &reloader, &asked, &voice));
         stop.requested().await;
-        // It has been told if that panicked.
-        drop(spawn_blocking(move || leash.end()).await);
+        leash.end();
     }
 
     fn follow(mut self, runtime: &Handle, reloader: &Reloader, stop: &Stop, voice: &Voice) {

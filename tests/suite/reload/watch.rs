@@ -153,7 +153,7 @@ async fn a_source_that_is_edited_is_swapped_and_a_broken_one_is_not() {
     host.logged("watch: generation 3 is in force, 1 changed", BUILD).await;
     assert_eq!(hello().await, "third");
 
-    // A build that does not end for long is ended with the host; if the host is killed, as where this test fails, nothing else ends it.
+    // A build that does not end for long is ended with the host.
     let number = host.folder().join("number");
     source.write(
         "build.rs",
