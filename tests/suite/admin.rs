@@ -138,6 +138,42 @@ async fn a_host_is_not_ready_while_a_required_database_is_down_for_too_long() {
 }
 
 #[tokio::test]
+async fn probes_are_answered_while_handlers_have_every_core_and_the_queue_is_full() {
+    const WAITING: usize = 4;
+    // Kubernetes gives a probe 3 s in `examples/deploy`; here other tests want the cores as well.
+    const BOUND: Duration = Duration::from_secs(10);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let limits = format!("fuel = 9_000_000_000_000_000_000, deadline = \"10m\", max_concurrency = {cores}");
+    let host = Setup::new()
+        .server(&format!("max_queue = {WAITING}\nqueue_timeout = \"10m\""))
+        .plugin("spins", "spins", &format!("limits = {{ {limits} }}"))
+        .start()
+        .await;
+    let admin = host.admin().await;
+    for _ in 0..cores + WAITING {
+        let client = host.client().patience(PATIENCE * 10);
+        // It has no answer before the host stops.
+        tokio::spawn(async move { client.open(Request::get("/spins").body(bytes("")).unwrap()).await });
+    }
+    let (running, waiting) = (json!(cores), json!(WAITING));
+    until("the overload", PATIENCE, || async {
+        let plugins = admin.get("/plugins").await.json();
+        let plugin = &plugins["plugins"][0];
+        if (&plugin["running"], &plugin["waiting"]) == (&running, &waiting) { Ok(()) } else { Err(plugins.to_string()) }
+    })
+    .await;
+    assert_eq!(host.client().get("/spins").await.problem(), (503, "overloaded".to_owned()));
+    for path in ["/health/live", "/health/ready"].repeat(10) {
+        let began = Instant::now();
+        let reply = admin.get(path).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        assert!(began.elapsed() < BOUND, "{path} took {:?}", began.elapsed());
+    }
+    let ended = host.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn an_address_that_others_reach_takes_a_token() {
     let elsewhere = || Setup::new().server("admin = \"0.0.0.0:0\"").plugin("probe", "probe", "");
     let ended = elsewhere().fail().await;

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use support::{
     client::{Client, Reply, bytes},
     host::{Host, Setup},
+    proxy::Proxy,
     schema::violations,
     secrets,
     servers::{Engine, ServerDatabase},
@@ -161,6 +162,43 @@ async fn what_a_handler_leaks_is_told_with_the_reason_and_never_with_a_value() {
     assert!(!pool.to_string().contains(&secret) && !pool.to_string().contains("a literal"), "{pool}");
     keeps_to_its_schemas(&admin).await;
     assert_eq!(host.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_session_that_its_server_does_not_confirm_as_gone_is_told_until_it_does() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let proxy = Proxy::start(database.address(), database.control().to_owned()).await;
+    let host = Setup::new()
+        .toml(&format!("[admin]\ntoken = \"{TOKEN}\""))
+        .database("main", &database.url_at(proxy.address()), "min_connections = 0\nstatement_timeout = \"60s\"")
+        .plugin("probe", "probe", "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\" }")
+        .start()
+        .await;
+    let admin = host.admin().await;
+    let gauge = async |count: u64| {
+        let metrics = admin.get("/metrics").await;
+        let is_it = |line: &&str| line.starts_with("db_client_connection_count{") && line.contains("\"unconfirmed\"");
+        let told: Vec<&str> = metrics.text().lines().filter(is_it).collect();
+        assert!(told.len() == 1 && told[0].ends_with(&format!("}} {count}")), "{told:?}");
+    };
+    gauge(0).await;
+    let call = minute(&host);
+    database.until_running("pg_sleep", PATIENCE).await;
+    // Neither the session nor the control path is answered any more.
+    proxy.silence_all();
+    let calls = admin.get("/calls").await.json();
+    change(&admin, &format!("/calls/{}/cancel", calls["calls"][0]["id"])).await;
+    assert_eq!(call.await.unwrap().problem(), (503, "cancelled-by-operator".to_owned()));
+    let pool = until_pool(&admin, "the session to be unconfirmed", |pool| pool["unconfirmed"] == 1).await;
+    assert_eq!((&pool["leased"], &pool["counters"]["unconfirmed"]), (&json!(0), &json!(1)), "{pool}");
+    assert_eq!(pool["last_reclaims"][0]["step"], "unconfirmed", "{pool}");
+    gauge(1).await;
+    keeps_to_its_schemas(&admin).await;
+    proxy.speak();
+    until_pool(&admin, "the session to be confirmed", |pool| pool["unconfirmed"] == 0).await;
+    gauge(0).await;
+    assert_eq!(host.stop().await.code, Some(0));
+    database.until_nobody(PATIENCE).await;
 }
 
 #[tokio::test]
