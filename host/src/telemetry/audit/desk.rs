@@ -54,7 +54,7 @@ impl Audit {
     /// Opens the log, mends its end, writes that a host starts, and starts the thread that writes.
     ///
     /// # Bounds
-    /// Blocks on the file system: reads the first line and the last ones, and syncs.
+    /// Blocks on the file system: reads the first line and the last 8 MiB, and syncs.
     /// # Errors
     /// See [`StartError`].
     pub fn start(settings: Settings) -> Result<Self, StartError> {
