@@ -245,7 +245,7 @@ impl Scope {
     }
 
     /// An error comes with whether the audit log tells of it.
-    fn count(self: &Arc<Self>, grant: usize, operation: &Operation) -> Result<InFlight, (Error, &AtomicBool)> {
+    fn count<'a>(self: &'a Arc<Self>, grant: usize, operation: &Operation) -> Result<InFlight, (Error, &'a AtomicBool)> {
         let used = &self.used[grant];
         let bytes = COST + operation.bytes();
         // Made first: what it has added it takes off again, admitted or not.

@@ -77,6 +77,7 @@ impl Board {
     }
 
     pub(super) fn status(&self) -> Status {
+        // Finds out whether it stalls.
         self.is_down();
         self.lock().clone()
     }

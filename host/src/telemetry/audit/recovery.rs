@@ -11,7 +11,7 @@ use super::{
     record::{Line, MAX_LINE, Torn},
 };
 
-/// Bytes at the end of a file in which its last line must be, and that are looked at: more than may not be on the disk.
+/// Bytes at the end of a file in which its last line must be, and that are looked at: all that may not be on the disk.
 const TAIL: u64 = 2 * MAX_UNSYNCED as u64;
 /// Bytes that are read at once to count lines.
 const CHUNK: usize = 64 << 10;
@@ -185,7 +185,8 @@ impl<File: Bytes> Tail<File> {
         let mut last: &[u8] = &[];
         for line in self.bytes[at..].split_inclusive(|byte| *byte == b'\n') {
             last = line.strip_suffix(b"\n").unwrap_or(line);
-            let sealed = Sealed::split(last).filter(|sealed| before.is_none_or(|before| chain.holds(before, sealed)));
+            let follows = |sealed: &Sealed<'_>| before.map_or(last.starts_with(BEGINNING), |before| chain.holds(before, sealed));
+            let sealed = Sealed::split(last).filter(follows);
             let Some(sealed) = sealed else {
                 let line = line_at(&mut self.file, self.start + at as u64)?;
                 return Err(StartError::Broken { file: name.to_owned(), line });
