@@ -4,9 +4,11 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::PathBuf,
+    pin::pin,
     time::Duration,
 };
 
+use futures::future::join_all;
 use http::Request;
 use serde_json::json;
 use support::{
@@ -206,6 +208,37 @@ async fn pages_of_others_are_kept_out_and_nothing_changes_without_a_token() {
     ] {
         assert_eq!(reply.headers[name], value);
     }
+}
+
+#[tokio::test]
+async fn who_has_nothing_more_to_ask_keeps_no_probe_waiting_and_who_watches_stays() {
+    let host = Setup::new().plugin("probe", "probe", "").start().await;
+    let (admin, address) = (host.admin().await, host.admin_address().await);
+    let mut watching = admin.open(Request::get("/live/events").body(bytes("")).unwrap()).await.unwrap();
+    // All other places that there are.
+    let mut others = Vec::new();
+    for _ in 1..64 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        others.push(stream);
+    }
+    // Traffic may be idle for longer than this is waited for.
+    assert_eq!(admin.get("/health/live").await.status, 200);
+    let closed = others.into_iter().map(async |mut stream: TcpStream| {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    });
+    let mut closed = pin!(timeout(PATIENCE, join_all(closed)));
+    let answers = loop {
+        tokio::select! {
+            answers = &mut closed => break answers.unwrap(),
+            event = watching.chunk() => assert!(event.unwrap().is_some()),
+        }
+    };
+    assert!(answers.iter().all(|answer| answer.starts_with(b"HTTP/1.1 200 ")), "{answers:?}");
+    assert!(watching.chunk().await.unwrap().is_some());
+    assert_eq!(host.stop().await.code, Some(0));
 }
 
 #[tokio::test]
