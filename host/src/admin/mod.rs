@@ -119,8 +119,9 @@ impl Page {
     }
 }
 
-/// On every answer: it is of now, it is what it says it is, and no page may show it or be told where it came from.
-const HEADERS: [(HeaderName, &str); 4] = [
+/// On every answer, problem documents of the server included: it is of now, it is what it says it is, and no page may show it or be told where
+/// it came from.
+pub(crate) const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
