@@ -193,6 +193,7 @@ async fn pages_of_others_are_kept_out_and_nothing_changes_without_a_token() {
         ("GET /health/live HTTP/1.0", 421, "misdirected"),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example", 403, "cross-site"),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site", 403, "cross-site"),
+        ("GET /calls HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate", 403, "cross-site"),
         ("POST /health/live HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
         ("OPTIONS /health/live HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
         ("POST /nothing HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
@@ -206,6 +207,9 @@ async fn pages_of_others_are_kept_out_and_nothing_changes_without_a_token() {
             assert_eq!(answer.matches(&format!("\r\n{name}: {value}\r\n")).count(), 1, "{head}: {answer}");
         }
     }
+    // The page has no data in it, and a runbook may have a link to it.
+    let link = "GET / HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate";
+    assert_eq!(ask_on_network(&host, link).await.0, 200);
     let many: String = (0..101).map(|number| format!("\r\nh{number}: 1")).collect();
     assert_eq!(ask_on_network(&host, &format!("GET /health/live HTTP/1.1\r\nhost: localhost{many}")).await.0, 431);
     let reply = host.admin().await.http2().get("/health/live").await;

@@ -112,7 +112,8 @@ impl Page {
     /// What asking for it takes. Orchestrators probe, and have no token; nor has a browser, until it is typed into the page that takes it.
     fn need(self) -> Need {
         match self {
-            Self::View | Self::Live | Self::Ready => Need::Nothing,
+            Self::View => Need::Page,
+            Self::Live | Self::Ready => Need::Nothing,
             Self::Events | Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
             Self::Drain | Self::Resume | Self::Cancel | Self::Reload { .. } => Need::Change,
         }
