@@ -74,6 +74,9 @@ pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied
     calls(&mut text, &subjects.plugins);
     pools(&mut text, &subjects.databases);
     host(&mut text, capacity, denied);
+    let waiting = subjects.gate.as_ref().map_or(0, |gate| gate.waiting());
+    let help = "Calls that have a place of their plugin, and wait for one of the host: they count as running there.";
+    text.gauge("wharf_host_calls_waiting", help).number(&[], waiting as u64);
     let lost = subjects.tracer.as_ref().map_or(0, |tracer| tracer.lost());
     text.counter("wharf_spans_dropped_total", "Spans of traces that nobody took in time.").number(&[], lost);
     if let Some(audit) = &subjects.audit {
@@ -108,7 +111,9 @@ type Number<T> = (&'static str, &'static str, fn(&T) -> u64);
 type Durations<T> = (&'static str, &'static str, fn(&T) -> &Histogram);
 
 const CALL_GAUGES: [Number<Served>; 4] = [
-    ("wharf_calls_running", "Calls that run.", |it| it.plugin.gate().running() as u64),
+    ("wharf_calls_running", "Calls that have a place of their plugin, and run or wait for one of the host.", |it| {
+        it.plugin.gate().running() as u64
+    }),
     ("wharf_calls_waiting", "Calls that wait for a place of their plugin.", |it| it.plugin.gate().waiting() as u64),
     ("wharf_calls_max", "Calls that may run at once.", |it| it.plugin.gate().capacity() as u64),
     ("wharf_memory_peak_bytes", "Linear memory of the call that had most of it since the start.", |it| {
