@@ -78,7 +78,8 @@ pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied
     let help = "Calls that have a place of their plugin, and wait for one of the host: they count as running there.";
     text.gauge("wharf_host_calls_waiting", help).number(&[], waiting as u64);
     let lost = subjects.tracer.as_ref().map_or(0, |tracer| tracer.lost());
-    text.counter("wharf_spans_dropped_total", "Spans of traces that nobody took in time.").number(&[], lost);
+    let help = "Spans of traces beyond what may be sent in a second, or that nobody took in time.";
+    text.counter("wharf_spans_dropped_total", help).number(&[], lost);
     if let Some(audit) = &subjects.audit {
         audit.status().tell(&mut text);
     }
