@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Stop, admin, audit::Auditor, databases, generation::Generation, host};
 use crate::{
-    admin::{Admin, Subjects},
+    admin::{Admin, Subjects, Watched},
     call::Caller,
     config::Config,
     engine::Engines,
@@ -50,8 +50,8 @@ pub(super) struct Running {
     /// All generations that have calls or may get some, by number. Locked while another one comes, or the limits that follow from them are
     /// put in force.
     living: Mutex<BTreeMap<u64, Living>>,
-    /// Databases that the configuration in force has no more, and that calls may use that came before.
-    leaving: Mutex<Vec<Database>>,
+    /// Databases that the configuration in force has no more, and that calls may use that came before. Locked after `living`, if both are.
+    leaving: Mutex<Vec<Leaving>>,
     /// The tasks that wait for the end of a generation.
     pub(super) ending: TaskTracker,
 }
@@ -71,6 +71,15 @@ impl Living {
     fn has(&self, database: &Database) -> bool {
         self.databases.iter().any(|it| it.is(database))
     }
+}
+
+/// A database that goes once nobody can use it any more.
+struct Leaving {
+    database: Database,
+    /// The last generation that was in force and had it.
+    last: u64,
+    /// Somebody closes it.
+    is_closing: bool,
 }
 
 /// What a running host is made of.
@@ -119,22 +128,23 @@ impl Running {
         self.living().len()
     }
 
-    /// All databases that are open.
+    /// All databases that are open, and that nobody closes yet.
     pub(super) fn databases(&self) -> Vec<Database> {
         let current = self.current.load_full();
-        let leaving = self.leaving().clone();
-        current.databases.iter().map(|opened| opened.database.clone()).chain(leaving).collect()
+        let leaving = self.leaving();
+        let leaving = leaving.iter().filter(|leaving| !leaving.is_closing).map(|leaving| &leaving.database);
+        current.databases.iter().map(|opened| &opened.database).chain(leaving).cloned().collect()
     }
 
     /// Puts a generation in force. Requests that come from here on are its own; those that found a plugin before end where they are.
     pub(super) fn replace(self: &Arc<Self>, next: Generation, stop: &Stop) {
         let next = Arc::new(next);
         let old = self.current.load_full();
-        let gone = old.databases.iter().map(|opened| &opened.database);
+        let gone = old.databases.iter().map(|opened| opened.database.clone());
         let gone = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old)));
-        self.leaving().extend(gone.cloned());
         {
             let mut living = self.living();
+            self.leaving().extend(gone.map(|database| Leaving { database, last: old.number, is_closing: false }));
             living.insert(next.number, Living::of(&next));
             // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
             self.weigh(&living, &next);
@@ -184,8 +194,14 @@ impl Running {
             living.remove(&number);
             self.weigh(&living, &self.current.load());
             // What an older generation has, too, is closed with the last of them.
-            let is_gone = |database: &mut Database| !living.values().any(|living| living.has(database));
-            self.leaving().extract_if(.., is_gone).collect()
+            let has = |database: &Database| living.values().any(|living| living.has(database));
+            let mut leaving = self.leaving();
+            let gone = leaving.iter_mut().filter(|leaving| !leaving.is_closing && !has(&leaving.database));
+            gone.map(|leaving| {
+                leaving.is_closing = true;
+                leaving.database.clone()
+            })
+            .collect()
         };
         for closed in databases::close(&gone, Instant::now() + config.server.reclaim_timeout, stop).await {
             match closed.left.sessions {
@@ -193,6 +209,8 @@ impl Running {
                 _ => tracing::error!("{closed}"),
             }
         }
+        // Until here it has been told about.
+        self.leaving().retain(|leaving| !gone.iter().any(|closed| closed.is(&leaving.database)));
         // To unmap code may take a while, and nothing else is done here meanwhile.
         let _unmapped = spawn_blocking(move || drop(codes)).await;
         self.show();
@@ -243,8 +261,14 @@ impl Running {
         // Held until it is shown, so that no older view comes last: it would keep its plugins for ever.
         let living = self.living();
         let current = self.current.load_full();
+        let mut databases = current.watched();
+        databases.extend(self.leaving().iter().map(|Leaving { database, last, .. }| Watched {
+            database: database.clone(),
+            required: false,
+            last_generation: Some(*last),
+        }));
         self.admin.show(Subjects {
-            databases: current.watched(),
+            databases,
             plugins: current.served(),
             calls: Some(Arc::clone(self.caller.roster())),
             gate: Some(Arc::clone(self.engines.gate())),
@@ -261,7 +285,7 @@ impl Running {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leaving(&self) -> MutexGuard<'_, Vec<Database>> {
+    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@ use futures::future::OptionFuture;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -59,8 +60,9 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
     let signals = Signals::new().context("cannot listen to signals")?;
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
-    tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
     let first = Arc::new(config.clone());
+    let (serves, served) = oneshot::channel();
+    tokio::spawn(listen(signals, stop.clone(), Arc::clone(&first), served, voice.clone()));
     let starting = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), move || Arc::clone(&first))));
     let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
@@ -68,6 +70,8 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             service.serves(host.admin());
             drop(starting);
+            // Refused when a signal has come meanwhile.
+            drop(serves.send(Box::new(host.configuration())));
             let _telling = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), host.configuration())));
             // Those that came while it started are one now.
             let reloading = reload(hangups, host.reloader(), service.clone(), voice.clone());
@@ -92,9 +96,15 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
     Ok(())
 }
 
-/// Turns the first signal into a request to stop, and a further one into haste.
-async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice: Voice) {
+/// Tells the configuration in force.
+type InForce = Box<dyn Fn() -> Arc<Config> + Send>;
+
+/// Turns the first signal into a request to stop, and a further one into haste. `first` is in force until `served` tells another.
+async fn listen(mut signals: Signals, stop: Stop, first: Arc<Config>, mut served: oneshot::Receiver<InForce>, voice: Voice) {
     let name = signals.next().await;
+    let drain_timeout = served.try_recv().map_or(first, |in_force| in_force()).server.drain_timeout;
+    // What came later would keep the host.
+    drop(served);
     voice.say(&format!(
         "{name}: finishing what runs, for {} at most; once more cuts it off",
         humantime::format_duration(drain_timeout)

@@ -3,7 +3,7 @@
 mod load;
 mod watch;
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value as Json, json};
@@ -266,6 +266,64 @@ async fn a_call_ends_on_the_generation_on_which_it_began() {
     database.until_nobody(PATIENCE).await;
     let ended = host.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// The databases that are told about, by their names, with the last generation of those that leave.
+async fn shown(host: &Host) -> Vec<(String, Option<u64>)> {
+    let pools = host.admin().await.get("/health/database-pool").await.json();
+    let schema = serde_json::from_str(&tree::read("host/src/admin/schema/database-pool.json")).unwrap();
+    assert_eq!(violations(&schema, &pools), Vec::<String>::new(), "{pools}");
+    let databases = pools["databases"].as_array().unwrap().iter();
+    databases.map(|it| (it["name"].as_str().unwrap().to_owned(), it["last_generation"].as_u64())).collect()
+}
+
+#[tokio::test]
+async fn a_database_that_leaves_is_told_about_until_it_is_closed() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let host = start(&database, "max_connections = 4").await;
+    let (client, sql) = (host.client().patience(PATIENCE * 2), Engine::Postgres.minute());
+    let call = tokio::spawn(async move { client.post("/probe/run", &json!([{ "do": "query", "sql": sql }])).await });
+    database.until_running(sql, PATIENCE).await;
+    let path = host.folder().join("wharf.toml");
+    let with = fs::read_to_string(&path).unwrap();
+    let (server, _) = with.split_once("\n[databases.main]").unwrap();
+    let component = guests::component("probe");
+    fs::write(&path, format!("{server}\n[plugins.probe]\ncomponent = {component:?}\nroutes = [\"/probe/{{*rest}}\"]\n")).unwrap();
+    let done = reload(&host, &[]).await;
+    assert!(done.stdout.ends_with("generation 2 is in force\n"), "{done:?}");
+    let main = |last_generation: Option<u64>| ("main".to_owned(), last_generation);
+    assert_eq!((shown(&host).await, &pool(&host).await["leased"]), (vec![main(Some(1))], &json!(1)));
+    // There is none that could be drained, and nobody waits for it.
+    assert_eq!(host.admin().await.get("/health/ready").await.status, 200);
+    // One that is put back is another one.
+    fs::write(&path, &with).unwrap();
+    let done = reload(&host, &[]).await;
+    assert!(done.stdout.ends_with("generation 3 is in force\n"), "{done:?}");
+    assert!(is_fine(&host.client().get(QUERY).await));
+    assert_eq!(shown(&host).await, [main(None), main(Some(1))]);
+    let metrics = host.admin().await.get("/metrics").await.text().to_owned();
+    let series = metrics.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0);
+    let mut seen = BTreeSet::new();
+    assert_eq!(series.filter(|series| !seen.insert(*series)).collect::<Vec<_>>(), Vec::<&str>::new());
+    for labels in ["", ",last_generation=\"1\""] {
+        let series = format!("wharf_database_up{{db_client_connection_pool_name=\"main\"{labels}}}");
+        assert!(seen.contains(&*series), "{series}: {metrics}");
+    }
+    // The server ends its statement, and with the call the database is closed of which it was the last.
+    let running = database.until_running(sql, PATIENCE).await;
+    let id = running.iter().find(|session| session.running.contains(sql)).map(|session| session.id).unwrap();
+    let ServerDatabase::Postgres(postgres) = &database else { unreachable!() };
+    postgres.execute(&format!("SELECT pg_cancel_backend({id})")).await;
+    timeout(PATIENCE, call).await.unwrap().unwrap();
+    until("the old database to be told no more", PATIENCE, || async {
+        let shown = shown(&host).await;
+        if shown == [main(None)] { Ok(()) } else { Err(format!("{shown:?}")) }
+    })
+    .await;
+    until_only(&host, 3).await;
+    let ended = host.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    database.until_nobody(PATIENCE).await;
 }
 
 #[tokio::test]
