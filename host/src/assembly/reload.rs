@@ -149,7 +149,7 @@ impl Running {
         let mut changes = match prepared {
             Ok(changes) if !check && !changes.is_empty() => changes,
             prepared => {
-                next.undo(stop).await;
+                next.undo(self.forgo(), stop).await;
                 let mut changes = prepared?;
                 if !check {
                     changes.extend(self.renew().await);
@@ -158,7 +158,7 @@ impl Running {
             }
         };
         let Next { config, codes, databases, grants, .. } = next;
-        let generation = Generation::new(old.number + 1, config, databases, codes, &grants, &old.plugins, &self.requests)
+        let generation = Generation::new(old.number + 1, config, databases, codes, &grants, &self.plugins(), &self.requests)
             .map_err(Refused::because)?;
         let number = generation.number;
         self.replace(generation, stop);
@@ -204,7 +204,7 @@ impl Running {
         self.probe(old, &config, &next.codes).await?;
         self.open(old, next, check).await?;
         if !check {
-            next.grants = databases::grants(&config, &next.databases, &old.plugins);
+            next.grants = databases::grants(&config, &next.databases, &self.plugins());
             // Until they are in force nobody goes short of what they reserve.
             next.grants.values().for_each(|grants| grants.keep_back(false));
             self.ask(next, &changes).await?;
@@ -256,8 +256,9 @@ impl Running {
         let config = Arc::clone(&next.config);
         let mut failed = Vec::new();
         for described in &config.databases {
-            let done = match known(old, &described.name) {
-                Some(opened) => self.extend(opened, described, next, check).await,
+            let known = known(old, &described.name).cloned();
+            let done = match known.or_else(|| self.take_back(&described.name)) {
+                Some(opened) => self.extend(&opened, described, next, check).await,
                 None => self.add(described, next, check).await,
             };
             failed.extend(done.err());
@@ -288,6 +289,10 @@ impl Running {
         check: bool,
     ) -> Result<(), StartError> {
         let fail = |reason: String| StartError::Database { name: described.name.clone(), reason };
+        if opened.database.engine() != described.engine {
+            // Of one that is in force the comparison has told.
+            return Err(fail("calls that run still use one of this name that is of another engine".to_owned()));
+        }
         if databases::is_to_be_made(described) {
             // Another file than before, which nobody uses yet.
             if check {
@@ -359,13 +364,13 @@ impl Next {
         }
     }
 
-    /// Takes out of use what was made, and closes it.
-    async fn undo(self, stop: &Stop) {
+    /// Takes out of use what was made, and closes it and what is gone meanwhile.
+    async fn undo(self, gone: Vec<Database>, stop: &Stop) {
         drop(self.grants);
         for (database, pool) in &self.pools {
             database.retire_pool(*pool);
         }
-        let opened: Vec<Database> = self.opened.into_iter().map(|opened| opened.database).collect();
+        let opened: Vec<Database> = self.opened.into_iter().map(|opened| opened.database).chain(gone).collect();
         for closed in databases::close(&opened, Instant::now() + UNDO, stop).await {
             if closed.left.sessions > 0 {
                 tracing::error!("{closed}");
