@@ -271,10 +271,8 @@ impl Running {
         }
         // In the end, since they cannot be undone. Those that are new have had theirs.
         for (described, opened) in config.databases.iter().zip(&mut next.databases) {
-            let schema = Schema::of(described);
-            if opened.schema != schema {
-                databases::migrate(described, &Log).await.map_err(Refused::because)?;
-                opened.schema = schema;
+            if opened.schema != Schema::of(described) {
+                opened.schema = databases::migrate(described, &Log).await.map_err(Refused::because)?;
             }
         }
         Ok(())
@@ -327,11 +325,9 @@ impl Running {
         if check && databases::is_to_be_made(described) {
             return Ok(());
         }
-        if !check {
-            databases::migrate(described, &Log).await?;
-        }
+        let schema = if check { Schema::of(described) } else { databases::migrate(described, &Log).await? };
         let config = Arc::clone(&next.config);
-        databases::open_one(&config, described, &self.capacity, &self.shards, &mut next.opened).await?;
+        databases::open_one(&config, described, schema, &self.capacity, &self.shards, &mut next.opened).await?;
         next.databases.extend(next.opened.last().cloned());
         Ok(())
     }
