@@ -232,6 +232,32 @@ async fn a_credential_that_does_not_work_is_not_added() {
 }
 
 #[tokio::test]
+async fn a_credential_that_need_not_work_yet_is_added_and_serves_once_it_does() {
+    let (old_script, new_script) = (Script::new(), Script::new());
+    let (database, old) = open(&old_script, &Arc::new(HostCapacity::new(MAX))).await;
+    new_script.refuse(true);
+    let pool = database.add_pool_lazily(spec(&new_script, None)).await;
+    let new = database.grant(quota(pool, 0), Some(&*old));
+    database.retire_pool(0);
+    drop(old);
+    over(&database).await;
+    let refused = acquire(&database, &new).await.unwrap_err();
+    assert!(matches!(refused, AcquireError::Connect(_)), "{refused:?}");
+    new_script.refuse(false);
+    let serves = async {
+        loop {
+            match acquire(&database, &new).await {
+                Ok(hold) => return hold,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    query(&timeout(PATIENCE, serves).await.unwrap()).await;
+    let left = database.close(Instant::now() + PATIENCE).await;
+    assert_eq!((left.sessions, new_script.listed()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_grant_that_is_dropped_keeps_nothing_back_from_others() {
     let script = Script::new();
     let (database, grant) = open(&script, &Arc::new(HostCapacity::new(MAX))).await;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     admin::{self, Steward},
-    config::{self, Config, Diagnostics},
+    config::{self, Config, Connect, Diagnostics},
     lease::Grants,
     plugin::{Code, Plugin},
     pool::Database,
@@ -308,7 +308,10 @@ impl Running {
                 Some(number) => number,
                 None => {
                     let spec = kind.spec(most, &all).map_err(|failure| fail(failure.to_string()))?;
-                    let number = database.add_pool(spec).await.map_err(|failure| fail(failure.to_string()))?;
+                    let number = match described.connect {
+                        Connect::Eager => database.add_pool(spec).await.map_err(|failure| fail(failure.to_string()))?,
+                        Connect::Lazy => database.add_pool_lazily(spec).await,
+                    };
                     next.pools.push((database.clone(), number));
                     all.push((kind.clone(), number));
                     number
