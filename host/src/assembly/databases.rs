@@ -170,7 +170,13 @@ pub(super) async fn migrate(described: &config::Database, progress: &dyn Progres
     let applying = migrations::apply(described.engine, url.expose(), &folders);
     let late = |_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT))));
     let applied = timeout(MIGRATION_LIMIT, applying).await.unwrap_or_else(late);
-    let fail = |error: MigrationError| StartError::Database { name: described.name.clone(), reason: error.to_string() };
+    let fail = |error: MigrationError| {
+        let (name, reason) = (described.name.clone(), error.to_string());
+        match error {
+            MigrationError::Connect(_) => StartError::Database { name, reason },
+            MigrationError::Source { .. } | MigrationError::Apply(_) => StartError::Migration { name, reason },
+        }
+    };
     let applied = applied.map_err(fail)?;
     if applied > 0 {
         let s = if applied == 1 { "" } else { "s" };

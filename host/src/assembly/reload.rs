@@ -44,6 +44,8 @@ pub struct Reloaded {
 pub struct Refused {
     /// All that is wrong, a line each; one at least. Free of addresses of databases and of credentials.
     pub reasons: Vec<String>,
+    /// Whether the same configuration may be put in force later: a database cannot be had, or calls of too many generations run.
+    pub may_pass: bool,
 }
 
 impl fmt::Display for Refused {
@@ -54,7 +56,7 @@ impl fmt::Display for Refused {
 
 impl Refused {
     fn because(reason: impl ToString) -> Self {
-        Self { reasons: vec![reason.to_string()] }
+        Self { reasons: vec![reason.to_string()], may_pass: false }
     }
 }
 
@@ -66,6 +68,7 @@ pub struct Reloader(mpsc::Sender<Asked>);
 #[derive(Debug)]
 pub(super) struct Asked {
     check: bool,
+    again: bool,
     answer: oneshot::Sender<Result<Reloaded, Refused>>,
 }
 
@@ -85,9 +88,25 @@ impl Reloader {
     /// # Cancellation
     /// The reload goes on.
     pub async fn reload(&self, check: bool) -> Result<Reloaded, Refused> {
+        self.ask(check, false).await
+    }
+
+    /// The same after one that was refused: if this one is as well, that is neither logged nor counted.
+    ///
+    /// # Bounds
+    /// As [`Reloader::reload`].
+    /// # Errors
+    /// As [`Reloader::reload`].
+    /// # Cancellation
+    /// As [`Reloader::reload`].
+    pub async fn again(&self) -> Result<Reloaded, Refused> {
+        self.ask(false, true).await
+    }
+
+    async fn ask(&self, check: bool, again: bool) -> Result<Reloaded, Refused> {
         let stopping = || Refused::because("the host is stopping");
         let (answer, answered) = oneshot::channel();
-        self.0.send(Asked { check, answer }).await.map_err(|_| stopping())?;
+        self.0.send(Asked { check, again, answer }).await.map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
@@ -124,9 +143,11 @@ impl Running {
                     continue;
                 }
                 let done = self.reload(check, &stop).await;
-                tell(check, &done);
-                if !check {
-                    self.admin.count_reload(done.is_ok());
+                if done.is_ok() || asked.iter().any(|asked| !asked.again) {
+                    tell(check, &done);
+                    if !check {
+                        self.admin.count_reload(done.is_ok());
+                    }
                 }
                 for Asked { answer, .. } in asked {
                     // Who went away meanwhile does not hear it.
@@ -199,7 +220,8 @@ impl Running {
             return Ok(changes);
         }
         if !check && self.generations() >= MOST {
-            return Err(Refused::because(format!("calls of {MOST} generations run still; `wharf ps` shows them")));
+            let because = Refused::because(format!("calls of {MOST} generations run still; `wharf ps` shows them"));
+            return Err(Refused { may_pass: true, ..because });
         }
         self.probe(old, &config, &next.codes).await?;
         self.open(old, next, check).await?;
@@ -272,7 +294,7 @@ impl Running {
         // In the end, since they cannot be undone. Those that are new have had theirs.
         for (described, opened) in config.databases.iter().zip(&mut next.databases) {
             if opened.schema != Schema::of(described) {
-                opened.schema = databases::migrate(described, &Log).await.map_err(Refused::because)?;
+                opened.schema = databases::migrate(described, &Log).await.map_err(|failed| reasons(&[failed]))?;
             }
         }
         Ok(())
@@ -388,7 +410,8 @@ impl Progress for Log {
 }
 
 fn read(path: &Path) -> Result<Config, Refused> {
-    let config = config::load(path, &config::process_environment).map_err(|wrong| Refused { reasons: wrong.error_lines() })?;
+    let config = config::load(path, &config::process_environment)
+        .map_err(|wrong| Refused { reasons: wrong.error_lines(), may_pass: false })?;
     let mut diagnostics = Diagnostics::new(Arc::clone(&config.source));
     config::check_components(&config, &mut diagnostics);
     refuse(diagnostics.error_lines())?;
@@ -400,11 +423,12 @@ fn panicked(_panic: JoinError) -> Refused {
 }
 
 fn refuse(reasons: Vec<String>) -> Result<(), Refused> {
-    if reasons.is_empty() { Ok(()) } else { Err(Refused { reasons }) }
+    if reasons.is_empty() { Ok(()) } else { Err(Refused { reasons, may_pass: false }) }
 }
 
 fn reasons(failed: &[StartError]) -> Refused {
-    Refused { reasons: failed.iter().map(ToString::to_string).collect() }
+    let may_pass = failed.iter().all(|failed| matches!(failed, StartError::Database { .. }));
+    Refused { reasons: failed.iter().map(ToString::to_string).collect(), may_pass }
 }
 
 fn known<'a>(generation: &'a Generation, name: &str) -> Option<&'a Opened> {
@@ -444,7 +468,7 @@ fn tell(check: bool, done: &Result<Reloaded, Refused>) {
             }
             tracing::info!(generation, "reloaded");
         }
-        Err(Refused { reasons }) => {
+        Err(Refused { reasons, .. }) => {
             for reason in reasons {
                 tracing::warn!("{reason}");
             }
