@@ -1,6 +1,7 @@
 //! A running host that reads its configuration again: what changes, what is refused, and what becomes of calls that run meanwhile.
 
 mod back;
+mod engines;
 mod load;
 mod start;
 mod watch;
