@@ -65,6 +65,15 @@ pub(super) struct Pool {
     pub(super) number: usize,
     pub(super) driver: Arc<dyn Driver>,
     pub(super) control: Arc<ControlPath>,
+    /// What the driver says of where its server is.
+    pub(super) address: Option<String>,
+}
+
+impl Pool {
+    /// Whether its server is at another address than that of another pool.
+    pub(super) fn is_elsewhere(&self, other: &Self) -> bool {
+        self.address.as_ref().zip(other.address.as_ref()).is_some_and(|(here, there)| here != there)
+    }
 }
 
 /// What the tasks of a database share.

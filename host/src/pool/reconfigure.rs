@@ -70,9 +70,11 @@ impl Database {
     }
 
     /// Takes a pool out of use. Calls that have a grant for it are served as before, but nothing of it is kept idle. Once the last grant is
-    /// dropped and the last session gone, its control path is closed as well, unless another pool shares it.
+    /// dropped and the last session gone, its control path is closed as well, unless another pool shares it. Where it is at another
+    /// address than all pools in use, sessions that its server does not confirm as gone do not count against the limits any more.
     pub fn retire_pool(&self, pool: usize) {
         self.0.change(|state| state.retire_pool(pool));
+        self.0.forsake();
     }
 
     /// Lends nothing and opens nothing until [`Database::resume`]. What is idle is closed now, what is lent when it is given back; who comes
