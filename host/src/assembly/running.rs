@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::{
@@ -11,13 +11,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stop, admin, audit::Auditor, databases, generation::Generation, host};
+use super::{
+    Stop, admin,
+    audit::Auditor,
+    databases::{self, Opened},
+    generation::Generation,
+    host,
+};
 use crate::{
     admin::{Admin, Subjects, Watched},
     call::Caller,
     config::Config,
     engine::Engines,
-    plugin::Code,
+    plugin::{Code, Plugin},
     pool::{Database, HostCapacity, Settings},
     server::{Tls, Tuning},
     shards::Shards,
@@ -60,12 +66,15 @@ pub(super) struct Running {
 struct Living {
     config: Arc<Config>,
     databases: Vec<Database>,
+    /// With the last of them it ends.
+    plugins: Vec<Weak<Plugin>>,
 }
 
 impl Living {
     fn of(generation: &Generation) -> Self {
         let databases = generation.databases.iter().map(|opened| opened.database.clone()).collect();
-        Self { config: Arc::clone(&generation.config), databases }
+        let plugins = generation.plugins.iter().map(Arc::downgrade).collect();
+        Self { config: Arc::clone(&generation.config), databases, plugins }
     }
 
     fn has(&self, database: &Database) -> bool {
@@ -73,13 +82,27 @@ impl Living {
     }
 }
 
-/// A database that goes once nobody can use it any more.
+/// A database that no configuration in force has.
 struct Leaving {
-    database: Database,
-    /// The last generation that was in force and had it.
+    /// As it was in the last one that had it.
+    opened: Opened,
+    /// The number of that generation.
     last: u64,
-    /// Somebody closes it.
+    /// A reload is about to take it back: it is not closed meanwhile.
+    is_wanted: bool,
+    /// Somebody closes it. It is told about until that is done.
     is_closing: bool,
+}
+
+/// Those that nobody has or wants, for who closes them.
+fn gone(living: &BTreeMap<u64, Living>, leaving: &mut [Leaving]) -> Vec<Database> {
+    let has = |database: &Database| living.values().any(|living| living.has(database));
+    let gone = leaving.iter_mut().filter(|it| !it.is_wanted && !it.is_closing && !has(&it.opened.database));
+    gone.map(|it| {
+        it.is_closing = true;
+        it.opened.database.clone()
+    })
+    .collect()
 }
 
 /// What a running host is made of.
@@ -132,19 +155,54 @@ impl Running {
     pub(super) fn databases(&self) -> Vec<Database> {
         let current = self.current.load_full();
         let leaving = self.leaving();
-        let leaving = leaving.iter().filter(|leaving| !leaving.is_closing).map(|leaving| &leaving.database);
-        current.databases.iter().map(|opened| &opened.database).chain(leaving).cloned().collect()
+        let leaving = leaving.iter().filter(|it| !it.is_closing).map(|it| &it.opened);
+        current.databases.iter().chain(leaving).map(|opened| opened.database.clone()).collect()
+    }
+
+    /// The plugins of all generations, those of newer ones first.
+    pub(super) fn plugins(&self) -> Vec<Arc<Plugin>> {
+        let living = self.living();
+        living.values().rev().flat_map(|living| &living.plugins).filter_map(Weak::upgrade).collect()
+    }
+
+    /// The database of this name that the configuration in force has no more, and that calls still use. It stays until [`Self::replace`] puts
+    /// it in force, or [`Self::forgo`] tells that nobody does.
+    pub(super) fn take_back(&self, name: &str) -> Option<Opened> {
+        let mut leaving = self.leaving();
+        let it = leaving.iter_mut().find(|it| !it.is_closing && **it.opened.database.name() == *name)?;
+        it.is_wanted = true;
+        Some(it.opened.clone())
+    }
+
+    /// No database is taken back. Gives those that nobody has any more, for who closes them and says so ([`Self::closed`]).
+    pub(super) fn forgo(&self) -> Vec<Database> {
+        let living = self.living();
+        let mut leaving = self.leaving();
+        leaving.iter_mut().for_each(|it| it.is_wanted = false);
+        gone(&living, &mut leaving)
+    }
+
+    /// Tells no more about databases that were leaving.
+    pub(super) fn closed(&self, gone: &[Database]) {
+        self.leaving().retain(|it| !gone.iter().any(|closed| closed.is(&it.opened.database)));
+        self.show();
     }
 
     /// Puts a generation in force. Requests that come from here on are its own; those that found a plugin before end where they are.
     pub(super) fn replace(self: &Arc<Self>, next: Generation, stop: &Stop) {
         let next = Arc::new(next);
         let old = self.current.load_full();
-        let gone = old.databases.iter().map(|opened| opened.database.clone());
-        let gone = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old)));
+        let has = |opened: &Opened| next.databases.iter().any(|kept| kept.database.is(&opened.database));
+        let back: Vec<Leaving>;
         {
             let mut living = self.living();
-            self.leaving().extend(gone.map(|database| Leaving { database, last: old.number, is_closing: false }));
+            let mut leaving = self.leaving();
+            back = leaving.extract_if(.., |it| has(&it.opened)).collect();
+            let gone = old.databases.iter().filter(|opened| !has(opened));
+            let gone =
+                gone.map(|opened| Leaving { opened: opened.clone(), last: old.number, is_wanted: false, is_closing: false });
+            leaving.extend(gone);
+            drop(leaving);
             living.insert(next.number, Living::of(&next));
             // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
             self.weigh(&living, &next);
@@ -154,7 +212,8 @@ impl Running {
         old.plugins.iter().for_each(|plugin| plugin.grants().keep_back(false));
         next.plugins.iter().for_each(|plugin| plugin.grants().keep_back(true));
         for kept in &next.databases {
-            let before = old.databases.iter().filter(|old| old.database.is(&kept.database)).flat_map(|old| &old.pools);
+            let before = old.databases.iter().chain(back.iter().map(|it| &it.opened));
+            let before = before.filter(|before| before.database.is(&kept.database)).flat_map(|before| &before.pools);
             for (_, pool) in before.filter(|(_, pool)| !kept.pools.iter().any(|(_, kept)| kept == pool)) {
                 kept.database.retire_pool(*pool);
             }
@@ -194,14 +253,7 @@ impl Running {
             living.remove(&number);
             self.weigh(&living, &self.current.load());
             // What an older generation has, too, is closed with the last of them.
-            let has = |database: &Database| living.values().any(|living| living.has(database));
-            let mut leaving = self.leaving();
-            let gone = leaving.iter_mut().filter(|leaving| !leaving.is_closing && !has(&leaving.database));
-            gone.map(|leaving| {
-                leaving.is_closing = true;
-                leaving.database.clone()
-            })
-            .collect()
+            gone(&living, &mut self.leaving())
         };
         for closed in databases::close(&gone, Instant::now() + config.server.reclaim_timeout, stop).await {
             match closed.left.sessions {
@@ -209,11 +261,9 @@ impl Running {
                 _ => tracing::error!("{closed}"),
             }
         }
-        // Until here it has been told about.
-        self.leaving().retain(|leaving| !gone.iter().any(|closed| closed.is(&leaving.database)));
         // To unmap code may take a while, and nothing else is done here meanwhile.
         let _unmapped = spawn_blocking(move || drop(codes)).await;
-        self.show();
+        self.closed(&gone);
         tracing::info!(generation = number, "a generation that was replaced has ended");
     }
 
@@ -262,10 +312,10 @@ impl Running {
         let living = self.living();
         let current = self.current.load_full();
         let mut databases = current.watched();
-        databases.extend(self.leaving().iter().map(|Leaving { database, last, .. }| Watched {
-            database: database.clone(),
+        databases.extend(self.leaving().iter().map(|it| Watched {
+            database: it.opened.database.clone(),
             required: false,
-            last_generation: Some(*last),
+            last_generation: Some(it.last),
         }));
         self.admin.show(Subjects {
             databases,

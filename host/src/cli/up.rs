@@ -33,6 +33,12 @@ pub fn longest_stop(config: &Config) -> Duration {
 /// # Errors
 /// [`Failure::Input`] before anything was started, [`Failure::Running`] afterwards.
 pub(super) fn run(args::Up { target, watch }: &args::Up, output: &Output, voice: &Voice) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    // One that comes before anything is served, as during a build, is a wish to reload as well.
+    let hangups = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup()).context("cannot listen to signals")?
+    };
     let config = config::load(&target.path, &config::process_environment)?;
     let _logs = start_logs(output, &config.log)?;
     let service = Service::start()?;
@@ -46,19 +52,24 @@ pub(super) fn run(args::Up { target, watch }: &args::Up, output: &Output, voice:
     if diagnostics.errors() > 0 {
         return Err(diagnostics.into());
     }
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let (shards, threads) =
         thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, &shards, voice, &service, watch));
+    let served = runtime.block_on(serve(&config, &shards, voice, &service, watch, hangups));
     threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Service, watch: Option<Watch>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    shards: &Shards,
+    voice: &Voice,
+    service: &Service,
+    watch: Option<Watch>,
+    hangups: Signal,
+) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
-    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
     let first = Arc::new(config.clone());
     let (serves, served) = oneshot::channel();

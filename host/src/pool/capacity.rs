@@ -115,7 +115,7 @@ impl HostCapacity {
         self.wanted.store(false, Ordering::Release);
         let mut databases = self.others(None);
         // Each is looked at once: with answers that change meanwhile a sort may panic.
-        databases.sort_by_cached_key(|database| database.state().counts().total() > 0);
+        databases.sort_by_cached_key(|database| database.state().held() > 0);
         for database in databases {
             database.dispatch();
         }

@@ -92,7 +92,7 @@ impl Inner {
                         state.retire(index, Leaving::Spared);
                     }
                     None if !state.is_full() => {
-                        return Room::HostFull { missing, starving: state.counts().total() == 0 };
+                        return Room::HostFull { missing, starving: state.held() == 0 };
                     }
                     Some(_) | None => break,
                 }

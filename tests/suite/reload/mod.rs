@@ -1,6 +1,9 @@
 //! A running host that reads its configuration again: what changes, what is refused, and what becomes of calls that run meanwhile.
 
+mod back;
+mod engines;
 mod load;
+mod start;
 mod watch;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration};
@@ -421,4 +424,28 @@ async fn migrations_are_applied_when_there_are_more() {
     assert_eq!(done.stdout, "databases.main: migrations\n\ngeneration 2 is in force\n", "{done:?}");
     assert_eq!((count("first").await, count("second").await), (true, true));
     assert_eq!(host.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_migration_that_comes_while_the_ones_before_are_applied_is_not_taken_for_applied() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let ServerDatabase::Postgres(postgres) = &database else { unreachable!() };
+    let setup = Setup::new();
+    let folder = setup.folder().join("migrations/postgres");
+    fs::create_dir_all(&folder).unwrap();
+    let wait = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'proceed') LOOP \
+                PERFORM pg_sleep(0.01); END LOOP; END $$;";
+    fs::write(folder.join("1_wait.sql"), wait).unwrap();
+    let setup = setup.database("main", &database.url(), "migrations = \"migrations\"");
+    let meanwhile = async {
+        database.until_running("'proceed'", PATIENCE).await;
+        fs::write(folder.join("2_second.sql"), "CREATE TABLE second (id integer);").unwrap();
+        postgres.execute("CREATE TABLE proceed ()").await;
+    };
+    let (host, ()) = tokio::join!(setup.plugin("probe", "probe", GRANT).start(), meanwhile);
+    let done = reload(&host, &[]).await;
+    assert_eq!(done.stdout, "databases.main: migrations\n\ngeneration 2 is in force\n", "{done:?}");
+    assert!(is_fine(&host.client().get("/probe/query?sql=SELECT+count(*)+FROM+second").await));
+    assert_eq!(host.stop().await.code, Some(0));
+    database.until_nobody(PATIENCE).await;
 }
