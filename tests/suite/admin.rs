@@ -4,9 +4,11 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::PathBuf,
+    pin::pin,
     time::Duration,
 };
 
+use futures::future::join_all;
 use http::Request;
 use serde_json::json;
 use support::{
@@ -26,6 +28,14 @@ use tokio::{
 const GRANT: &str = "limits = { deadline = \"60s\" }\ndatabases.main = { access = \"read-write\" }";
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "secret-token-of-the-test";
+
+/// The page has a policy of its own, since it does something.
+const ON_EVERY_ANSWER: [(&str, &str); 4] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+];
 
 /// Whether the host is ready, and else why not.
 async fn readiness(admin: &Client) -> Result<(), Vec<String>> {
@@ -220,6 +230,7 @@ async fn pages_of_others_are_kept_out_and_nothing_changes_without_a_token() {
         ("GET /health/live HTTP/1.0", 421, "misdirected"),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example", 403, "cross-site"),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site", 403, "cross-site"),
+        ("GET /calls HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate", 403, "cross-site"),
         ("POST /health/live HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
         ("OPTIONS /health/live HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
         ("POST /nothing HTTP/1.1\r\nhost: localhost", 401, "unauthorized"),
@@ -229,20 +240,52 @@ async fn pages_of_others_are_kept_out_and_nothing_changes_without_a_token() {
         assert_eq!(found, status, "{head}: {answer}");
         assert!(code.is_empty() || answer.contains(&format!("\"code\":\"{code}\"")), "{head}: {answer}");
         assert!(!answer.contains("access-control"), "{head}: {answer}");
+        for (name, value) in ON_EVERY_ANSWER {
+            assert_eq!(answer.matches(&format!("\r\n{name}: {value}\r\n")).count(), 1, "{head}: {answer}");
+        }
     }
+    // The page has no data in it, and a runbook may have a link to it.
+    let link = "GET / HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate";
+    assert_eq!(ask_on_network(&host, link).await.0, 200);
     let many: String = (0..101).map(|number| format!("\r\nh{number}: 1")).collect();
     assert_eq!(ask_on_network(&host, &format!("GET /health/live HTTP/1.1\r\nhost: localhost{many}")).await.0, 431);
     let reply = host.admin().await.http2().get("/health/live").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "{\"live\":true}"));
-    for (name, value) in [
-        ("content-type", "application/json"),
-        ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
-    ] {
+    assert_eq!(reply.headers["content-type"], "application/json");
+    for (name, value) in ON_EVERY_ANSWER {
         assert_eq!(reply.headers[name], value);
     }
+}
+
+#[tokio::test]
+async fn who_has_nothing_more_to_ask_keeps_no_probe_waiting_and_who_watches_stays() {
+    let host = Setup::new().plugin("probe", "probe", "").start().await;
+    let (admin, address) = (host.admin().await, host.admin_address().await);
+    let mut watching = admin.open(Request::get("/live/events").body(bytes("")).unwrap()).await.unwrap();
+    // All other places that there are.
+    let mut others = Vec::new();
+    for _ in 1..64 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        others.push(stream);
+    }
+    // Traffic may be idle for longer than this is waited for.
+    assert_eq!(admin.get("/health/live").await.status, 200);
+    let closed = others.into_iter().map(async |mut stream: TcpStream| {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    });
+    let mut closed = pin!(timeout(PATIENCE, join_all(closed)));
+    let answers = loop {
+        tokio::select! {
+            answers = &mut closed => break answers.unwrap(),
+            event = watching.chunk() => assert!(event.unwrap().is_some()),
+        }
+    };
+    assert!(answers.iter().all(|answer| answer.starts_with(b"HTTP/1.1 200 ")), "{answers:?}");
+    assert!(watching.chunk().await.unwrap().is_some());
+    assert_eq!(host.stop().await.code, Some(0));
 }
 
 #[tokio::test]

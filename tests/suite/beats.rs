@@ -25,7 +25,8 @@ async fn a_host_is_live_while_somebody_looks_after_its_databases() {
     let (database, _grants) = Database::new("db", settings, vec![spec], Vec::new(), Arc::clone(&capacity));
     let who = AdminSettings { is_loopback: true, token: None, hosts: Vec::new(), open_views: true, max_viewers: 1 };
     let admin = Admin::new(who, Duration::ZERO, Shards::default(), capacity, CancellationToken::new());
-    admin.show(Subjects { databases: vec![Watched { database: database.clone(), required: true }], ..Subjects::default() });
+    let watched = Watched { database: database.clone(), required: true, last_generation: None };
+    admin.show(Subjects { databases: vec![watched], ..Subjects::default() });
     assert!(admin.is_live(Instant::now() + MUCH_LATER), "nobody looks after it yet");
     database.start(false).await.unwrap();
     // Its task has its first turn.

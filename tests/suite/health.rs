@@ -240,7 +240,7 @@ async fn nothing_is_changed_without_the_token_and_nothing_shown_where_views_are_
     let host = Setup::new()
         .toml(&format!("[admin]\ntoken = \"{TOKEN}\"\nopen_views = false"))
         .database("main", &database.url(), "")
-        .plugin("probe", "probe", "databases.main = { access = \"read-only\" }")
+        .plugin("probe", "probe", "databases.main = { access = \"read-write\" }")
         .start()
         .await;
     let admin = host.admin().await;

@@ -142,6 +142,7 @@ async fn what_was_done_is_told_and_agrees_with_the_server_and_the_health() {
         ("db_client_connection_max", &[POOL], 3.0),
         ("wharf_database_up", &[POOL], 1.0),
         ("wharf_host_connections_max", &[], 50.0),
+        ("wharf_host_calls_waiting", &[], 0.0),
         ("wharf_generation", &[], 1.0),
         ("wharf_reloads_total", &[], 0.0),
         ("wharf_audit_available", &[], 1.0),

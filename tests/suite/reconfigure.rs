@@ -232,6 +232,32 @@ async fn a_credential_that_does_not_work_is_not_added() {
 }
 
 #[tokio::test]
+async fn a_credential_that_need_not_work_yet_is_added_and_serves_once_it_does() {
+    let (old_script, new_script) = (Script::new(), Script::new());
+    let (database, old) = open(&old_script, &Arc::new(HostCapacity::new(MAX))).await;
+    new_script.refuse(true);
+    let pool = database.add_pool_lazily(spec(&new_script, None)).await;
+    let new = database.grant(quota(pool, 0), Some(&*old));
+    database.retire_pool(0);
+    drop(old);
+    over(&database).await;
+    let refused = acquire(&database, &new).await.unwrap_err();
+    assert!(matches!(refused, AcquireError::Connect(_)), "{refused:?}");
+    new_script.refuse(false);
+    let serves = async {
+        loop {
+            match acquire(&database, &new).await {
+                Ok(hold) => return hold,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    query(&timeout(PATIENCE, serves).await.unwrap()).await;
+    let left = database.close(Instant::now() + PATIENCE).await;
+    assert_eq!((left.sessions, new_script.listed()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_grant_that_is_dropped_keeps_nothing_back_from_others() {
     let script = Script::new();
     let (database, grant) = open(&script, &Arc::new(HostCapacity::new(MAX))).await;
@@ -248,6 +274,51 @@ async fn a_grant_that_is_dropped_keeps_nothing_back_from_others() {
     let third = timeout(PATIENCE, acquire(&database, &grant)).await.unwrap().unwrap();
     assert_eq!(database.grants(), 1);
     drop((held, second, third));
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_keeps_no_place_from_another_one() {
+    const BRIEF: Duration = Duration::from_millis(20);
+    for (address, is_another) in [("there", true), ("here", false)] {
+        let (old_script, new_script, capacity) = (Script::new(), Script::new(), Arc::new(HostCapacity::new(MAX)));
+        old_script.reside("here");
+        new_script.reside(address);
+        let (database, old) = open(&old_script, &capacity).await;
+        let bounds = Bounds { close: BRIEF, kill: BRIEF, confirm: BRIEF, ..Bounds::default() };
+        database.reconfigure(Settings { bounds, ..settings(MAX) });
+        let held = all(&database, &old).await;
+        old_script.immortal(true);
+        let pool = database.add_pool(spec(&new_script, None)).await.unwrap();
+        let new = database.grant(quota(pool, 0), Some(&*old));
+        database.retire_pool(0);
+        drop((held, old));
+        let unconfirmed = Counts { unconfirmed: MAX, ..Counts::default() };
+        are(&database, unconfirmed).await;
+        let mut waiting = Box::pin(acquire(&database, &new));
+        if is_another {
+            let first = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+            let mut lent = vec![first];
+            while lent.len() < MAX as usize {
+                lent.push(acquire(&database, &new).await.unwrap());
+            }
+            assert_eq!((database.counts(), capacity.usage()), (Counts { leased: MAX, ..unconfirmed }, (MAX, MAX)));
+            let mut waiting = Box::pin(acquire(&database, &new));
+            assert!(futures::poll!(waiting.as_mut()).is_pending());
+            // Those that are gone after all give nothing back that they had not kept.
+            old_script.immortal(false);
+            are(&database, Counts { leased: MAX, ..Counts::default() }).await;
+            assert!(futures::poll!(waiting.as_mut()).is_pending());
+            assert_eq!(capacity.usage(), (MAX, MAX));
+        } else {
+            assert!(futures::poll!(waiting.as_mut()).is_pending());
+            assert_eq!((database.counts(), capacity.usage(), opened(&new_script)), (unconfirmed, (MAX, MAX), 0));
+            old_script.immortal(false);
+            drop(timeout(PATIENCE, waiting).await.unwrap().unwrap());
+        }
+        over(&database).await;
+        let left = database.close(Instant::now() + PATIENCE).await;
+        assert_eq!((left.sessions, old_script.listed(), new_script.listed(), capacity.usage()), (0, 0, 0, (0, MAX)));
+    }
 }
 
 #[tokio::test]

@@ -69,7 +69,9 @@ async fn a_stop_takes_as_long_as_the_configuration_in_force_says() {
     let (stopping, _) = until(&manager, "STOPPING=1").await;
     let within = stopping.strip_prefix("STOPPING=1\nEXTEND_TIMEOUT_USEC=").unwrap().parse().unwrap();
     assert!(Duration::from_micros(within) > Duration::from_secs(310), "{stopping}");
-    assert_eq!(host.ended(PATIENCE).await.code, Some(0));
+    let ended = host.ended(PATIENCE).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("terminated: finishing what runs, for 5m at most"), "{}", ended.stderr);
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use std::{
     sync::LazyLock,
 };
 
-use http::{HeaderMap, HeaderName, header, request, uri::Authority};
+use http::{HeaderMap, HeaderName, Method, header, request, uri::Authority};
 use sha2::{Digest, Sha256};
 
 use super::{Refusal, Way};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Who may ask what.
 pub struct Settings {
@@ -29,6 +30,8 @@ pub struct Settings {
 /// What asking for something takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
+    /// Neither token nor socket, ever, and it may be linked to: there is no data in it.
+    Page,
     /// Neither token nor socket, ever.
     Nothing,
     /// One of them where others may reach the host, or its views are not open.
@@ -75,11 +78,12 @@ impl Access {
     /// cannot be led anywhere, and browsers say which page asks.
     pub(super) fn check(&self, request: &request::Parts, way: Way, need: Need) -> Result<(), Refusal> {
         let authority = authority(request).filter(|authority| self.is_ours(authority)).ok_or(Refusal::Misdirected)?;
-        if !is_same_site(&request.headers, authority) {
+        let is_followed = need == Need::Page && is_followed_link(request);
+        if !is_followed && !is_same_site(&request.headers, authority) {
             return Err(Refusal::CrossSite);
         }
         let is_open = match need {
-            Need::Nothing => true,
+            Need::Page | Need::Nothing => true,
             Need::Look => self.is_open(),
             Need::Change => false,
         };
@@ -143,6 +147,14 @@ fn is_same_site(headers: &HeaderMap, authority: &str) -> bool {
         && headers.get_all(SEC_FETCH_SITE).iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
+/// Whether somebody follows a link: the window is to show what is asked for, and the page that has the link is told nothing of it. Browsers give
+/// no `Origin` then.
+fn is_followed_link(request: &request::Parts) -> bool {
+    let mut modes = request.headers.get_all(SEC_FETCH_MODE).iter();
+    let is_navigation = modes.next().is_some_and(|mode| mode == "navigate") && modes.next().is_none();
+    is_navigation && request.method == Method::GET && !request.headers.contains_key(header::ORIGIN)
+}
+
 /// The only token that is given.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
@@ -153,7 +165,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Method, Request};
+    use http::{HeaderValue, Request};
 
     use super::*;
 
@@ -198,24 +210,31 @@ mod tests {
         ("[localhost]", false),
     ];
 
-    /// What a browser says of the page that asks, for a host that is called `HOST`, and whether it is one of the host's own.
-    const PAGES: [(Option<&str>, Option<&str>, bool); 16] = [
-        (None, None, true),
-        (Some("http://HOST"), None, true),
-        (Some("https://HOST"), Some("same-origin"), true),
-        (None, Some("same-origin"), true),
-        (None, Some("none"), true),
-        (Some("null"), None, false),
-        (Some(""), None, false),
-        (Some("HOST"), None, false),
-        (Some("ftp://HOST"), None, false),
-        (Some("http://HOST.evil.example"), None, false),
-        (Some("http://evil.example"), None, false),
-        (Some("http://HOST/"), None, false),
-        (Some("http://HOST"), Some("same-site"), false),
-        (Some("http://HOST"), Some("cross-site"), false),
-        (None, Some("cross-site"), false),
-        (None, Some(""), false),
+    /// What a browser says of the page that asks, and what for, of a host that is called `HOST`, and whether it is one of
+    /// the host's own.
+    const PAGES: [(Option<&str>, Option<&str>, Option<&str>, bool); 22] = [
+        (None, None, None, true),
+        (Some("http://HOST"), None, None, true),
+        (Some("https://HOST"), Some("same-origin"), None, true),
+        (None, Some("same-origin"), None, true),
+        (None, Some("none"), None, true),
+        (Some("null"), None, None, false),
+        (Some(""), None, None, false),
+        (Some("HOST"), None, None, false),
+        (Some("ftp://HOST"), None, None, false),
+        (Some("http://HOST.evil.example"), None, None, false),
+        (Some("http://evil.example"), None, None, false),
+        (Some("http://HOST/"), None, None, false),
+        (Some("http://HOST"), Some("same-site"), None, false),
+        (Some("http://HOST"), Some("cross-site"), None, false),
+        (None, Some("cross-site"), None, false),
+        (None, Some(""), None, false),
+        (None, Some("none"), Some("navigate"), true),
+        (None, Some("cross-site"), Some("navigate"), false),
+        (None, Some("same-site"), Some("navigate"), false),
+        (None, Some("cross-site"), Some("no-cors"), false),
+        (None, Some("cross-site"), Some("cors"), false),
+        (Some("http://evil.example"), Some("cross-site"), Some("navigate"), false),
     ];
 
     /// What stands in `Authorization`, and whether it is the token.
@@ -239,23 +258,26 @@ mod tests {
             [0, 1, 2, 3, 4, 5, 6, 7].map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
         {
             let access = access(is_loopback, open_views, has_token);
-            for ((host, is_ours), (origin, site, is_own)) in HOSTS.into_iter().flat_map(|host| PAGES.map(|page| (host, page))) {
+            let pages = HOSTS.into_iter().flat_map(|host| PAGES.map(|page| (host, page)));
+            for ((host, is_ours), (origin, site, mode, is_own)) in pages {
                 for (authorization, is_token) in TOKENS {
                     let mut headers = vec![(header::HOST, host.to_owned())];
                     headers.extend(origin.map(|origin| (header::ORIGIN, origin.replace("HOST", host))));
                     headers.extend(site.map(|site| (SEC_FETCH_SITE, site.to_owned())));
+                    headers.extend(mode.map(|mode| (SEC_FETCH_MODE, mode.to_owned())));
                     headers.extend(authorization.iter().map(|text| (header::AUTHORIZATION, (*text).to_owned())));
                     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
                     let request = request("/health/live", &headers);
                     for (way, need) in [Way::Network, Way::Socket]
                         .into_iter()
-                        .flat_map(|way| [Need::Nothing, Need::Look, Need::Change].map(|need| (way, need)))
+                        .flat_map(|way| [Need::Page, Need::Nothing, Need::Look, Need::Change].map(|need| (way, need)))
                     {
                         let is_free = match (way, need) {
-                            (Way::Socket, _) | (_, Need::Nothing) => true,
+                            (Way::Socket, _) | (_, Need::Page | Need::Nothing) => true,
                             (_, Need::Look) => is_loopback && open_views,
                             (_, Need::Change) => false,
                         };
+                        let is_own = is_own || (need == Need::Page && mode == Some("navigate") && origin.is_none());
                         let answer = access.check(&request, way, need);
                         let fits = match answer {
                             Ok(()) => is_ours && is_own && (is_free || (is_token && has_token)),
@@ -266,13 +288,30 @@ mod tests {
                             }
                             Err(_) => false,
                         };
-                        assert!(fits, "{host:?} {origin:?} {site:?} {authorization:?} {way:?} {need:?}: {answer:?}");
+                        assert!(fits, "{host:?} {origin:?} {site:?} {mode:?} {authorization:?} {way:?} {need:?}: {answer:?}");
                         tried += 1;
                     }
                 }
             }
         }
-        assert_eq!(tried, 8 * HOSTS.len() * PAGES.len() * TOKENS.len() * 6);
+        assert_eq!(tried, 8 * HOSTS.len() * PAGES.len() * TOKENS.len() * 8);
+    }
+
+    #[test]
+    fn a_link_from_another_site_is_followed_by_get_alone() {
+        let access = access(false, false, false);
+        for (method, mode, is_followed) in [
+            (Method::GET, "navigate", true),
+            (Method::HEAD, "navigate", false),
+            (Method::POST, "navigate", false),
+            (Method::GET, "Navigate", false),
+        ] {
+            let headers = [(header::HOST, "localhost"), (SEC_FETCH_SITE, "cross-site"), (SEC_FETCH_MODE, mode)];
+            let mut request = request("/", &headers);
+            request.method = method;
+            let answer = access.check(&request, Way::Network, Need::Page);
+            assert_eq!(answer, if is_followed { Ok(()) } else { Err(Refusal::CrossSite) }, "{} {mode}", request.method);
+        }
     }
 
     #[test]

@@ -202,7 +202,11 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::{engine::Gate, shards::Shards};
+    use crate::{
+        admin::metrics::{self, Denied, Reloads},
+        engine::Gate,
+        shards::Shards,
+    };
 
     fn snapshot() -> Snapshot {
         Snapshot::of(&Health::new(Duration::ZERO, Shards::default()), &HostCapacity::new(1), &Subjects::default())
@@ -258,6 +262,8 @@ mod tests {
         let mut another = Box::pin(gate.enter(later));
         assert!(another.as_mut().now_or_never().is_none());
         assert_eq!(waiting(&subjects), 1);
+        let metrics = metrics::text(&subjects, &HostCapacity::new(1), &Denied::default(), &Reloads::default());
+        assert!(metrics.contains("\nwharf_host_calls_waiting 1\n"), "{metrics}");
     }
 
     #[tokio::test]

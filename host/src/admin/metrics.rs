@@ -1,6 +1,7 @@
 //! The metrics of a host, all in one place: what OpenTelemetry has a name for goes by that name, everything else begins with `wharf_`.
 //!
-//! Labels are what is configured (databases, plugins, routes) or one of a few words, never what a client or a handler chooses.
+//! Labels are what is configured (databases, plugins, routes; of a database that leaves its last generation) or one of a few words, never what
+//! a client or a handler chooses.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -20,6 +21,7 @@ use crate::{
 
 /// What tells the metrics of one database from those of another.
 const POOL: &str = "db_client_connection_pool_name";
+const LAST_GENERATION: &str = "last_generation";
 const STATE: &str = "db_client_connection_state";
 
 /// Why somebody may not ask.
@@ -74,8 +76,12 @@ pub(super) fn text(subjects: &Subjects, capacity: &HostCapacity, denied: &Denied
     calls(&mut text, &subjects.plugins);
     pools(&mut text, &subjects.databases);
     host(&mut text, capacity, denied);
+    let waiting = subjects.gate.as_ref().map_or(0, |gate| gate.waiting());
+    let help = "Calls that have a place of their plugin, and wait for one of the host: they count as running there.";
+    text.gauge("wharf_host_calls_waiting", help).number(&[], waiting as u64);
     let lost = subjects.tracer.as_ref().map_or(0, |tracer| tracer.lost());
-    text.counter("wharf_spans_dropped_total", "Spans of traces that nobody took in time.").number(&[], lost);
+    let help = "Spans of traces beyond what may be sent in a second, or that nobody took in time.";
+    text.counter("wharf_spans_dropped_total", help).number(&[], lost);
     if let Some(audit) = &subjects.audit {
         audit.status().tell(&mut text);
     }
@@ -108,7 +114,9 @@ type Number<T> = (&'static str, &'static str, fn(&T) -> u64);
 type Durations<T> = (&'static str, &'static str, fn(&T) -> &Histogram);
 
 const CALL_GAUGES: [Number<Served>; 4] = [
-    ("wharf_calls_running", "Calls that run.", |it| it.plugin.gate().running() as u64),
+    ("wharf_calls_running", "Calls that have a place of their plugin, and run or wait for one of the host.", |it| {
+        it.plugin.gate().running() as u64
+    }),
     ("wharf_calls_waiting", "Calls that wait for a place of their plugin.", |it| it.plugin.gate().waiting() as u64),
     ("wharf_calls_max", "Calls that may run at once.", |it| it.plugin.gate().capacity() as u64),
     ("wharf_memory_peak_bytes", "Linear memory of the call that had most of it since the start.", |it| {
@@ -162,6 +170,8 @@ struct Seen {
     database: Database,
     view: View,
     settings: Arc<Settings>,
+    /// Of one that leaves; tells it from another of its name.
+    last_generation: Option<String>,
 }
 
 const POOL_GAUGES: [Number<Seen>; 8] = [
@@ -184,12 +194,15 @@ const POOL_HISTOGRAMS: [Durations<Timings>; 3] = [
 ];
 
 impl Seen {
-    fn of(Watched { database, .. }: &Watched) -> Self {
-        Self { database: database.clone(), view: database.view(), settings: database.settings() }
+    fn of(Watched { database, last_generation, .. }: &Watched) -> Self {
+        let last_generation = last_generation.map(|number| number.to_string());
+        Self { database: database.clone(), view: database.view(), settings: database.settings(), last_generation }
     }
 
-    fn label(&self) -> (&'static str, &str) {
-        (POOL, &**self.database.name())
+    /// What tells it from others, and what else there is.
+    fn labels<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let last = self.last_generation.as_deref().map(|number| (LAST_GENERATION, number));
+        [(POOL, &**self.database.name())].into_iter().chain(last).chain(more.iter().copied()).collect()
     }
 }
 
@@ -198,34 +211,34 @@ fn pools(text: &mut Text, databases: &[Watched]) {
     let mut numbers = text.gauge("db_client_connection_count", "Connections, by what they are at.");
     for it in &seen {
         for (state, count) in states(it.view.counts) {
-            numbers.number(&[it.label(), (STATE, state)], count.into());
+            numbers.number(&it.labels(&[(STATE, state)]), count.into());
         }
     }
     for (metric, help, of) in POOL_GAUGES {
         let mut numbers = text.gauge(metric, help);
         for it in &seen {
-            numbers.number(&[it.label()], of(it));
+            numbers.number(&it.labels(&[]), of(it));
         }
     }
     let mut numbers = text.gauge("wharf_oldest_lease_seconds", "For how long the oldest lease has lasted; 0 without one.");
     for it in &seen {
         let micros = it.view.oldest_lease.map_or(0, |age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
-        numbers.seconds(&[it.label()], micros);
+        numbers.seconds(&it.labels(&[]), micros);
     }
     for (metric, help, of) in POOL_HISTOGRAMS {
         let mut durations = text.histogram(metric, help);
         for it in &seen {
-            durations.durations(&[it.label()], of(it.database.timings()));
+            durations.durations(&it.labels(&[]), of(it.database.timings()));
         }
     }
     let mut durations = text.histogram("db_client_operation_duration_seconds", "How long operations took, without the wait.");
     for it in &seen {
-        let labels = [("db_system_name", it.database.engine().system()), it.label()];
+        let labels = it.labels(&[("db_system_name", it.database.engine().system())]);
         it.database.timings().operations.tell(&mut durations, &labels);
     }
     let mut durations = text.histogram("wharf_reclaim_seconds", "How long it took to take back what was not given back clean.");
     for it in &seen {
-        it.database.timings().reclaims.tell(&mut durations, &[it.label()]);
+        it.database.timings().reclaims.tell(&mut durations, &it.labels(&[]));
     }
     events(text, &seen);
 }
@@ -236,18 +249,18 @@ fn events(text: &mut Text, seen: &[Seen]) {
     let mut numbers = text.counter("wharf_lease_reclaims_total", help);
     for it in seen {
         for Tally { reason, step, since_start, .. } in it.database.reclaimed() {
-            numbers.number(&[it.label(), ("reason", reason.name()), ("step", step.name())], since_start);
+            numbers.number(&it.labels(&[("reason", reason.name()), ("step", step.name())]), since_start);
         }
     }
     let mut numbers = text.counter("db_client_connection_timeouts_total", "Waits that ended without a connection.");
     for it in seen {
-        numbers.number(&[it.label()], it.database.counters().get(Counter::WaitTimeouts));
+        numbers.number(&it.labels(&[]), it.database.counters().get(Counter::WaitTimeouts));
     }
     let mut numbers = text.counter("wharf_pool_events_total", "What happened to connections besides.");
     for it in seen {
         // Those that time out have a metric of their own.
         for event in Counter::ALL.iter().filter(|event| **event != Counter::WaitTimeouts) {
-            numbers.number(&[it.label(), ("event", event.name())], it.database.counters().get(*event));
+            numbers.number(&it.labels(&[("event", event.name())]), it.database.counters().get(*event));
         }
     }
 }

@@ -112,15 +112,17 @@ impl Page {
     /// What asking for it takes. Orchestrators probe, and have no token; nor has a browser, until it is typed into the page that takes it.
     fn need(self) -> Need {
         match self {
-            Self::View | Self::Live | Self::Ready => Need::Nothing,
+            Self::View => Need::Page,
+            Self::Live | Self::Ready => Need::Nothing,
             Self::Events | Self::Pools | Self::Calls | Self::Plugins | Self::Metrics | Self::Schema(_) => Need::Look,
             Self::Drain | Self::Resume | Self::Cancel | Self::Reload { .. } => Need::Change,
         }
     }
 }
 
-/// On every answer: it is of now, it is what it says it is, and no page may show it or be told where it came from.
-const HEADERS: [(HeaderName, &str); 4] = [
+/// On every answer, problem documents of the server included: it is of now, it is what it says it is, and no page may show it or be told where
+/// it came from.
+pub(crate) const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     driver::settings::Access,
     lease::Grant,
-    pool::{Bounds, Counter, Counts, HostCapacity, Reclaim, ShareView, Tally, Trouble, View},
+    pool::{Bounds, Counter, Counts, Database, HostCapacity, Reclaim, ShareView, Tally, Trouble, View},
     telemetry::audit::{Down, Head, Status},
 };
 
@@ -49,6 +49,7 @@ pub(super) struct Pool {
     engine: &'static str,
     state: &'static str,
     required: bool,
+    last_generation: Option<u64>,
     down_since: Option<String>,
     control: &'static str,
     max: u32,
@@ -135,7 +136,7 @@ impl Audited {
 }
 
 impl Pool {
-    pub(super) fn of(Watched { database, required }: &Watched, subjects: &Subjects) -> Self {
+    pub(super) fn of(Watched { database, required, last_generation }: &Watched, subjects: &Subjects) -> Self {
         let View { counts, max, target, paused, waiters, longest_wait, oldest_lease, control_down, down } = database.view();
         let state = match down {
             _ if paused.is_some() && counts.total() == 0 => "drained",
@@ -152,6 +153,7 @@ impl Pool {
             engine: database.engine().name(),
             state,
             required: *required,
+            last_generation: *last_generation,
             down_since: down.map(ago),
             control: if control_down.is_some() { "down" } else { "up" },
             max,
@@ -170,7 +172,7 @@ impl Pool {
             last_reclaims: reclaims.iter().rev().take(SHOWN_RECLAIMS).map(LastReclaim::of).collect(),
             last_errors: database.troubles().into_iter().map(LastError::of).collect(),
             bounds: bounds(settings.bounds),
-            plugins: shares(database.name(), &subjects.plugins),
+            plugins: shares(database, &subjects.plugins),
         }
     }
 }
@@ -221,9 +223,9 @@ impl Share {
     }
 }
 
-fn shares(database: &str, plugins: &[Served]) -> Vec<PluginShare> {
+fn shares(database: &Database, plugins: &[Served]) -> Vec<PluginShare> {
     let grants = plugins.iter().flat_map(|Served { plugin, .. }| plugin.grants().iter().map(move |(_, grant)| (plugin, grant)));
-    let of_database = grants.filter(|(_, grant)| &**grant.database.name() == database);
+    let of_database = grants.filter(|(_, grant)| grant.database.is(database));
     of_database.map(|(plugin, grant)| PluginShare { plugin: plugin.name().to_string(), share: Share::of(grant) }).collect()
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// What there is to tell about; replaced as a whole when it changes.
 #[derive(Clone, Debug, Default)]
 pub struct Subjects {
-    /// In the order of the configuration.
+    /// In the order of the configuration, then those that leave.
     pub databases: Vec<Watched>,
     /// In the order of the configuration.
     pub plugins: Vec<Served>,
@@ -43,6 +43,9 @@ pub struct Watched {
     pub database: Database,
     /// Whether the host is not ready while it is down.
     pub required: bool,
+    /// The last generation that had it, if the one in force does not: it leaves, once the calls are over that came before. There may be
+    /// another of its name in force.
+    pub last_generation: Option<u64>,
 }
 
 /// A plugin.
@@ -55,8 +58,10 @@ pub struct Served {
 }
 
 impl Subjects {
+    /// The one of the configuration in force.
     pub(super) fn database(&self, name: &str) -> Result<&Watched, Refusal> {
-        let found = self.databases.iter().find(|watched| &**watched.database.name() == name);
+        let mut in_force = self.databases.iter().filter(|watched| watched.last_generation.is_none());
+        let found = in_force.find(|watched| &**watched.database.name() == name);
         found.ok_or(Refusal::NotFound("There is no database of this name."))
     }
 

@@ -19,6 +19,9 @@ use crate::{
 const MAX_CONNECTIONS: usize = 64;
 /// Bytes of a request's body.
 const MAX_BODY: u64 = 64 * 1024;
+/// How long a client may take to say what it asks, and to ask again: short, for whoever has nothing to ask keeps probes from a place.
+const HEADERS: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(5);
 /// How long what is asked while it goes away may take.
 const DRAIN: Duration = Duration::from_secs(1);
 /// After which whoever found too many watching may try again.
@@ -66,6 +69,8 @@ impl Desk {
         let settings = server::Settings {
             max_connections: MAX_CONNECTIONS,
             max_body: MAX_BODY,
+            header_timeout: HEADERS,
+            idle_timeout: IDLE,
             drain_timeout: DRAIN,
             access_log: false,
             ..server::Settings::default()

@@ -85,8 +85,8 @@ pub(super) async fn open(
     let mut databases = Vec::new();
     let open_all = async {
         for described in &config.databases {
-            migrate(described, progress).await?;
-            open_one(config, described, capacity, shards, &mut databases).await?;
+            let schema = migrate(described, progress).await?;
+            open_one(config, described, schema, capacity, shards, &mut databases).await?;
         }
         Ok(())
     };
@@ -125,13 +125,14 @@ pub(super) async fn close(databases: &[Database], deadline: Instant, stop: &Stop
     closing.await
 }
 
-/// Opens a database that was migrated, and adds it to `databases` before anything is awaited: whoever gives up closes it.
+/// Opens a database that was migrated with `schema`, and adds it to `databases` before anything is awaited: whoever gives up closes it.
 ///
 /// # Errors
 /// Why it cannot be had.
 pub(super) async fn open_one(
     config: &Config,
     described: &config::Database,
+    schema: Schema,
     capacity: &Arc<HostCapacity>,
     shards: &Shards,
     databases: &mut Vec<Opened>,
@@ -150,31 +151,38 @@ pub(super) async fn open_one(
         pools.push((kind, number));
     }
     let (database, _) = Database::in_shards(name, settings, specs, Vec::new(), Arc::clone(capacity), shards.clone());
-    databases.push(Opened { database: database.clone(), pools, schema: Schema::of(described) });
+    databases.push(Opened { database: database.clone(), pools, schema });
     database.start(described.connect == Connect::Eager).await.map_err(|failure| fail(failure.to_string()))
 }
 
-/// Applies migrations and seed, if there are any.
+/// Applies migrations and seed, if there are any; what there was when that began. What has come meanwhile may not have been applied.
 ///
 /// # Errors
 /// Why they cannot be applied.
-pub(super) async fn migrate(described: &config::Database, progress: &dyn Progress) -> Result<(), StartError> {
+pub(super) async fn migrate(described: &config::Database, progress: &dyn Progress) -> Result<Schema, StartError> {
+    let schema = Schema::of(described);
     let folders = [described.migrations_folder(), described.seed_folder()];
     let folders: Vec<&Path> = folders.iter().flatten().map(PathBuf::as_path).collect();
     if folders.is_empty() {
-        return Ok(());
+        return Ok(schema);
     }
     let url = migrations_url(described);
     let applying = migrations::apply(described.engine, url.expose(), &folders);
     let late = |_| Err(MigrationError::Apply(format!("not done within {}", humantime::format_duration(MIGRATION_LIMIT))));
     let applied = timeout(MIGRATION_LIMIT, applying).await.unwrap_or_else(late);
-    let fail = |error: MigrationError| StartError::Database { name: described.name.clone(), reason: error.to_string() };
+    let fail = |error: MigrationError| {
+        let (name, reason) = (described.name.clone(), error.to_string());
+        match error {
+            MigrationError::Connect(_) => StartError::Database { name, reason },
+            MigrationError::Source { .. } | MigrationError::Apply(_) => StartError::Migration { name, reason },
+        }
+    };
     let applied = applied.map_err(fail)?;
     if applied > 0 {
         let s = if applied == 1 { "" } else { "s" };
         progress.say(&format!("database {}: applied {applied} migration{s}", described.name));
     }
-    Ok(())
+    Ok(schema)
 }
 
 fn migrations_url(described: &config::Database) -> Secret {

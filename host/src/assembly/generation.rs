@@ -76,8 +76,11 @@ impl Generation {
 /// Databases of a configuration, for who looks after them.
 pub(super) fn watched(config: &Config, databases: &[Opened]) -> Vec<Watched> {
     let described = config.databases.iter().zip(databases);
-    let watched =
-        described.map(|(described, opened)| Watched { database: opened.database.clone(), required: described.required });
+    let watched = described.map(|(described, opened)| Watched {
+        database: opened.database.clone(),
+        required: described.required,
+        last_generation: None,
+    });
     watched.collect()
 }
 

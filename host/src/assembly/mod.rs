@@ -45,6 +45,14 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// A database cannot be migrated.
+    #[error("database `{name}`: {reason}")]
+    Migration {
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The engine cannot be made.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),

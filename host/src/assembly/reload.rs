@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     admin::{self, Steward},
-    config::{self, Config, Diagnostics},
+    config::{self, Config, Connect, Diagnostics},
     lease::Grants,
     plugin::{Code, Plugin},
     pool::Database,
@@ -44,6 +44,8 @@ pub struct Reloaded {
 pub struct Refused {
     /// All that is wrong, a line each; one at least. Free of addresses of databases and of credentials.
     pub reasons: Vec<String>,
+    /// Whether the same configuration may be put in force later: a database cannot be had, or calls of too many generations run.
+    pub may_pass: bool,
 }
 
 impl fmt::Display for Refused {
@@ -54,7 +56,7 @@ impl fmt::Display for Refused {
 
 impl Refused {
     fn because(reason: impl ToString) -> Self {
-        Self { reasons: vec![reason.to_string()] }
+        Self { reasons: vec![reason.to_string()], may_pass: false }
     }
 }
 
@@ -66,6 +68,7 @@ pub struct Reloader(mpsc::Sender<Asked>);
 #[derive(Debug)]
 pub(super) struct Asked {
     check: bool,
+    again: bool,
     answer: oneshot::Sender<Result<Reloaded, Refused>>,
 }
 
@@ -85,9 +88,25 @@ impl Reloader {
     /// # Cancellation
     /// The reload goes on.
     pub async fn reload(&self, check: bool) -> Result<Reloaded, Refused> {
+        self.ask(check, false).await
+    }
+
+    /// The same after one that was refused: if this one is as well, that is neither logged nor counted.
+    ///
+    /// # Bounds
+    /// As [`Reloader::reload`].
+    /// # Errors
+    /// As [`Reloader::reload`].
+    /// # Cancellation
+    /// As [`Reloader::reload`].
+    pub async fn again(&self) -> Result<Reloaded, Refused> {
+        self.ask(false, true).await
+    }
+
+    async fn ask(&self, check: bool, again: bool) -> Result<Reloaded, Refused> {
         let stopping = || Refused::because("the host is stopping");
         let (answer, answered) = oneshot::channel();
-        self.0.send(Asked { check, answer }).await.map_err(|_| stopping())?;
+        self.0.send(Asked { check, again, answer }).await.map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
@@ -124,9 +143,11 @@ impl Running {
                     continue;
                 }
                 let done = self.reload(check, &stop).await;
-                tell(check, &done);
-                if !check {
-                    self.admin.count_reload(done.is_ok());
+                if done.is_ok() || asked.iter().any(|asked| !asked.again) {
+                    tell(check, &done);
+                    if !check {
+                        self.admin.count_reload(done.is_ok());
+                    }
                 }
                 for Asked { answer, .. } in asked {
                     // Who went away meanwhile does not hear it.
@@ -149,7 +170,9 @@ impl Running {
         let mut changes = match prepared {
             Ok(changes) if !check && !changes.is_empty() => changes,
             prepared => {
-                next.undo(stop).await;
+                let gone = self.forgo();
+                next.undo(gone.clone(), stop).await;
+                self.closed(&gone);
                 let mut changes = prepared?;
                 if !check {
                     changes.extend(self.renew().await);
@@ -158,7 +181,7 @@ impl Running {
             }
         };
         let Next { config, codes, databases, grants, .. } = next;
-        let generation = Generation::new(old.number + 1, config, databases, codes, &grants, &old.plugins, &self.requests)
+        let generation = Generation::new(old.number + 1, config, databases, codes, &grants, &self.plugins(), &self.requests)
             .map_err(Refused::because)?;
         let number = generation.number;
         self.replace(generation, stop);
@@ -199,12 +222,13 @@ impl Running {
             return Ok(changes);
         }
         if !check && self.generations() >= MOST {
-            return Err(Refused::because(format!("calls of {MOST} generations run still; `wharf ps` shows them")));
+            let because = Refused::because(format!("calls of {MOST} generations run still; `wharf ps` shows them"));
+            return Err(Refused { may_pass: true, ..because });
         }
         self.probe(old, &config, &next.codes).await?;
         self.open(old, next, check).await?;
         if !check {
-            next.grants = databases::grants(&config, &next.databases, &old.plugins);
+            next.grants = databases::grants(&config, &next.databases, &self.plugins());
             // Until they are in force nobody goes short of what they reserve.
             next.grants.values().for_each(|grants| grants.keep_back(false));
             self.ask(next, &changes).await?;
@@ -256,8 +280,9 @@ impl Running {
         let config = Arc::clone(&next.config);
         let mut failed = Vec::new();
         for described in &config.databases {
-            let done = match known(old, &described.name) {
-                Some(opened) => self.extend(opened, described, next, check).await,
+            let known = known(old, &described.name).cloned();
+            let done = match known.or_else(|| self.take_back(&described.name)) {
+                Some(opened) => self.extend(&opened, described, next, check).await,
                 None => self.add(described, next, check).await,
             };
             failed.extend(done.err());
@@ -270,10 +295,8 @@ impl Running {
         }
         // In the end, since they cannot be undone. Those that are new have had theirs.
         for (described, opened) in config.databases.iter().zip(&mut next.databases) {
-            let schema = Schema::of(described);
-            if opened.schema != schema {
-                databases::migrate(described, &Log).await.map_err(Refused::because)?;
-                opened.schema = schema;
+            if opened.schema != Schema::of(described) {
+                opened.schema = databases::migrate(described, &Log).await.map_err(|failed| reasons(&[failed]))?;
             }
         }
         Ok(())
@@ -288,6 +311,10 @@ impl Running {
         check: bool,
     ) -> Result<(), StartError> {
         let fail = |reason: String| StartError::Database { name: described.name.clone(), reason };
+        if opened.database.engine() != described.engine {
+            // Of one that is in force the comparison has told.
+            return Err(fail("calls that run still use one of this name that is of another engine".to_owned()));
+        }
         if databases::is_to_be_made(described) {
             // Another file than before, which nobody uses yet.
             if check {
@@ -305,7 +332,10 @@ impl Running {
                 Some(number) => number,
                 None => {
                     let spec = kind.spec(most, &all).map_err(|failure| fail(failure.to_string()))?;
-                    let number = database.add_pool(spec).await.map_err(|failure| fail(failure.to_string()))?;
+                    let number = match described.connect {
+                        Connect::Eager => database.add_pool(spec).await.map_err(|failure| fail(failure.to_string()))?,
+                        Connect::Lazy => database.add_pool_lazily(spec).await,
+                    };
                     next.pools.push((database.clone(), number));
                     all.push((kind.clone(), number));
                     number
@@ -322,11 +352,9 @@ impl Running {
         if check && databases::is_to_be_made(described) {
             return Ok(());
         }
-        if !check {
-            databases::migrate(described, &Log).await?;
-        }
+        let schema = if check { Schema::of(described) } else { databases::migrate(described, &Log).await? };
         let config = Arc::clone(&next.config);
-        databases::open_one(&config, described, &self.capacity, &self.shards, &mut next.opened).await?;
+        databases::open_one(&config, described, schema, &self.capacity, &self.shards, &mut next.opened).await?;
         next.databases.extend(next.opened.last().cloned());
         Ok(())
     }
@@ -359,13 +387,13 @@ impl Next {
         }
     }
 
-    /// Takes out of use what was made, and closes it.
-    async fn undo(self, stop: &Stop) {
+    /// Takes out of use what was made, and closes it and what is gone meanwhile.
+    async fn undo(self, gone: Vec<Database>, stop: &Stop) {
         drop(self.grants);
         for (database, pool) in &self.pools {
             database.retire_pool(*pool);
         }
-        let opened: Vec<Database> = self.opened.into_iter().map(|opened| opened.database).collect();
+        let opened: Vec<Database> = self.opened.into_iter().map(|opened| opened.database).chain(gone).collect();
         for closed in databases::close(&opened, Instant::now() + UNDO, stop).await {
             if closed.left.sessions > 0 {
                 tracing::error!("{closed}");
@@ -384,7 +412,8 @@ impl Progress for Log {
 }
 
 fn read(path: &Path) -> Result<Config, Refused> {
-    let config = config::load(path, &config::process_environment).map_err(|wrong| Refused { reasons: wrong.error_lines() })?;
+    let config = config::load(path, &config::process_environment)
+        .map_err(|wrong| Refused { reasons: wrong.error_lines(), may_pass: false })?;
     let mut diagnostics = Diagnostics::new(Arc::clone(&config.source));
     config::check_components(&config, &mut diagnostics);
     refuse(diagnostics.error_lines())?;
@@ -396,11 +425,12 @@ fn panicked(_panic: JoinError) -> Refused {
 }
 
 fn refuse(reasons: Vec<String>) -> Result<(), Refused> {
-    if reasons.is_empty() { Ok(()) } else { Err(Refused { reasons }) }
+    if reasons.is_empty() { Ok(()) } else { Err(Refused { reasons, may_pass: false }) }
 }
 
 fn reasons(failed: &[StartError]) -> Refused {
-    Refused { reasons: failed.iter().map(ToString::to_string).collect() }
+    let may_pass = failed.iter().all(|failed| matches!(failed, StartError::Database { .. }));
+    Refused { reasons: failed.iter().map(ToString::to_string).collect(), may_pass }
 }
 
 fn known<'a>(generation: &'a Generation, name: &str) -> Option<&'a Opened> {
@@ -440,7 +470,7 @@ fn tell(check: bool, done: &Result<Reloaded, Refused>) {
             }
             tracing::info!(generation, "reloaded");
         }
-        Err(Refused { reasons }) => {
+        Err(Refused { reasons, .. }) => {
             for reason in reasons {
                 tracing::warn!("{reason}");
             }

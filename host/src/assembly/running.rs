@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::{
@@ -11,13 +11,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stop, admin, audit::Auditor, databases, generation::Generation, host};
+use super::{
+    Stop, admin,
+    audit::Auditor,
+    databases::{self, Opened},
+    generation::Generation,
+    host,
+};
 use crate::{
-    admin::{Admin, Subjects},
+    admin::{Admin, Subjects, Watched},
     call::Caller,
     config::Config,
     engine::Engines,
-    plugin::Code,
+    plugin::{Code, Plugin},
     pool::{Database, HostCapacity, Settings},
     server::{Tls, Tuning},
     shards::Shards,
@@ -50,8 +56,8 @@ pub(super) struct Running {
     /// All generations that have calls or may get some, by number. Locked while another one comes, or the limits that follow from them are
     /// put in force.
     living: Mutex<BTreeMap<u64, Living>>,
-    /// Databases that the configuration in force has no more, and that calls may use that came before.
-    leaving: Mutex<Vec<Database>>,
+    /// Databases that the configuration in force has no more, and that calls may use that came before. Locked after `living`, if both are.
+    leaving: Mutex<Vec<Leaving>>,
     /// The tasks that wait for the end of a generation.
     pub(super) ending: TaskTracker,
 }
@@ -60,17 +66,43 @@ pub(super) struct Running {
 struct Living {
     config: Arc<Config>,
     databases: Vec<Database>,
+    /// With the last of them it ends.
+    plugins: Vec<Weak<Plugin>>,
 }
 
 impl Living {
     fn of(generation: &Generation) -> Self {
         let databases = generation.databases.iter().map(|opened| opened.database.clone()).collect();
-        Self { config: Arc::clone(&generation.config), databases }
+        let plugins = generation.plugins.iter().map(Arc::downgrade).collect();
+        Self { config: Arc::clone(&generation.config), databases, plugins }
     }
 
     fn has(&self, database: &Database) -> bool {
         self.databases.iter().any(|it| it.is(database))
     }
+}
+
+/// A database that no configuration in force has.
+struct Leaving {
+    /// As it was in the last one that had it.
+    opened: Opened,
+    /// The number of that generation.
+    last: u64,
+    /// A reload is about to take it back: it is not closed meanwhile.
+    is_wanted: bool,
+    /// Somebody closes it. It is told about until that is done.
+    is_closing: bool,
+}
+
+/// Those that nobody has or wants, for who closes them.
+fn gone(living: &BTreeMap<u64, Living>, leaving: &mut [Leaving]) -> Vec<Database> {
+    let has = |database: &Database| living.values().any(|living| living.has(database));
+    let gone = leaving.iter_mut().filter(|it| !it.is_wanted && !it.is_closing && !has(&it.opened.database));
+    gone.map(|it| {
+        it.is_closing = true;
+        it.opened.database.clone()
+    })
+    .collect()
 }
 
 /// What a running host is made of.
@@ -119,22 +151,58 @@ impl Running {
         self.living().len()
     }
 
-    /// All databases that are open.
+    /// All databases that are open, and that nobody closes yet.
     pub(super) fn databases(&self) -> Vec<Database> {
         let current = self.current.load_full();
-        let leaving = self.leaving().clone();
-        current.databases.iter().map(|opened| opened.database.clone()).chain(leaving).collect()
+        let leaving = self.leaving();
+        let leaving = leaving.iter().filter(|it| !it.is_closing).map(|it| &it.opened);
+        current.databases.iter().chain(leaving).map(|opened| opened.database.clone()).collect()
+    }
+
+    /// The plugins of all generations, those of newer ones first.
+    pub(super) fn plugins(&self) -> Vec<Arc<Plugin>> {
+        let living = self.living();
+        living.values().rev().flat_map(|living| &living.plugins).filter_map(Weak::upgrade).collect()
+    }
+
+    /// The database of this name that the configuration in force has no more, and that calls still use. It stays until [`Self::replace`] puts
+    /// it in force, or [`Self::forgo`] tells that nobody does.
+    pub(super) fn take_back(&self, name: &str) -> Option<Opened> {
+        let mut leaving = self.leaving();
+        let it = leaving.iter_mut().find(|it| !it.is_closing && **it.opened.database.name() == *name)?;
+        it.is_wanted = true;
+        Some(it.opened.clone())
+    }
+
+    /// No database is taken back. Gives those that nobody has any more, for who closes them and says so ([`Self::closed`]).
+    pub(super) fn forgo(&self) -> Vec<Database> {
+        let living = self.living();
+        let mut leaving = self.leaving();
+        leaving.iter_mut().for_each(|it| it.is_wanted = false);
+        gone(&living, &mut leaving)
+    }
+
+    /// Tells no more about databases that were leaving.
+    pub(super) fn closed(&self, gone: &[Database]) {
+        self.leaving().retain(|it| !gone.iter().any(|closed| closed.is(&it.opened.database)));
+        self.show();
     }
 
     /// Puts a generation in force. Requests that come from here on are its own; those that found a plugin before end where they are.
     pub(super) fn replace(self: &Arc<Self>, next: Generation, stop: &Stop) {
         let next = Arc::new(next);
         let old = self.current.load_full();
-        let gone = old.databases.iter().map(|opened| &opened.database);
-        let gone = gone.filter(|old| !next.databases.iter().any(|kept| kept.database.is(old)));
-        self.leaving().extend(gone.cloned());
+        let has = |opened: &Opened| next.databases.iter().any(|kept| kept.database.is(&opened.database));
+        let back: Vec<Leaving>;
         {
             let mut living = self.living();
+            let mut leaving = self.leaving();
+            back = leaving.extract_if(.., |it| has(&it.opened)).collect();
+            let gone = old.databases.iter().filter(|opened| !has(opened));
+            let gone =
+                gone.map(|opened| Leaving { opened: opened.clone(), last: old.number, is_wanted: false, is_closing: false });
+            leaving.extend(gone);
+            drop(leaving);
             living.insert(next.number, Living::of(&next));
             // What grows has grown before anybody needs it, and what shrinks does so when nobody does any more.
             self.weigh(&living, &next);
@@ -144,7 +212,8 @@ impl Running {
         old.plugins.iter().for_each(|plugin| plugin.grants().keep_back(false));
         next.plugins.iter().for_each(|plugin| plugin.grants().keep_back(true));
         for kept in &next.databases {
-            let before = old.databases.iter().filter(|old| old.database.is(&kept.database)).flat_map(|old| &old.pools);
+            let before = old.databases.iter().chain(back.iter().map(|it| &it.opened));
+            let before = before.filter(|before| before.database.is(&kept.database)).flat_map(|before| &before.pools);
             for (_, pool) in before.filter(|(_, pool)| !kept.pools.iter().any(|(_, kept)| kept == pool)) {
                 kept.database.retire_pool(*pool);
             }
@@ -184,8 +253,7 @@ impl Running {
             living.remove(&number);
             self.weigh(&living, &self.current.load());
             // What an older generation has, too, is closed with the last of them.
-            let is_gone = |database: &mut Database| !living.values().any(|living| living.has(database));
-            self.leaving().extract_if(.., is_gone).collect()
+            gone(&living, &mut self.leaving())
         };
         for closed in databases::close(&gone, Instant::now() + config.server.reclaim_timeout, stop).await {
             match closed.left.sessions {
@@ -195,7 +263,7 @@ impl Running {
         }
         // To unmap code may take a while, and nothing else is done here meanwhile.
         let _unmapped = spawn_blocking(move || drop(codes)).await;
-        self.show();
+        self.closed(&gone);
         tracing::info!(generation = number, "a generation that was replaced has ended");
     }
 
@@ -243,8 +311,14 @@ impl Running {
         // Held until it is shown, so that no older view comes last: it would keep its plugins for ever.
         let living = self.living();
         let current = self.current.load_full();
+        let mut databases = current.watched();
+        databases.extend(self.leaving().iter().map(|it| Watched {
+            database: it.opened.database.clone(),
+            required: false,
+            last_generation: Some(it.last),
+        }));
         self.admin.show(Subjects {
-            databases: current.watched(),
+            databases,
             plugins: current.served(),
             calls: Some(Arc::clone(self.caller.roster())),
             gate: Some(Arc::clone(self.engines.gate())),
@@ -261,7 +335,7 @@ impl Running {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leaving(&self) -> MutexGuard<'_, Vec<Database>> {
+    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

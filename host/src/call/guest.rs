@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
 use super::output::GuestOutput;
 use crate::engine::{CallState, Limiter};
-use crate::lease::Scope;
+use crate::lease::{End, Scope};
 use crate::plugin::{Handler, Limits, Plugin};
 use crate::telemetry::timing::Part;
 
@@ -184,17 +184,25 @@ impl Instance {
     /// behind. `exit(0)` is a way to return as well, but nobody can call after it.
     fn end(mut self, returned: wasmtime::Result<()>, exports: Exports, plugin: &Plugin) -> wasmtime::Result<Option<Self>> {
         if let Err(error) = returned {
+            let is_exit = matches!(error.downcast_ref(), Some(I32Exit(0)));
+            self.give_up(if is_exit { End::Returned } else { End::Trapped });
             return match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(0)) => Ok(None),
                 _ => Err(error),
             };
         }
         if self.calls >= plugin.limits().reuse || !self.is_at_rest(plugin) {
+            self.give_up(End::Returned);
             return Ok(None);
         }
         self.account();
         self.exports = Some(exports);
         Ok(Some(self))
+    }
+
+    /// Ends the scope before the Store is dropped, and with it all handles: what the guest has left is taken back from it, not given back by it.
+    fn give_up(&self, end: End) {
+        self.store.data().scope().end(end);
     }
 
     /// Whether nothing of the call is left: no handle, no task, no memory that was refused.

@@ -74,7 +74,7 @@ async fn drain(client: &Client, name: &str, timeout: Duration) -> anyhow::Result
         // By looking: to pause it again would undo that somebody has resumed it meanwhile.
         let health: Value = read(&client.ask(Method::GET, HEALTH).await?)?;
         let mut databases = health["databases"].as_array().into_iter().flatten();
-        let Some(found) = databases.find(|pool| pool["name"] == name) else {
+        let Some(found) = databases.find(|pool| pool["name"] == name && pool["last_generation"].is_null()) else {
             bail!("database {name} is in no configuration any more; calls that began before may use it still");
         };
         document = found.clone();
@@ -92,6 +92,8 @@ struct Pools {
 struct Pool {
     name: String,
     state: String,
+    /// If it leaves.
+    last_generation: Option<u64>,
     max: u64,
     connecting: u64,
     idle: u64,
@@ -159,7 +161,7 @@ fn render(Pools { active, databases }: &Pools, width: Option<usize>) -> String {
         let name = || pool.name.clone();
         pools.row([
             name(),
-            pool.state.clone(),
+            pool.last_generation.map_or_else(|| pool.state.clone(), |_| format!("{}, leaving", pool.state)),
             format!("{}/{}", pool.total(), pool.max),
             pool.idle.to_string(),
             pool.leased.to_string(),
@@ -201,6 +203,19 @@ mod tests {
             pool[key] = value.clone();
         }
         pool
+    }
+
+    #[test]
+    fn a_database_that_leaves_says_so_beside_another_of_its_name() {
+        let (new, old) = (pool("clinic", json!({ "last_generation": null })), pool("clinic", json!({ "last_generation": 3 })));
+        let pools: Pools = serde_json::from_value(json!({ "active": "2/50", "databases": [new, old] })).unwrap();
+        insta::assert_snapshot!(render(&pools, None), @r"
+        connections: 2/50
+
+        DATABASE  STATE        ACTIVE  IDLE  LEASED  RECLAIMING  UNCONFIRMED  WAITING  OLDEST  RECLAIMED-24H  LAST-ERROR
+        clinic    up           1/10    1     0       0           0            0        -       0              -
+        clinic    up, leaving  1/10    1     0       0           0            0        -       0              -
+        ");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use futures::future::OptionFuture;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -32,6 +33,12 @@ pub fn longest_stop(config: &Config) -> Duration {
 /// # Errors
 /// [`Failure::Input`] before anything was started, [`Failure::Running`] afterwards.
 pub(super) fn run(args::Up { target, watch }: &args::Up, output: &Output, voice: &Voice) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    // One that comes before anything is served, as during a build, is a wish to reload as well.
+    let hangups = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup()).context("cannot listen to signals")?
+    };
     let config = config::load(&target.path, &config::process_environment)?;
     let _logs = start_logs(output, &config.log)?;
     let service = Service::start()?;
@@ -45,22 +52,28 @@ pub(super) fn run(args::Up { target, watch }: &args::Up, output: &Output, voice:
     if diagnostics.errors() > 0 {
         return Err(diagnostics.into());
     }
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let (shards, threads) =
         thread::available_parallelism().and_then(|cores| Shards::start(cores.get())).context("cannot start threads")?;
-    let served = runtime.block_on(serve(&config, &shards, voice, &service, watch));
+    let served = runtime.block_on(serve(&config, &shards, voice, &service, watch, hangups));
     threads.stop(SETTLE);
     // A compilation that a signal overtook is not waited for.
     runtime.shutdown_timeout(SETTLE);
     served.map_err(Failure::Running)
 }
 
-async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Service, watch: Option<Watch>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    shards: &Shards,
+    voice: &Voice,
+    service: &Service,
+    watch: Option<Watch>,
+    hangups: Signal,
+) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen to signals")?;
-    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let stop = Stop::new();
-    tokio::spawn(listen(signals, stop.clone(), config.server.drain_timeout, voice.clone()));
     let first = Arc::new(config.clone());
+    let (serves, served) = oneshot::channel();
+    tokio::spawn(listen(signals, stop.clone(), Arc::clone(&first), served, voice.clone()));
     let starting = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), move || Arc::clone(&first))));
     let (stuck, closed, is_audited) = match Host::start(config, shards, voice, &stop).await {
         Ok(host) => {
@@ -68,6 +81,8 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
             print(&format!("{}\nlistening on {scheme}://{}\n", host.summary(config), host.address()))?;
             service.serves(host.admin());
             drop(starting);
+            // Refused when a signal has come meanwhile.
+            drop(serves.send(Box::new(host.configuration())));
             let _telling = AbortOnDropHandle::new(tokio::spawn(tell_stop(stop.clone(), service.clone(), host.configuration())));
             // Those that came while it started are one now.
             let reloading = reload(hangups, host.reloader(), service.clone(), voice.clone());
@@ -92,9 +107,15 @@ async fn serve(config: &Config, shards: &Shards, voice: &Voice, service: &Servic
     Ok(())
 }
 
-/// Turns the first signal into a request to stop, and a further one into haste.
-async fn listen(mut signals: Signals, stop: Stop, drain_timeout: Duration, voice: Voice) {
+/// Tells the configuration in force.
+type InForce = Box<dyn Fn() -> Arc<Config> + Send>;
+
+/// Turns the first signal into a request to stop, and a further one into haste. `first` is in force until `served` tells another.
+async fn listen(mut signals: Signals, stop: Stop, first: Arc<Config>, mut served: oneshot::Receiver<InForce>, voice: Voice) {
     let name = signals.next().await;
+    let drain_timeout = served.try_recv().map_or(first, |in_force| in_force()).server.drain_timeout;
+    // What came later would keep the host.
+    drop(served);
     voice.say(&format!(
         "{name}: finishing what runs, for {} at most; once more cuts it off",
         humantime::format_duration(drain_timeout)

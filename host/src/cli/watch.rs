@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt;
@@ -26,6 +26,11 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(300);
 /// What changes is taken as it is when two looks have found the same, and after so many looks in any case.
 const MOST_LOOKS: u32 = 20;
+/// After a reload that was refused for a reason that may pass, how long until the next; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// After so many it takes another change.
+const MOST_RETRIES: u32 = 20;
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +68,28 @@ struct Due {
     changed: BTreeSet<Subject>,
     /// What is wrong with the configuration.
     wrong: Option<Diagnostics>,
+}
+
+/// A reload that was refused for a reason that may pass, and is tried again.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    at: Instant,
+    /// Before it.
+    pause: Duration,
+    /// After it.
+    left: u32,
+}
+
+impl Retry {
+    fn first() -> Self {
+        Self { at: Instant::now() + FIRST_RETRY, pause: FIRST_RETRY, left: MOST_RETRIES - 1 }
+    }
+
+    /// The one after this one, which came to nothing.
+    fn next(self) -> Option<Self> {
+        let pause = (self.pause * 2).min(LAST_RETRY);
+        Some(Self { at: Instant::now() + pause, pause, left: self.left.checked_sub(1)? })
+    }
 }
 
 impl Watch {
@@ -104,9 +131,28 @@ impl Watch {
                 voice.say(&format!("watch: `{}` has more than {MOST} files, and not all are looked at", source.display()));
             }
         }
+        let reload = |again: bool| {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = stop.requested() => None,
+                    done = async { if again { reloader.again().await } else { reloader.reload(false).await } } => Some(done),
+                }
+            })
+        };
+        let mut retry: Option<Retry> = None;
         while goes_on() {
             let mut now = self.look();
             if self.changed(&now).is_empty() {
+                if let Some(due) = retry.take_if(|retry| retry.at <= Instant::now()) {
+                    let Some(done) = reload(true) else { return };
+                    let may_pass = done.as_ref().is_err_and(|refused| refused.may_pass);
+                    retry = due.next().filter(|_| may_pass);
+                    // Why it is refused has been told.
+                    if retry.is_none() {
+                        voice.say(&up::reloaded("watch", done));
+                    }
+                }
                 continue;
             }
             for _ in 0..MOST_LOOKS {
@@ -121,17 +167,15 @@ impl Watch {
             let due = self.due(now);
             let reads_again = self.build(&due, stop, voice);
             if let Some(wrong) = &due.wrong {
+                retry = None;
                 voice.say(&up::refused("watch", &wrong.render(self.color).trim_end()));
             } else if reads_again {
-                let reload = async {
-                    tokio::select! {
-                        biased;
-                        () = stop.requested() => None,
-                        done = reloader.reload(false) => Some(done),
-                    }
-                };
-                let Some(done) = runtime.block_on(reload) else { return };
+                let Some(done) = reload(false) else { return };
+                retry = done.as_ref().is_err_and(|refused| refused.may_pass).then(Retry::first);
                 voice.say(&up::reloaded("watch", done));
+                if retry.is_some() {
+                    voice.say("watch: this may pass, and is tried again now and then");
+                }
             }
         }
     }
@@ -241,6 +285,14 @@ mod tests {
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_ever_less_often_and_not_for_ever() {
+        let all: Vec<Retry> = std::iter::successors(Some(Retry::first()), |retry| retry.next()).collect();
+        let pauses: Vec<u64> = all.iter().map(|retry| retry.pause.as_secs()).collect();
+        assert_eq!((pauses.len(), &pauses[..6]), (MOST_RETRIES as usize, &[2, 4, 8, 16, 32, 60][..]));
+        assert!(pauses.is_sorted() && pauses.last() == Some(&60), "{pauses:?}");
     }
 
     #[test]

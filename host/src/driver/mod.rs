@@ -86,6 +86,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// As for [`Driver::connect`].
     fn control(&self) -> BoxFuture<'_, Result<Box<dyn Control>, Failure>>;
 
+    /// Where its server is, so that one can be told from another; never shown. Nothing where an address does not tell that: a file is always
+    /// there, and members of a replica set find each other.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// The pool may have so many sessions from now on. For drivers that count those that are being opened.
     fn resize(&self, max_connections: u32) {
         let _ = max_connections;

@@ -134,7 +134,9 @@ struct List {
 struct Shown<'a> {
     text: String,
     verb: String,
-    /// Anything was seen that may follow no verb.
+    /// The first word of the statement that is read, where another one came before it.
+    later_verb: Option<String>,
+    /// Anything of that statement was seen that may follow no verb.
     begun: bool,
     last: Option<Piece<'a>>,
     list: Option<List>,
@@ -243,25 +245,37 @@ impl<'a> Shown<'a> {
     fn learn(&mut self, piece: Piece<'a>) {
         match piece {
             Piece::Word(word) if !self.begun => {
+                let verb = self.later_verb.as_mut().unwrap_or(&mut self.verb);
                 if word.len() <= LONGEST_VERB && word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-                    self.verb = word.to_ascii_uppercase();
+                    *verb = word.to_ascii_uppercase();
                 }
-                self.words = match self.verb.as_str() {
-                    "SET" | "PRAGMA" => Words::NamesFirst,
-                    "ATTACH" => Words::Values,
-                    _ => Words::Names,
-                };
+                match verb.as_str() {
+                    "SET" | "PRAGMA" => self.words = Words::NamesFirst,
+                    "ATTACH" => self.words = Words::Values,
+                    _ => {}
+                }
             }
-            Piece::Word(word) if word.eq_ignore_ascii_case("SET") && matches!(self.verb.as_str(), "ALTER" | "CREATE") => {
+            Piece::Word(word) if word.eq_ignore_ascii_case("SET") && self.has_verb(&["ALTER", "CREATE"]) => {
                 self.words = Words::NamesFirst;
             }
+            // The text of the error may be a word.
+            Piece::Sign('(') if self.is_behind(&["RAISE"]) => self.words = Words::Values,
             _ if self.words != Words::NamesFirst => {}
             Piece::Word(word) if word.eq_ignore_ascii_case("TO") => self.words = Words::Values,
             Piece::Sign('=') | Piece::Operator("=") => self.words = Words::Values,
-            Piece::Sign('(') if self.verb == "PRAGMA" => self.words = Words::Values,
+            Piece::Sign('(') if self.has_verb(&["PRAGMA"]) => self.words = Words::Values,
             _ => {}
         }
-        self.begun |= !matches!(piece, Piece::Sign('(' | ';'));
+        match piece {
+            Piece::Sign(';') if self.begun => (self.later_verb, self.begun) = (Some(String::new()), false),
+            Piece::Sign('(' | ';') => {}
+            _ => self.begun = true,
+        }
+    }
+
+    /// Whether the first statement begins with one of these words, or the one that is read.
+    fn has_verb(&self, verbs: &[&str]) -> bool {
+        verbs.contains(&self.verb.as_str()) || self.later_verb.as_ref().is_some_and(|verb| verbs.contains(&verb.as_str()))
     }
 
     /// Whether no space stands before a piece.

@@ -95,6 +95,16 @@ struct Used {
     connections: AtomicU32,
     /// How many wait for a connection now.
     waiting: AtomicU32,
+    /// The audit log says that there was one statement too many, or too much under way. A guest may try until its deadline.
+    told: Told,
+    /// Requests that were refused before they were operations.
+    refused: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    statements: AtomicBool,
+    in_flight: AtomicBool,
 }
 
 impl Scope {
@@ -197,49 +207,59 @@ impl Scope {
     }
 
     /// Counts an operation against the budgets of the call, before it waits for anything; then has the audit log say that it begins, before
-    /// a connection is held for it.
+    /// a connection is held for it, or which budget has no room for it, the first time that it has none.
     ///
     /// # Errors
     /// [`Error::Limit`] for one statement too many, and for more under way at once than [`MAX_IN_FLIGHT`]; [`Error::Audit`].
     pub(super) async fn admit(self: &Arc<Self>, grant: usize, operation: &Operation) -> Result<Admitted, Error> {
         let counted = self.count(grant, operation);
-        let Some(trail) = &self.call.trail else { return Ok(Admitted { in_flight: counted?, line: Line::default() }) };
+        let Some(trail) = &self.call.trail else {
+            let in_flight = counted.map_err(|(error, _)| error)?;
+            return Ok(Admitted { in_flight, line: Line::default() });
+        };
         // On the heap, so that it takes no room in the calls of hosts without a log.
         match counted {
             Ok(in_flight) => {
                 let line = Box::pin(audited::begin(self, trail, grant, operation)).await?;
                 Ok(Admitted { in_flight, line })
             }
-            Err(error) => {
-                Box::pin(audited::refuse(self, trail, grant, operation, &error)).await;
+            Err((error, told)) => {
+                if !told.swap(true, Ordering::Relaxed) {
+                    Box::pin(audited::refuse(self, trail, grant, operation, &error)).await;
+                }
                 Err(error)
             }
         }
     }
 
-    /// The same error, once the audit log says that a request about this collection is refused for it.
+    /// The same error, once the audit log says that a request about this collection is refused for it. It says so as often as the call may have
+    /// statements.
     pub(super) async fn refuse(&self, grant: usize, collection: &str, error: Error) -> Error {
-        if let Some(trail) = &self.call.trail {
+        let (refused, maximum) = (&self.used[grant].refused, self.grant(grant).max_statements);
+        if let Some(trail) = &self.call.trail
+            && up_to(refused, maximum)
+        {
             Box::pin(audited::refuse_request(self, trail, grant, collection, &error)).await;
         }
         error
     }
 
-    fn count(self: &Arc<Self>, grant: usize, operation: &Operation) -> Result<InFlight, Error> {
+    /// An error comes with whether the audit log tells of it.
+    fn count<'a>(self: &'a Arc<Self>, grant: usize, operation: &Operation) -> Result<InFlight, (Error, &'a AtomicBool)> {
+        let used = &self.used[grant];
         let bytes = COST + operation.bytes();
         // Made first: what it has added it takes off again, admitted or not.
         let in_flight = InFlight { scope: Arc::clone(self), bytes };
         let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
         // One alone is as large as a host call may be.
         if before > 0 && before + bytes > MAX_IN_FLIGHT {
-            return Err(Error::Limit { limit: "bytes_in_flight", maximum: MAX_IN_FLIGHT as u64 });
+            let error = Error::Limit { limit: "bytes_in_flight", maximum: MAX_IN_FLIGHT as u64 };
+            return Err((error, &used.told.in_flight));
         }
         if operation.is_statement() {
-            let (statements, maximum) = (&self.used[grant].statements, self.grant(grant).max_statements);
-            if statements.fetch_add(1, Ordering::Relaxed) >= maximum {
-                // Stays at the maximum, so that it cannot wrap.
-                statements.store(maximum, Ordering::Relaxed);
-                return Err(Error::Limit { limit: "max_statements", maximum: maximum.into() });
+            let maximum = self.grant(grant).max_statements;
+            if !up_to(&used.statements, maximum) {
+                return Err((Error::Limit { limit: "max_statements", maximum: maximum.into() }, &used.told.statements));
             }
         }
         Ok(in_flight)
@@ -312,6 +332,16 @@ impl Scope {
     fn leases(&self) -> MutexGuard<'_, Vec<Weak<Lease>>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts one more, unless there are as many as there may be.
+fn up_to(count: &AtomicU32, maximum: u32) -> bool {
+    let fits = count.fetch_add(1, Ordering::Relaxed) < maximum;
+    if !fits {
+        // Stays at the maximum, so that it cannot wrap.
+        count.store(maximum, Ordering::Relaxed);
+    }
+    fits
 }
 
 /// What an operation has that has been counted, and of which the audit log says that it begins.

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, Weak};
 
-use super::{database::Inner, state::Leaving};
+use super::database::Inner;
 use crate::sync::{
     Mutex,
     atomic::{AtomicBool, Ordering},
@@ -53,8 +53,8 @@ impl HostCapacity {
         self.change(|places| {
             places.debt = used.saturating_sub(leaving).min(places.used).saturating_sub(max);
         });
-        while self.owing.load(Ordering::Acquire) && databases.iter().any(|database| database.evict_idle(Leaving::Spared)) {
-            self.take_debt();
+        for database in databases {
+            database.pay_debt();
         }
         self.dispatch_wanting();
     }
@@ -93,7 +93,8 @@ impl HostCapacity {
         taken
     }
 
-    /// Whether the connection that has just come free is to be closed because there are fewer places than there were.
+    /// Whether an idle connection, or one that has just come free, is to be closed because there are fewer places than there were. Called
+    /// with its database locked: once it is on its way its place may be given back, which must not count twice.
     pub(super) fn take_debt(&self) -> bool {
         let pay = |places: &mut HostPlaces| {
             let owed = places.debt > 0;
@@ -114,7 +115,7 @@ impl HostCapacity {
         self.wanted.store(false, Ordering::Release);
         let mut databases = self.others(None);
         // Each is looked at once: with answers that change meanwhile a sort may panic.
-        databases.sort_by_cached_key(|database| database.state().counts().total() > 0);
+        databases.sort_by_cached_key(|database| database.state().held() > 0);
         for database in databases {
             database.dispatch();
         }
@@ -142,7 +143,7 @@ impl HostCapacity {
         if others.iter().map(|database| database.state().evicting()).sum::<usize>() >= missing as usize {
             return;
         }
-        let found = others.iter().any(|database| database.evict_idle(Leaving::Evicted));
+        let found = others.iter().any(|database| database.evict_idle());
         if starving && !found {
             self.starving.store(true, Ordering::Release);
         }

@@ -1,6 +1,7 @@
 //! One database: its limit, its pools, its queue, and how a call gets a connection of it.
 
 use std::{
+    fmt,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -59,12 +60,26 @@ impl Borrower {
 pub struct Database(pub(super) Arc<Inner>);
 
 /// What all sessions of a pool have in common. Each slot has it at hand, whatever becomes of the pool meanwhile.
-#[derive(Debug)]
 pub(super) struct Pool {
     /// Its place among the pools of its database.
     pub(super) number: usize,
     pub(super) driver: Arc<dyn Driver>,
     pub(super) control: Arc<ControlPath>,
+    /// What the driver says of where its server is.
+    pub(super) address: Option<String>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Whether its server is at another address than that of another pool.
+    pub(super) fn is_elsewhere(&self, other: &Self) -> bool {
+        self.address.as_ref().zip(other.address.as_ref()).is_some_and(|(here, there)| here != there)
+    }
 }
 
 /// What the tasks of a database share.

@@ -92,7 +92,7 @@ impl Inner {
                         state.retire(index, Leaving::Spared);
                     }
                     None if !state.is_full() => {
-                        return Room::HostFull { missing, starving: state.counts().total() == 0 };
+                        return Room::HostFull { missing, starving: state.held() == 0 };
                     }
                     Some(_) | None => break,
                 }
@@ -145,13 +145,23 @@ impl Inner {
     }
 
     /// Closes the connection that was idle the longest in the first pool that has one, to make room on the host; whether there was one.
-    pub(super) fn evict_idle(&self, why: Leaving) -> bool {
+    pub(super) fn evict_idle(&self) -> bool {
         let mut state = self.state();
         let stalest = state.stalest();
         if let Some(index) = stalest {
-            state.retire(index, why);
+            state.retire(index, Leaving::Evicted);
         }
         stalest.is_some()
+    }
+
+    /// Closes what is idle, the stalest first, while the host has more connections than places.
+    pub(super) fn pay_debt(&self) {
+        let mut state = self.state();
+        while let Some(index) = state.stalest()
+            && self.capacity.take_debt()
+        {
+            state.retire(index, Leaving::Spared);
+        }
     }
 }
 

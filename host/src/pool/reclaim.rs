@@ -4,7 +4,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -209,7 +209,7 @@ impl Owner {
 /// Closes a connection and waits until the server no longer lists its session, however long that takes, but no longer than its database
 /// is there. Whether the session is gone.
 pub(super) async fn close(
-    database: &Inner,
+    database: &Arc<Inner>,
     slot: &Slot,
     connection: Box<dyn Connection>,
     closing: Closing,
@@ -266,6 +266,7 @@ pub(super) async fn close(
         session = session.id,
         "the server could not confirm that a session is gone; its place stays taken until it does"
     );
+    database.forsake();
     let mut pause = FIRST_RETRY;
     loop {
         tokio::select! {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
-use super::{Bounds, Database, PoolSpec, Settings, close::GOODBYE, database::Inner};
+use super::{
+    Bounds, Database, PoolSpec, Settings,
+    close::GOODBYE,
+    database::{Inner, Pool},
+};
 use crate::driver::Failure;
 
 impl Database {
@@ -35,24 +39,42 @@ impl Database {
     /// # Cancellation
     /// Nothing is added.
     pub async fn add_pool(&self, spec: PoolSpec) -> Result<usize, Failure> {
-        let (number, home) = {
-            let mut state = self.0.state();
-            let number = state.add_pool(spec);
-            (number, Arc::clone(&state.pools[number].home))
-        };
-        let mut trial = Trial { database: self, pool: Some(number) };
+        let (trial, home) = self.try_pool(spec);
         let limit = self.0.settings.load().connect_timeout;
         home.control.ping(limit).await?;
         self.0.probe(&home).await?;
-        trial.pool = None;
-        self.0.state().keep_pool(number);
-        Ok(number)
+        trial.keep();
+        Ok(home.number)
+    }
+
+    /// Adds a pool whether it works or not: failures show in the errors of the calls that want a connection.
+    ///
+    /// # Bounds
+    /// `connect_timeout`.
+    /// # Cancellation
+    /// Nothing is added.
+    pub async fn add_pool_lazily(&self, spec: PoolSpec) -> usize {
+        let (trial, home) = self.try_pool(spec);
+        let limit = self.0.settings.load().connect_timeout;
+        if let Err(failure) = home.control.ping(limit).await {
+            tracing::warn!(database = %self.0.name, %failure, "the database cannot be reached yet");
+        }
+        trial.keep();
+        home.number
+    }
+
+    fn try_pool(&self, spec: PoolSpec) -> (Trial<'_>, Arc<Pool>) {
+        let mut state = self.0.state();
+        let number = state.add_pool(spec);
+        (Trial { database: self, pool: Some(number) }, Arc::clone(&state.pools[number].home))
     }
 
     /// Takes a pool out of use. Calls that have a grant for it are served as before, but nothing of it is kept idle. Once the last grant is
-    /// dropped and the last session gone, its control path is closed as well, unless another pool shares it.
+    /// dropped and the last session gone, its control path is closed as well, unless another pool shares it. Where it is at another
+    /// address than all pools in use, sessions that its server does not confirm as gone do not count against the limits any more.
     pub fn retire_pool(&self, pool: usize) {
         self.0.change(|state| state.retire_pool(pool));
+        self.0.forsake();
     }
 
     /// Lends nothing and opens nothing until [`Database::resume`]. What is idle is closed now, what is lent when it is given back; who comes
@@ -69,10 +91,18 @@ impl Database {
     }
 }
 
-/// A pool that is tried; retired unless it works.
+/// A pool that is tried; retired unless it is kept.
 struct Trial<'a> {
     database: &'a Database,
     pool: Option<usize>,
+}
+
+impl Trial<'_> {
+    fn keep(mut self) {
+        if let Some(pool) = self.pool.take() {
+            self.database.0.state().keep_pool(pool);
+        }
+    }
 }
 
 impl Drop for Trial<'_> {

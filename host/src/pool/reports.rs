@@ -115,8 +115,28 @@ impl Inner {
 
     /// The session is gone, and its place free: first here, so that nobody still waits for it as one that is on its way.
     pub(super) fn gone(self: &Arc<Self>, index: usize) {
-        self.state().remove(index);
-        self.capacity.give_back();
+        let is_held = {
+            let mut state = self.state();
+            let is_held = state.is_held(index);
+            state.remove(index);
+            is_held
+        };
+        if is_held {
+            self.capacity.give_back();
+        }
+        self.dispatch();
+    }
+
+    /// Gives the places of sessions back that a server which is not used any more does not confirm as gone, see [`State::forsake`].
+    pub(super) fn forsake(self: &Arc<Self>) {
+        let forsaken = self.state().forsake();
+        if forsaken == 0 {
+            return;
+        }
+        tracing::warn!(database = %self.name, forsaken, "unconfirmed sessions of a server that is not used any more keep no place");
+        for _ in 0..forsaken {
+            self.capacity.give_back();
+        }
         self.dispatch();
     }
 }

@@ -291,7 +291,7 @@ impl Owner {
         let Self { database, slot, connection, taken, .. } = self;
         if reclaim::close(&database, &slot, connection, closing, session, taken).await {
             database.gone(slot.index);
-        } else {
+        } else if database.state().is_held(slot.index) {
             // The database is closed, and has told that the session may be left. Nobody asks any more, and its place would never be free.
             database.capacity.give_back();
         }

@@ -37,7 +37,7 @@ pub(super) enum Phase {
     Reclaiming,
     /// Being closed, which counts as reclaiming; becomes `Unconfirmed`, or is removed.
     Closing,
-    /// Closed here, but the server may still have it; removed once the server confirms.
+    /// Closed here, but the server may still have it; removed once the server confirms. Keeps its place until then, unless it is forsaken.
     Unconfirmed,
 }
 
@@ -87,6 +87,8 @@ pub(super) struct Entry {
     served: bool,
     /// Why it is being closed, once that is decided here; nobody is lent it any more.
     leaving: Option<Leaving>,
+    /// It keeps no place, see [`State::forsake`].
+    is_forsaken: bool,
 }
 
 impl Entry {
@@ -168,6 +170,8 @@ pub(super) struct State {
     connect_timeout: Duration,
     slots: Places<Entry>,
     counts: Counts,
+    /// Of those that are unconfirmed, how many keep no place.
+    forsaken: u32,
     pub(super) pools: Places<PoolState>,
     pub(super) grants: Grants,
     pub(super) queue: Queue,
@@ -185,6 +189,7 @@ impl State {
             connect_timeout,
             slots: Places::default(),
             counts: Counts::default(),
+            forsaken: 0,
             pools: Places::default(),
             grants: Grants::default(),
             queue: Queue::default(),
@@ -201,7 +206,8 @@ impl State {
             Some(it) => Arc::clone(&it.home.control),
             None => Arc::new(ControlPath::new(Arc::clone(&driver), self.connect_timeout)),
         };
-        self.pools.add(|number| PoolState::new(Pool { number, driver, control }))
+        let address = driver.address();
+        self.pools.add(|number| PoolState::new(Pool { number, driver, control, address }))
     }
 
     /// A pool that was added works.
@@ -237,7 +243,40 @@ impl State {
     /// Another limit. What is beyond it is closed as it comes free.
     pub(super) fn resize(&mut self, max: u32, connect_timeout: Duration) {
         (self.max, self.connect_timeout) = (max, connect_timeout);
-        self.ceiling = max.max(self.counts.total());
+        self.ceiling = max.max(self.held());
+    }
+
+    /// Has the sessions of retired pools that their server does not confirm as gone keep no place, if every pool in use is at another
+    /// address: the server there does not have them, and theirs may never be back. They are asked about as before. How many more there are now:
+    /// each gives a place of the host back.
+    pub(super) fn forsake(&mut self) -> u32 {
+        let kept: Vec<&Arc<Pool>> = self.kept().collect();
+        let is_left = |entry: &Entry| {
+            let home = &entry.slot.home;
+            let is_over = self.pools[home.number].stage == Stage::Retired && !kept.is_empty();
+            is_over && kept.iter().all(|kept| kept.is_elsewhere(home))
+        };
+        let is_stuck = |entry: &Entry| entry.phase == Phase::Unconfirmed && !entry.is_forsaken;
+        let left = self.slots.iter().filter(|(_, entry)| is_stuck(entry) && is_left(entry));
+        let left: Vec<usize> = left.map(|(index, _)| index).collect();
+        let before = self.forsaken;
+        for index in left {
+            self.end_tenancy(index);
+            self.slots[index].is_forsaken = true;
+            self.forsaken += 1;
+        }
+        self.ceiling = self.max.max(self.held());
+        self.forsaken - before
+    }
+
+    /// Whether a connection keeps a place.
+    pub(super) fn is_held(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|entry| !entry.is_forsaken)
+    }
+
+    /// Connections that keep a place: all but those that are forsaken.
+    pub(super) fn held(&self) -> u32 {
+        self.counts.total() - self.forsaken
     }
 
     /// Connections that are about to be gone.
@@ -247,7 +286,7 @@ impl State {
 
     /// Connections beyond the limit that are not about to be gone.
     fn excess(&self) -> u32 {
-        let beyond = self.counts.total().saturating_sub(self.max);
+        let beyond = self.held().saturating_sub(self.max);
         if beyond == 0 { 0 } else { beyond.saturating_sub(self.leaving()) }
     }
 
@@ -282,12 +321,12 @@ impl State {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.counts.total() >= self.max
+        self.held() >= self.max
     }
 
     /// Places that are free, or that may come free without being asked for.
     pub(super) fn coming(&self) -> u32 {
-        (self.max + self.counts.reclaiming).saturating_sub(self.counts.total())
+        (self.max + self.counts.reclaiming).saturating_sub(self.held())
     }
 
     /// Notes that the server of a pool cannot be reached; whether that is news.
@@ -366,6 +405,7 @@ impl State {
             tenancy: None,
             served: false,
             leaving: None,
+            is_forsaken: false,
         });
         let slot = Arc::clone(&self.slots[index].slot);
         self.pools[slot.home.number].connecting += 1;
@@ -409,6 +449,7 @@ impl State {
         self.end_tenancy(index);
         let Some(entry) = self.slots.remove(index) else { unreachable!("slot {index} does not exist") };
         *self.counts.of(entry.phase) -= 1;
+        self.forsaken -= u32::from(entry.is_forsaken);
         let pool = &mut self.pools[entry.slot.home.number];
         match entry.phase {
             Phase::Connecting => pool.connecting -= 1,
@@ -416,7 +457,7 @@ impl State {
             Phase::Idle | Phase::Leased | Phase::Reclaiming => pool.open -= 1,
         }
         pool.idle.retain(|(idle, _)| *idle != index);
-        self.ceiling = self.max.max(self.counts.total());
+        self.ceiling = self.max.max(self.held());
     }
 
     pub(super) fn phase(&self, index: usize) -> Option<Phase> {
@@ -516,6 +557,7 @@ impl State {
 
     /// Invariant 3: what is held never exceeds what may be held.
     fn check(&self) {
-        assert!(self.counts.total() <= self.ceiling, "{:?} exceeds max_connections {}", self.counts, self.ceiling);
+        let (forsaken, ceiling) = (self.forsaken, self.ceiling);
+        assert!(self.held() <= ceiling, "{:?} without {forsaken} exceeds max_connections {ceiling}", self.counts);
     }
 }

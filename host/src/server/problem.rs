@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::RequestId;
+use crate::admin::HEADERS;
 
 /// Why a request is not answered by its handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,7 +215,9 @@ impl Problem {
         *response.status_mut() = code.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for (name, value) in HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         headers.insert(super::request_id::NAME, id.header());
         if let Some((name, value)) = self.advice() {
             headers.insert(name, value);

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use wharf::driver::{Engine, ResultLimit, Statement, TransactionOptions, settings::Access};
 
 use crate::{
-    bed::{Bed, PATIENCE, Server, draw, left_nothing, turns},
+    bed::{Bed, PATIENCE, Server, conducted, draw, left_nothing, turns},
     borrower::{perhaps, task},
     explore::{Patience, explore},
     lease::{CallInfo, Connection, Cursor, End, Grant, Grants, Scope, Transaction},
-    pool::{Quota, Settings},
+    pool::{HostCapacity, Quota, Settings},
 };
 
 /// Connections of the pool.
@@ -63,9 +63,9 @@ async fn guest(scope: Arc<Scope>) -> Vec<Handle> {
 pub(super) fn bed(engine: Engine, server: Server) -> Bed {
     let settings = Settings { max_connections: MAX, min_connections: 0, ..Settings::default() };
     let quotas = vec![Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: PATIENCE }];
-    let bed = Bed::new(settings, quotas, server);
-    bed.script.speak(engine);
-    bed
+    let script = conducted(server);
+    script.speak(engine);
+    Bed::on(&script, &Arc::new(HostCapacity::new(MAX)), settings, quotas)
 }
 
 /// A call that may have every connection of a bed, as `db`.

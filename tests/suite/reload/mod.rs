@@ -1,9 +1,12 @@
 //! A running host that reads its configuration again: what changes, what is refused, and what becomes of calls that run meanwhile.
 
+mod back;
+mod engines;
 mod load;
+mod start;
 mod watch;
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value as Json, json};
@@ -42,6 +45,16 @@ fn edit(folder: &Path, changes: &[(&str, &str)]) {
     fs::write(path, text).unwrap();
 }
 
+/// What is told of the plugins, once no connection is lent.
+async fn plugins_at_rest(host: &Host) -> Json {
+    until("all connections to be back", PATIENCE, || async {
+        let plugins = plugins(host).await;
+        let is_back = plugins["plugins"][0]["databases"][0]["leased"] == 0;
+        if is_back { Ok(plugins) } else { Err(plugins.to_string()) }
+    })
+    .await
+}
+
 async fn plugins(host: &Host) -> Json {
     let plugins = host.admin().await.get("/plugins").await.json();
     let schema = serde_json::from_str(&tree::read("host/src/admin/schema/plugins.json")).unwrap();
@@ -76,7 +89,7 @@ async fn limits_routes_grants_code_and_pools_change_while_it_runs() {
     let database = ServerDatabase::create(Engine::Postgres).await;
     let host = start(&database, "max_connections = 3").await;
     assert!(is_fine(&host.client().get(QUERY).await));
-    let before = plugins(&host).await;
+    let before = plugins_at_rest(&host).await;
     let component = |guest: &str| guests::component(guest).display().to_string();
     edit(
         host.folder(),
@@ -136,7 +149,7 @@ async fn what_is_refused_changes_nothing() {
     let database = ServerDatabase::create(Engine::Postgres).await;
     let host = start(&database, "max_connections = 3").await;
     assert!(is_fine(&host.client().get(QUERY).await));
-    let (before, right) = (plugins(&host).await, fs::read_to_string(host.folder().join("wharf.toml")).unwrap());
+    let (before, right) = (plugins_at_rest(&host).await, fs::read_to_string(host.folder().join("wharf.toml")).unwrap());
     fs::write(host.folder().join("broken.wasm"), "no component").unwrap();
     let component = guests::component("probe").display().to_string();
     let wrong_password = database.url().replacen("://", "://nobody-", 1);
@@ -156,9 +169,11 @@ async fn what_is_refused_changes_nothing() {
         (("max_connections = 3", &*new), "database `other`: "),
     ] {
         edit(host.folder(), &[right_too, change]);
+        // A file that cannot be read does not tell where the host is either.
+        let code = if part == "wharf.toml:" { 2 } else { 1 };
         for arguments in [&["--check"][..], &[]] {
             let refused = reload(&host, arguments).await;
-            assert!(refused.code == Some(1) && refused.stdout.is_empty(), "{change:?}: {refused:?}");
+            assert!(refused.code == Some(code) && refused.stdout.is_empty(), "{change:?}: {refused:?}");
             assert!(refused.stderr.contains(part), "{part}: {refused:?}");
         }
         assert_eq!(plugins(&host).await, before, "{change:?}");
@@ -182,7 +197,7 @@ async fn a_probe_is_asked_with_all_grants_before_anything_is_in_force() {
     let host = start(&database, "max_connections = 3").await;
     let grant = "databases.main = { access = \"read-write\" }";
     let with = |path: &str, rest: &str| format!("probe = \"{path}\"\n{rest}");
-    let (before, right) = (plugins(&host).await, fs::read_to_string(host.folder().join("wharf.toml")).unwrap());
+    let (before, right) = (plugins_at_rest(&host).await, fs::read_to_string(host.folder().join("wharf.toml")).unwrap());
     for (path, rest, part) in [
         ("/status?code=503", grant, "its probe `/status?code=503` answers 503"),
         ("/run-and-trap", grant, "its probe `/run-and-trap` is not answered: trapped"),
@@ -252,6 +267,64 @@ async fn a_call_ends_on_the_generation_on_which_it_began() {
     database.until_nobody(PATIENCE).await;
     let ended = host.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// The databases that are told about, by their names, with the last generation of those that leave.
+async fn shown(host: &Host) -> Vec<(String, Option<u64>)> {
+    let pools = host.admin().await.get("/health/database-pool").await.json();
+    let schema = serde_json::from_str(&tree::read("host/src/admin/schema/database-pool.json")).unwrap();
+    assert_eq!(violations(&schema, &pools), Vec::<String>::new(), "{pools}");
+    let databases = pools["databases"].as_array().unwrap().iter();
+    databases.map(|it| (it["name"].as_str().unwrap().to_owned(), it["last_generation"].as_u64())).collect()
+}
+
+#[tokio::test]
+async fn a_database_that_leaves_is_told_about_until_it_is_closed() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let host = start(&database, "max_connections = 4").await;
+    let (client, sql) = (host.client().patience(PATIENCE * 2), Engine::Postgres.minute());
+    let call = tokio::spawn(async move { client.post("/probe/run", &json!([{ "do": "query", "sql": sql }])).await });
+    database.until_running(sql, PATIENCE).await;
+    let path = host.folder().join("wharf.toml");
+    let with = fs::read_to_string(&path).unwrap();
+    let (server, _) = with.split_once("\n[databases.main]").unwrap();
+    let component = guests::component("probe");
+    fs::write(&path, format!("{server}\n[plugins.probe]\ncomponent = {component:?}\nroutes = [\"/probe/{{*rest}}\"]\n")).unwrap();
+    let done = reload(&host, &[]).await;
+    assert!(done.stdout.ends_with("generation 2 is in force\n"), "{done:?}");
+    let main = |last_generation: Option<u64>| ("main".to_owned(), last_generation);
+    assert_eq!((shown(&host).await, &pool(&host).await["leased"]), (vec![main(Some(1))], &json!(1)));
+    // There is none that could be drained, and nobody waits for it.
+    assert_eq!(host.admin().await.get("/health/ready").await.status, 200);
+    // One that is put back is another one.
+    fs::write(&path, &with).unwrap();
+    let done = reload(&host, &[]).await;
+    assert!(done.stdout.ends_with("generation 3 is in force\n"), "{done:?}");
+    assert!(is_fine(&host.client().get(QUERY).await));
+    assert_eq!(shown(&host).await, [main(None), main(Some(1))]);
+    let metrics = host.admin().await.get("/metrics").await.text().to_owned();
+    let series = metrics.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0);
+    let mut seen = BTreeSet::new();
+    assert_eq!(series.filter(|series| !seen.insert(*series)).collect::<Vec<_>>(), Vec::<&str>::new());
+    for labels in ["", ",last_generation=\"1\""] {
+        let series = format!("wharf_database_up{{db_client_connection_pool_name=\"main\"{labels}}}");
+        assert!(seen.contains(&*series), "{series}: {metrics}");
+    }
+    // The server ends its statement, and with the call the database is closed of which it was the last.
+    let running = database.until_running(sql, PATIENCE).await;
+    let id = running.iter().find(|session| session.running.contains(sql)).map(|session| session.id).unwrap();
+    let ServerDatabase::Postgres(postgres) = &database else { unreachable!() };
+    postgres.execute(&format!("SELECT pg_cancel_backend({id})")).await;
+    timeout(PATIENCE, call).await.unwrap().unwrap();
+    until("the old database to be told no more", PATIENCE, || async {
+        let shown = shown(&host).await;
+        if shown == [main(None)] { Ok(()) } else { Err(format!("{shown:?}")) }
+    })
+    .await;
+    until_only(&host, 3).await;
+    let ended = host.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    database.until_nobody(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -349,4 +422,28 @@ async fn migrations_are_applied_when_there_are_more() {
     assert_eq!(done.stdout, "databases.main: migrations\n\ngeneration 2 is in force\n", "{done:?}");
     assert_eq!((count("first").await, count("second").await), (true, true));
     assert_eq!(host.stop().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_migration_that_comes_while_the_ones_before_are_applied_is_not_taken_for_applied() {
+    let database = ServerDatabase::create(Engine::Postgres).await;
+    let ServerDatabase::Postgres(postgres) = &database else { unreachable!() };
+    let setup = Setup::new();
+    let folder = setup.folder().join("migrations/postgres");
+    fs::create_dir_all(&folder).unwrap();
+    let wait = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'proceed') LOOP \
+                PERFORM pg_sleep(0.01); END LOOP; END $$;";
+    fs::write(folder.join("1_wait.sql"), wait).unwrap();
+    let setup = setup.database("main", &database.url(), "migrations = \"migrations\"");
+    let meanwhile = async {
+        database.until_running("'proceed'", PATIENCE).await;
+        fs::write(folder.join("2_second.sql"), "CREATE TABLE second (id integer);").unwrap();
+        postgres.execute("CREATE TABLE proceed ()").await;
+    };
+    let (host, ()) = tokio::join!(setup.plugin("probe", "probe", GRANT).start(), meanwhile);
+    let done = reload(&host, &[]).await;
+    assert_eq!(done.stdout, "databases.main: migrations\n\ngeneration 2 is in force\n", "{done:?}");
+    assert!(is_fine(&host.client().get("/probe/query?sql=SELECT+count(*)+FROM+second").await));
+    assert_eq!(host.stop().await.code, Some(0));
+    database.until_nobody(PATIENCE).await;
 }

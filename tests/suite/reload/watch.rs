@@ -61,6 +61,22 @@ async fn a_file_or_component_that_changes_is_put_in_force_and_a_broken_one_is_to
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
+#[tokio::test]
+async fn what_is_refused_for_a_reason_that_passes_is_put_in_force_then_without_an_edit() {
+    let component = guests::component("probe");
+    let plugin = format!("[plugins.handler]\ncomponent = {component:?}\nroutes = [\"/handler/{{*rest}}\"]\n");
+    let host = Setup::new().argument("--watch").toml(&plugin).start().await;
+    host.logged("watching ", PATIENCE).await;
+    edit(host.folder(), &[("[plugins.handler]", "[databases.later]\nurl = \"sqlite://later.db\"\n\n[plugins.handler]")]);
+    host.logged("watch: this may pass, and is tried again now and then", PATIENCE).await;
+    fs::write(host.folder().join("later.db"), "").unwrap();
+    host.logged("watch: generation 2 is in force, 1 changed", PATIENCE).await;
+    // By the watch and in the log, whatever was tried meanwhile.
+    assert_eq!(host.log().matches("what was in force stays").count(), 2, "{}", host.log());
+    let ended = host.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 /// A crate that depends on the SDK of this repository, at the versions of its lock file.
 struct Source(PathBuf);
 

@@ -76,6 +76,10 @@ impl Driver for Script {
         self.state().engine
     }
 
+    fn address(&self) -> Option<String> {
+        self.state().address.clone()
+    }
+
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, Failure>> {
         async {
             self.step(Step::Connect, 0).await?;

@@ -189,6 +189,7 @@ pub(super) struct State {
     calm: bool,
     pub(super) batches: u32,
     pub(super) engine: Engine,
+    pub(super) address: Option<String>,
 }
 
 impl Default for State {
@@ -210,6 +211,7 @@ impl Default for State {
             calm: false,
             batches: 2,
             engine: Engine::Postgres,
+            address: None,
         }
     }
 }
@@ -260,6 +262,11 @@ impl Script {
     /// What the database speaks. Default PostgreSQL's SQL.
     pub fn speak(&self, engine: Engine) {
         self.state().engine = engine;
+    }
+
+    /// Where the server is. Default nowhere.
+    pub fn reside(&self, address: &str) {
+        self.state().address = Some(address.to_owned());
     }
 
     /// All that happened so far.

@@ -114,4 +114,10 @@ impl Driver for Mysql {
             Ok(Box::new(control) as Box<dyn Control>)
         })
     }
+
+    fn address(&self) -> Option<String> {
+        let options = &self.shared.options;
+        let network = || format!("{}:{}", options.get_host(), options.get_port());
+        Some(options.get_socket().map_or_else(network, |socket| socket.display().to_string()))
+    }
 }

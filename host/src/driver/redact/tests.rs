@@ -30,6 +30,9 @@ fn names_stay_and_values_go_on_postgres() {
         ("SELECT E'\u{3042}\\', ' secret ', '", "SELECT…"),
         ("SET my.x TO secret, \"secret\"", "SET my.x TO ?, ?"),
         ("ALTER ROLE r SET my.x = secret", "ALTER ROLE r SET my.x = ?"),
+        ("SELECT a; SET my.x TO secret; SELECT b", "SELECT a; SET my.x TO ?; ?"),
+        ("SELECT a; ALTER ROLE r SET my.x = secret", "SELECT a; ALTER ROLE r SET my.x = ?"),
+        ("SELECT a; UPDATE t SET a = b", "SELECT a; UPDATE t SET a = b"),
         ("UPDATE t SET a = b, c = TRUE WHERE d IS NOT NULL", "UPDATE t SET a = b, c = ? WHERE d IS NOT NULL"),
         ("", ""),
     ] {
@@ -74,6 +77,11 @@ fn names_stay_and_values_go_on_sqlite() {
         ("INSERT INTO t DEFAULT VALUES", "INSERT INTO t DEFAULT VALUES"),
         ("PRAGMA a.b = secret", "PRAGMA a.b = ?"),
         ("PRAGMA a(secret)", "PRAGMA a (?)"),
+        ("SELECT a; PRAGMA b(secret)", "SELECT a; PRAGMA b (?)"),
+        (
+            "CREATE TRIGGER a INSERT ON t BEGIN SELECT RAISE(ABORT, [the secret]) WHERE b; END",
+            "CREATE TRIGGER a INSERT ON t BEGIN SELECT RAISE (?, ?) ?; ?",
+        ),
         ("ATTACH secret AS b", "ATTACH ?"),
     ] {
         assert_eq!(told(Engine::Sqlite, sql), expected, "{sql}");
@@ -134,6 +142,7 @@ fn the_verb_is_the_first_word() {
         ("select 1", "SELECT"),
         ("((SELECT 1) UNION SELECT 2)", "SELECT"),
         ("; insert into t values (1)", "INSERT"),
+        ("SELECT 1; DELETE FROM t", "SELECT"),
         ("/* a */ WITH x AS (SELECT 1) SELECT 2", "WITH"),
         ("'a' SELECT", ""),
         ("a_b", ""),

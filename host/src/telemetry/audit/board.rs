@@ -1,9 +1,12 @@
 //! What those who ask for lines and the thread that writes them tell each other without waiting: whether the log can be written, its head,
 //! what waits, and what was lost.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use super::{chain::Head, record};
@@ -51,30 +54,71 @@ pub(super) struct Board {
     waiting: AtomicUsize,
     /// Lines that were lost, and of which the log does not tell yet.
     untold: AtomicU64,
+    made: Instant,
+    /// Since when the disk is being waited for: milliseconds after `made`, one at least; 0 while it is not.
+    busy_since: AtomicU64,
+    /// How long that may take.
+    stall: Duration,
     status: Mutex<Status>,
 }
 
 impl Board {
-    pub(super) fn new(head: Head) -> Self {
+    /// `stall` is how long the disk may be waited for before the log is taken for one that cannot be written.
+    pub(super) fn new(head: Head, stall: Duration) -> Self {
         Self {
             is_down: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             untold: AtomicU64::new(0),
+            made: Instant::now(),
+            busy_since: AtomicU64::new(0),
+            stall,
             status: Mutex::new(Status { head, down: None, failures: 0, lost: 0 }),
         }
     }
 
     pub(super) fn status(&self) -> Status {
+        // Finds out whether it stalls.
+        self.is_down();
         self.lock().clone()
     }
 
+    /// Whether it cannot be written, or is waited for so long that it is taken for that: the thread that waits cannot say so.
     pub(super) fn is_down(&self) -> bool {
+        if !self.is_down.load(Ordering::Acquire) && self.stalls() {
+            let mut status = self.lock();
+            if self.stalls() {
+                self.fall(&mut status, format!("the disk has not answered for {} s", self.stall.as_secs()));
+            }
+        }
         self.is_down.load(Ordering::Acquire)
+    }
+
+    fn stalls(&self) -> bool {
+        let since = self.busy_since.load(Ordering::Acquire);
+        since > 0 && self.made.elapsed() >= Duration::from_millis(since) + self.stall
+    }
+
+    /// The disk is going to be waited for, until it rises or falls.
+    pub(super) fn begins(&self) {
+        let since = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.busy_since.store(since.max(1), Ordering::Release);
     }
 
     /// It cannot be written. The first to say so since it could be raises the alarm.
     pub(super) fn falls(&self, why: String) {
+        self.busy_since.store(0, Ordering::Release);
+        self.fall(&mut self.lock(), why);
+    }
+
+    /// Whoever waits for a line has waited too long. If that line was written meanwhile nobody would say again that it can be.
+    pub(super) fn takes_too_long(&self) {
         let mut status = self.lock();
+        if self.waiting() > 0 {
+            self.fall(&mut status, "it takes too long".to_owned());
+        }
+    }
+
+    fn fall(&self, status: &mut Status, why: String) {
         status.failures += 1;
         if status.down.is_none() {
             tracing::error!(target: "wharf::audit", why, "the audit log cannot be written");
@@ -83,11 +127,9 @@ impl Board {
         }
     }
 
-    /// It was written.
+    /// It was written, and what was has gone. Under the lock in any case: who finds it stalled or too slow looks again there.
     pub(super) fn rises(&self) {
-        if !self.is_down() {
-            return;
-        }
+        self.busy_since.store(0, Ordering::Release);
         let down = {
             let mut status = self.lock();
             self.is_down.store(false, Ordering::Release);
@@ -142,6 +184,38 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::{super::chain::Mac, *};
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_down_until_it_does() {
+        let board = Board::new(Head::NONE, Duration::ZERO);
+        assert!(!board.is_down());
+        for _ in 0..2 {
+            board.begins();
+            // Its time is counted in whole milliseconds.
+            while !board.is_down() {
+                std::hint::spin_loop();
+            }
+            assert!(board.status().down.is_some_and(|down| down.why.contains("not answered")));
+            board.rises();
+            assert!(!board.is_down() && board.status().down.is_none());
+        }
+        assert_eq!(board.status().failures, 2);
+        board.begins();
+        board.falls("it is full".to_owned());
+        assert_eq!(board.status().down.unwrap().why, "it is full");
+    }
+
+    #[test]
+    fn who_has_waited_too_long_for_a_line_that_was_written_meanwhile_raises_no_alarm() {
+        let board = Board::new(Head::NONE, Duration::from_secs(5));
+        board.comes();
+        board.takes_too_long();
+        assert!(board.is_down());
+        board.goes(1);
+        board.rises();
+        board.takes_too_long();
+        assert!(!board.is_down());
+    }
 
     #[test]
     fn metrics_tell_the_head_as_it_is_verified() {

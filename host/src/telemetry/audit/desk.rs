@@ -54,7 +54,7 @@ impl Audit {
     /// Opens the log, mends its end, writes that a host starts, and starts the thread that writes.
     ///
     /// # Bounds
-    /// Blocks on the file system: reads the first line and the last ones, and syncs.
+    /// Blocks on the file system: reads the first line and the last 8 MiB, and syncs.
     /// # Errors
     /// See [`StartError`].
     pub fn start(settings: Settings) -> Result<Self, StartError> {
@@ -78,7 +78,7 @@ impl Audit {
         log.append([start.as_slice()].into_iter(), true)?;
         let head = log.synced_head();
         tracing::info!(target: "wharf::audit", %head, durability = settings.durability.name(), is_clean, "the audit log is open");
-        let board = Arc::new(Board::new(head));
+        let board = Arc::new(Board::new(head, settings.stall));
         let (inbox, messages) = mpsc::channel();
         let desk = Desk {
             inbox,
@@ -103,7 +103,8 @@ impl Audit {
     /// None in time where work is refused without the log: whoever asks has a deadline, and drops the future then. A second where it goes on
     /// without. At most 1,024 lines wait to be written, further callers in order of arrival.
     /// # Errors
-    /// [`Unavailable`] where work is refused without the log: the operation must not begin. At once while the log is known to be down.
+    /// [`Unavailable`] where work is refused without the log: the operation must not begin. At once while the log is known to be down, as it is
+    /// when the disk has not answered for five seconds.
     /// # Cancellation
     /// Dropping the future is no harm: either there is no line, or an outcome `abandoned` follows it.
     pub async fn intent(&self, request: &Request<'_>) -> Result<Operation, Unavailable> {
@@ -151,7 +152,7 @@ impl Audit {
         self.desk.board.status()
     }
 
-    /// Whether the log can be written, as far as is known. Takes no lock.
+    /// Whether the log can be written, as far as is known. Takes no lock but to find out that the disk has not answered for five seconds.
     #[must_use]
     pub fn is_available(&self) -> bool {
         !self.desk.board.is_down()
@@ -289,7 +290,7 @@ impl Desk {
                 // The thread has ended.
                 Ok(Err(Unavailable)) => self.board.loses(),
                 Err(_) => {
-                    self.board.falls("it takes too long".to_owned());
+                    self.board.takes_too_long();
                     if matches!(line, Intent::Unasked) {
                         self.board.loses();
                     }

@@ -11,8 +11,10 @@ use super::{
     record::{Line, MAX_LINE, Torn},
 };
 
-/// Bytes at the end of a file in which its last line must be: all that may not be on the disk.
+/// Bytes at the end of a file in which its last line must be, and that are looked at: all that may not be on the disk.
 const TAIL: u64 = 2 * MAX_UNSYNCED as u64;
+/// Bytes that are read at once to count lines.
+const CHUNK: usize = 64 << 10;
 /// What every line begins with.
 const BEGINNING: &[u8] = b"{\"seq\":";
 
@@ -39,6 +41,14 @@ pub enum StartError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// One of its last lines was changed, or never reached the disk before the power was lost, though later ones did.
+    #[error("{file} does not hold: line {line} does not follow the one before it, and `wharf audit verify` says what is lost")]
+    Broken {
+        /// Its name.
+        file: String,
+        /// Which line of it, from 1 on.
+        line: u64,
+    },
 }
 
 /// How a log was found.
@@ -59,8 +69,8 @@ pub(super) fn recover<F: Folder>(mut folder: F, name: &str, limits: Limits, key:
     if let Some(file) = folder.open(name)? {
         let mut tail = Tail::read(name, file)?;
         torn = tail.torn.take();
-        if let Some(last) = tail.last.take() {
-            let (chain, line) = last.checked(name, &mut tail.file, key)?;
+        if tail.has_lines() {
+            let (chain, line) = tail.checked(name, key)?;
             tail.secure()?;
             let is_clean = torn.is_none() && line.kind == "close";
             let size = tail.whole();
@@ -83,8 +93,10 @@ pub(super) fn recover<F: Folder>(mut folder: F, name: &str, limits: Limits, key:
     let damaged = |what| StartError::Damaged { file: newest.clone(), what };
     let file = folder.open(&newest)?.ok_or_else(|| damaged("it went away"))?;
     let mut tail = Tail::read(&newest, file)?;
-    let Some(last) = tail.last.take() else { return Err(damaged("it has no line")) };
-    let (chain, line) = last.checked(&newest, &mut tail.file, key)?;
+    if !tail.has_lines() {
+        return Err(damaged("it has no line"));
+    }
+    let (chain, line) = tail.checked(&newest, key)?;
     if line.kind != "rotate" || tail.torn.is_some() {
         return Err(damaged("it does not end as a file does that another one follows"));
     }
@@ -98,14 +110,7 @@ struct Tail<File> {
     /// What was read of it, from `start` on, without what is torn.
     bytes: Vec<u8>,
     start: u64,
-    last: Option<Last>,
     torn: Option<Torn>,
-}
-
-/// The last whole line and the one before it, without their line breaks.
-struct Last {
-    line: Vec<u8>,
-    before: Option<Vec<u8>>,
 }
 
 impl<File: Bytes> Tail<File> {
@@ -115,9 +120,9 @@ impl<File: Bytes> Tail<File> {
         let mut bytes = vec![0; usize::try_from(size - start).map_err(io::Error::other)?];
         file.read_exactly_at(&mut bytes, start)?;
         let mut breaks = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
-        let (last, before, first) = (breaks.next(), breaks.next(), breaks.next());
+        let last = breaks.next();
         // Where the line before the last one begins, one must know.
-        if start > 0 && first.is_none() {
+        if start > 0 && breaks.nth(1).is_none() {
             return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line at its end" });
         }
         // Somebody else's, and it would be written over: a line that was begun has this beginning, or what a loss of power leaves.
@@ -126,14 +131,14 @@ impl<File: Bytes> Tail<File> {
         if last.is_none() && !is_begun() {
             return Err(StartError::Damaged { file: name.to_owned(), what: "it has no line of an audit log" });
         }
-        let after = |end: Option<usize>| end.map_or(0, |end| end + 1);
-        let torn = torn(&bytes[after(last)..]);
-        let last_line = last.map(|end| Last {
-            line: bytes[after(before)..end].to_owned(),
-            before: before.map(|end| bytes[after(first)..end].to_owned()),
-        });
-        bytes.truncate(after(last));
-        Ok(Self { file, bytes, start, last: last_line, torn })
+        let whole = last.map_or(0, |end| end + 1);
+        let torn = torn(&bytes[whole..]);
+        bytes.truncate(whole);
+        Ok(Self { file, bytes, start, torn })
+    }
+
+    fn has_lines(&self) -> bool {
+        !self.bytes.is_empty()
     }
 
     /// Bytes up to the end of the last whole line.
@@ -155,11 +160,12 @@ fn torn(bytes: &[u8]) -> Option<Torn> {
     (!bytes.is_empty()).then(|| Torn { bytes: bytes.len() as u64, sha256: digest() })
 }
 
-impl Last {
-    /// The chain after this line, if the file begins and ends as a log of this key does.
-    fn checked(&self, name: &str, file: &mut impl Bytes, key: &Key) -> Result<(Chain, Line), StartError> {
+impl<File: Bytes> Tail<File> {
+    /// The chain after the last line and what that says, if the file begins as a log of this key does, and each line here follows the one before.
+    /// After a loss of power the last one is not enough: some file systems write what is later in a file before what is earlier.
+    fn checked(&mut self, name: &str, key: &Key) -> Result<(Chain, Line), StartError> {
         let damaged = |what| StartError::Damaged { file: name.to_owned(), what };
-        let first = first_line(file)?;
+        let first = first_line(&mut self.file)?;
         let (sealed, open) = parsed(&first).ok_or_else(|| damaged("its first line is none of an audit log"))?;
         let (Some(id), Some(key_id)) = (open.chain, open.key) else { return Err(damaged("its first line is none of a file")) };
         if key_id != key.id() {
@@ -171,17 +177,39 @@ impl Last {
         if !chain.holds(before_first, &sealed) {
             return Err(damaged("its first line was changed"));
         }
-        let (sealed, line) = parsed(&self.line).ok_or_else(|| damaged("its last line is none of an audit log"))?;
-        let before = match &self.before {
-            Some(before) => parsed(before).ok_or_else(|| damaged("the line before its last is none of an audit log"))?.0.mac,
-            None => before_first,
-        };
-        if !chain.holds(before, &sealed) {
-            return Err(damaged("its last line, or the one before, was changed"));
+        // Of a file that is read in part the first line is not whole, and nothing is known of what the next one follows.
+        let (mut at, mut before) = (0, Some(before_first));
+        if self.start > 0 {
+            (at, before) = (self.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1), None);
         }
-        chain.head = Head { seq: line.seq, mac: sealed.mac };
+        let mut last: &[u8] = &[];
+        for line in self.bytes[at..].split_inclusive(|byte| *byte == b'\n') {
+            last = line.strip_suffix(b"\n").unwrap_or(line);
+            let follows = |sealed: &Sealed<'_>| before.map_or(last.starts_with(BEGINNING), |before| chain.holds(before, sealed));
+            let sealed = Sealed::split(last).filter(follows);
+            let Some(sealed) = sealed else {
+                let line = line_at(&mut self.file, self.start + at as u64)?;
+                return Err(StartError::Broken { file: name.to_owned(), line });
+            };
+            (at, before) = (at + line.len(), Some(sealed.mac));
+        }
+        let line: Line = serde_json::from_slice(last).map_err(|_| damaged("its last line is none of an audit log"))?;
+        chain.head = Head { seq: line.seq, mac: before.unwrap_or(Mac::NONE) };
         Ok((chain, line))
     }
+}
+
+/// Which line of a file, from 1 on, begins after so many bytes.
+fn line_at(file: &mut impl Bytes, end: u64) -> io::Result<u64> {
+    let (mut line, mut at) = (1, 0);
+    let mut chunk = vec![0; CHUNK];
+    while at < end {
+        let size = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
+        file.read_exactly_at(&mut chunk[..size], at)?;
+        line += chunk[..size].split(|byte| *byte == b'\n').count() as u64 - 1;
+        at += size as u64;
+    }
+    Ok(line)
 }
 
 fn first_line(file: &mut impl Bytes) -> io::Result<Vec<u8>> {

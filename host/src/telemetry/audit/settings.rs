@@ -83,6 +83,8 @@ pub struct Settings {
     pub(super) retry_interval: Duration,
     /// How long an operation waits for its line where work goes on without.
     pub(super) patience: Duration,
+    /// How long the disk may be waited for before the log is taken for one that cannot be written.
+    pub(super) stall: Duration,
 }
 
 impl Settings {
@@ -101,6 +103,7 @@ impl Settings {
             head_interval: Duration::from_secs(60),
             retry_interval: Duration::from_secs(1),
             patience: Duration::from_secs(1),
+            stall: Duration::from_secs(5),
         }
     }
 }

@@ -178,6 +178,7 @@ impl<F: Folder> Writer<F> {
         if self.waiting.is_empty() && !has_gap {
             return;
         }
+        self.board.begins();
         let gap = has_gap.then(|| Record::Gap { lines: lost, since: &self.board.down_since() }.render());
         if let Err(error) = self.append(gap.as_deref(), self.settings.durability == Durability::Synced) {
             return self.fail(&error, now);
@@ -200,8 +201,12 @@ impl<F: Folder> Writer<F> {
     }
 
     fn sync(&mut self, now: Instant) {
+        self.board.begins();
         match self.log.sync() {
-            Ok(()) => self.sync_at = None,
+            Ok(()) => {
+                self.sync_at = None;
+                self.board.rises();
+            }
             Err(error) => self.fail(&error, now),
         }
     }
@@ -279,7 +284,7 @@ mod tests {
         let key = Key::new(&"k".repeat(32)).unwrap();
         let limits = Limits { max_file_size: 1 << 20, max_files: 0 };
         let Found { log, .. } = recover(Locked::new(folder.path(), "log").unwrap(), "log", limits, &key).unwrap();
-        let board = Arc::new(Board::new(log.synced_head()));
+        let board = Arc::new(Board::new(log.synced_head(), Duration::from_secs(5)));
         let (_inbox, messages) = mpsc::channel();
         let mut writer = Writer::new(log, messages, board, Settings::new("log".into(), key));
         let now = Instant::now();

@@ -67,9 +67,44 @@ async fn a_log_goes_on_after_a_stop_and_refuses_to_after_a_change() {
     for changed in changes {
         fs::write(&path, &changed).unwrap();
         let refused = Audit::start(settings(folder.path())).err().unwrap();
-        assert!(matches!(refused, StartError::Damaged { .. }), "{refused:?}");
+        assert!(matches!(refused, StartError::Damaged { .. } | StartError::Broken { .. }), "{refused:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), changed);
     }
+}
+
+/// Leaves zeros in a log, from within one line to within another, and has it refused for the first of them.
+fn lose(folder: &Path, from: usize, to: usize) {
+    let path = folder.join("audit.log");
+    let mut bytes = fs::read(&path).unwrap();
+    let ends: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
+    bytes[ends[from - 2] + 10..ends[to - 2] + 20].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let refused = Audit::start(settings(folder)).err().unwrap();
+    assert!(matches!(refused, StartError::Broken { line, .. } if line == from as u64), "{refused:?}");
+    let said = refused.to_string();
+    assert!(["audit.log", &format!("line {from} "), "wharf audit verify"].iter().all(|part| said.contains(part)), "{said}");
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn lines_that_never_reached_the_disk_are_missed_although_later_ones_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Audit::start(settings(folder.path())).unwrap();
+    operate(&audit, 5).await;
+    audit.close().await.unwrap();
+    lose(folder.path(), 4, 6);
+
+    // Only the end of a long file is read.
+    let mut chain = Chain::new(&key(), "a", Head::NONE);
+    let mut text = line(&mut chain, &Record::Open { chain: "a", key: &key().id(), previous: None }.render());
+    let long = format!("\"kind\":\"mark\",\"pad\":\"{}\"", "x".repeat(3_900));
+    for _ in 0..2_300 {
+        text.push_str(&line(&mut chain, long.as_bytes()));
+    }
+    fs::write(folder.path().join("audit.log"), text).unwrap();
+    let audit = Audit::start(settings(folder.path())).unwrap();
+    audit.close().await.unwrap();
+    lose(folder.path(), 2_000, 2_000);
 }
 
 #[test]

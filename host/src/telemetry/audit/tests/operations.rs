@@ -219,6 +219,26 @@ async fn a_disk_that_stalls_raises_the_alarm_where_work_goes_on() {
 }
 
 #[tokio::test]
+async fn a_disk_that_does_not_answer_is_one_that_cannot_be_written() {
+    let folder = Memory::default();
+    let settings = Settings { stall: Duration::from_millis(10), ..Settings::new("log".into(), key()) };
+    let audit = Audit::over(folder.clone(), "log", settings).unwrap();
+    folder.plan(STALLED);
+    let mut waiting = pin!(begin(&audit));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    until(|| !audit.is_available()).await;
+    assert!(audit.status().down.is_some_and(|down| down.why.contains("not answered")));
+    // Nobody else waits for it.
+    assert_eq!(begin(&audit).now_or_never().unwrap().err(), Some(Unavailable));
+    folder.plan(NOTHING);
+    within(waiting).await.unwrap().end(&DONE).await;
+    until(|| audit.is_available()).await;
+    within(audit.close()).await.unwrap();
+    let (report, lines) = read(&folder);
+    assert_eq!((report.is_intact(), report.unknown, lines.len()), (true, 0, 5), "{report:?}");
+}
+
+#[tokio::test]
 async fn refusals_and_reclaims_have_one_line_each() {
     let folder = Memory::default();
     let audit = audit(&folder, Durability::Synced, WhenUnavailable::Refuse);
