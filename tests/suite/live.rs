@@ -1,7 +1,7 @@
 //! The page of the admin listener, in a browser, while handlers misbehave; and its events, for many who watch.
 //!
-//! `WHARF_SCREENSHOT=FOLDER tests/run live` also writes what the browser shows into that folder: `live.png` is the picture of README.md,
-//! `live-dark.png` and `live-phone.png` are its companions.
+//! `WHARF_SCREENSHOT=FOLDER tests/run live` also writes what the browser shows into that folder: `live.png` and `live-dark.png` are the picture of
+//! README.md, in `examples/observability`; `live-phone.png` is for whoever changes the page.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
