@@ -212,29 +212,29 @@ mod tests {
 
     /// What a browser says of the page that asks, and what for, of a host that is called `HOST`, and whether it is one of
     /// the host's own.
-    const PAGES: [(Option<&str>, Option<&str>, Option<&str>, bool); 22] = [
-        (None, None, None, true),
-        (Some("http://HOST"), None, None, true),
-        (Some("https://HOST"), Some("same-origin"), None, true),
-        (None, Some("same-origin"), None, true),
-        (None, Some("none"), None, true),
-        (Some("null"), None, None, false),
-        (Some(""), None, None, false),
-        (Some("HOST"), None, None, false),
-        (Some("ftp://HOST"), None, None, false),
-        (Some("http://HOST.evil.example"), None, None, false),
-        (Some("http://evil.example"), None, None, false),
-        (Some("http://HOST/"), None, None, false),
-        (Some("http://HOST"), Some("same-site"), None, false),
-        (Some("http://HOST"), Some("cross-site"), None, false),
-        (None, Some("cross-site"), None, false),
-        (None, Some(""), None, false),
-        (None, Some("none"), Some("navigate"), true),
-        (None, Some("cross-site"), Some("navigate"), false),
-        (None, Some("same-site"), Some("navigate"), false),
-        (None, Some("cross-site"), Some("no-cors"), false),
-        (None, Some("cross-site"), Some("cors"), false),
-        (Some("http://evil.example"), Some("cross-site"), Some("navigate"), false),
+    const PAGES: [([Option<&str>; 3], bool); 22] = [
+        ([None, None, None], true),
+        ([Some("http://HOST"), None, None], true),
+        ([Some("https://HOST"), Some("same-origin"), None], true),
+        ([None, Some("same-origin"), None], true),
+        ([None, Some("none"), None], true),
+        ([Some("null"), None, None], false),
+        ([Some(""), None, None], false),
+        ([Some("HOST"), None, None], false),
+        ([Some("ftp://HOST"), None, None], false),
+        ([Some("http://HOST.evil.example"), None, None], false),
+        ([Some("http://evil.example"), None, None], false),
+        ([Some("http://HOST/"), None, None], false),
+        ([Some("http://HOST"), Some("same-site"), None], false),
+        ([Some("http://HOST"), Some("cross-site"), None], false),
+        ([None, Some("cross-site"), None], false),
+        ([None, Some(""), None], false),
+        ([None, Some("none"), Some("navigate")], true),
+        ([None, Some("cross-site"), Some("navigate")], false),
+        ([None, Some("same-site"), Some("navigate")], false),
+        ([None, Some("cross-site"), Some("no-cors")], false),
+        ([None, Some("cross-site"), Some("cors")], false),
+        ([Some("http://evil.example"), Some("cross-site"), Some("navigate")], false),
     ];
 
     /// What stands in `Authorization`, and whether it is the token.
@@ -259,7 +259,7 @@ mod tests {
         {
             let access = access(is_loopback, open_views, has_token);
             let pages = HOSTS.into_iter().flat_map(|host| PAGES.map(|page| (host, page)));
-            for ((host, is_ours), (origin, site, mode, is_own)) in pages {
+            for ((host, is_ours), ([origin, site, mode], is_own)) in pages {
                 for (authorization, is_token) in TOKENS {
                     let mut headers = vec![(header::HOST, host.to_owned())];
                     headers.extend(origin.map(|origin| (header::ORIGIN, origin.replace("HOST", host))));

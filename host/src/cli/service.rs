@@ -209,9 +209,12 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Barrier,
-        atomic::{AtomicBool, Ordering},
+    use std::{
+        slice,
+        sync::{
+            Barrier,
+            atomic::{AtomicBool, Ordering},
+        },
     };
 
     use tempfile::TempDir;
@@ -369,7 +372,7 @@ mod tests {
         let watchdog = |rest: &[(&str, String)]| of("/run/notify", rest).unwrap().unwrap().watchdog;
         let micros = ("WATCHDOG_USEC", "30000000".to_owned());
         assert_eq!(watchdog(&[]), None);
-        assert_eq!(watchdog(&[micros.clone()]), Some(Duration::from_secs(30)));
+        assert_eq!(watchdog(slice::from_ref(&micros)), Some(Duration::from_secs(30)));
         assert_eq!(watchdog(&[micros.clone(), ("WATCHDOG_PID", process::id().to_string())]), Some(Duration::from_secs(30)));
         assert_eq!(watchdog(&[micros, ("WATCHDOG_PID", "1".to_owned())]), None);
         assert_eq!(watchdog(&[("WATCHDOG_USEC", "0".to_owned())]), None);

@@ -46,8 +46,8 @@ async fn ask(client: &Client, path: &str, steps: &Json) -> Reply {
 
 /// The last head that a host has logged.
 fn logged_head(log: &str) -> String {
-    let lines = log.lines().filter(|line| line.contains("wharf::audit") && line.contains("the audit log is closed"));
-    let line: Json = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let mut lines = log.lines().filter(|line| line.contains("wharf::audit") && line.contains("the audit log is closed"));
+    let line: Json = serde_json::from_str(lines.next_back().unwrap()).unwrap();
     let head = line["head"].as_str().or_else(|| line["fields"]["head"].as_str());
     head.unwrap_or_else(|| panic!("{line}")).to_owned()
 }

@@ -141,7 +141,7 @@ mod tests {
         let later = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff-more";
         let context = Context::parse(later.as_bytes()).unwrap();
         assert_eq!(context.to_string(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
-        assert!(Context::parse(later[..LENGTH].as_bytes()).is_some());
+        assert!(Context::parse(&later.as_bytes()[..LENGTH]).is_some());
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Delivery<'_> {
     ///
     /// # Cancellation
     /// What is under way may have arrived, and is still among them.
-    async fn deliver(&mut self, waiting: &mut Vec<Box<Record>>) {
+    async fn deliver(&mut self, waiting: &mut Vec<Record>) {
         while !waiting.is_empty() {
             let count = waiting.len().min(MANY);
             let document = self.sender.resource.document(&waiting[..count]).to_string();

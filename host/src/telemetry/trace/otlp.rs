@@ -18,11 +18,11 @@ impl Resource {
     }
 
     /// A request that hands these spans over.
-    pub(super) fn document(&self, records: &[Box<Record>]) -> Json {
+    pub(super) fn document(&self, records: &[Record]) -> Json {
         let version = env!("CARGO_PKG_VERSION");
         let about = [("service.name", "wharf"), ("service.version", version), ("service.instance.id", self.instance.as_str())];
         let about: Vec<Json> = about.into_iter().map(|(key, text)| attribute(key, &text.into())).collect();
-        let spans: Vec<Json> = records.iter().map(|record| span(record)).collect();
+        let spans: Vec<Json> = records.iter().map(span).collect();
         json!({
             "resourceSpans": [{
                 "resource": { "attributes": about },

@@ -165,7 +165,7 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.end += self.begun.elapsed();
-            self.trace.tracer.keep(record);
+            self.trace.tracer.keep(*record);
         }
     }
 }

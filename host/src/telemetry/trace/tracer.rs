@@ -38,7 +38,7 @@ pub struct Tracer {
     max_per_second: u32,
     started: Instant,
     window: Mutex<Window>,
-    kept: Lanes<Mutex<Vec<Box<Record>>>>,
+    kept: Lanes<Mutex<Vec<Record>>>,
     lost: AtomicU64,
     /// Told when there are [`MANY`].
     pub(super) many: Notify,
@@ -101,7 +101,7 @@ impl Tracer {
     }
 
     /// Keeps a span that has ended.
-    pub(super) fn keep(&self, record: Box<Record>) {
+    pub(super) fn keep(&self, record: Record) {
         if !self.spend() {
             return self.lose(1);
         }
@@ -117,7 +117,7 @@ impl Tracer {
     }
 
     /// Hands out what was kept, lane by lane.
-    pub(super) fn take(&self) -> Vec<Box<Record>> {
+    pub(super) fn take(&self) -> Vec<Record> {
         self.kept.iter().flat_map(|lane| std::mem::take(&mut *lock(lane))).collect()
     }
 

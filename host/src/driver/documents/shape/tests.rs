@@ -1,5 +1,7 @@
 //! What is shown of requests.
 
+use std::slice;
+
 use ::bson::{Document, doc};
 use proptest::prelude::*;
 
@@ -77,10 +79,10 @@ fn names_and_operators_stay_and_values_go() {
     let sorted = find(doc! {}, Some(doc! { "born": -1, "a.b": 1 }));
     assert_eq!(of_query(&Query::Find(people(), sorted)), "find people {} sort: {born: ?, a.b: ?}");
     let options = CountOptions { skip: 0, limit: None, hint: None, collation: None, read_concern: None };
-    let count = Count::new(bytes(&[filter.clone()]), options, WRITER).unwrap();
+    let count = Count::new(bytes(slice::from_ref(&filter)), options, WRITER).unwrap();
     assert_eq!(of_request(&Request::Count(people(), count)), format!("count people {shape}"));
     let options = DistinctOptions { collation: None, read_concern: None };
-    let distinct = Distinct::new("city".to_owned(), bytes(&[filter.clone()]), options, WRITER).unwrap();
+    let distinct = Distinct::new("city".to_owned(), bytes(slice::from_ref(&filter)), options, WRITER).unwrap();
     assert_eq!(of_request(&Request::Distinct(people(), distinct)), format!("distinct people city {shape}"));
     let stages = [doc! { "$match": filter }, doc! { "$group": { "_id": "$city", "n": { "$sum": 1 } } }];
     let expected = format!("aggregate people [{{$match: {shape}}}, {{$group: {{_id: ?, n: {{$sum: ?}}}}}}]");
