@@ -149,7 +149,9 @@ impl Watch {
                     let may_pass = done.as_ref().is_err_and(|refused| refused.may_pass);
                     retry = due.next().filter(|_| may_pass);
                     // Why it is refused has been told.
-                    if retry.is_none() {
+                    if may_pass && retry.is_none() {
+                        voice.say("watch: it is not tried again until something changes");
+                    } else if !may_pass {
                         voice.say(&up::reloaded("watch", done));
                     }
                 }

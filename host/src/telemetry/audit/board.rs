@@ -107,7 +107,15 @@ impl Board {
     /// It cannot be written. The first to say so since it could be raises the alarm.
     pub(super) fn falls(&self, why: String) {
         self.busy_since.store(0, Ordering::Release);
-        self.fall(&mut self.lock(), why);
+        let mut status = self.lock();
+        // Whoever found it stalled or too slow could not say what is wrong.
+        if let Some(down) = &mut status.down
+            && down.why != why
+        {
+            tracing::error!(target: "wharf::audit", why, "the audit log cannot be written");
+            down.why.clone_from(&why);
+        }
+        self.fall(&mut status, why);
     }
 
     /// Whoever waits for a line has waited too long. If that line was written meanwhile nobody would say again that it can be.
@@ -201,6 +209,10 @@ mod tests {
         }
         assert_eq!(board.status().failures, 2);
         board.begins();
+        // What it comes to in the end is told, whoever has found out before that it takes long.
+        while !board.is_down() {
+            std::hint::spin_loop();
+        }
         board.falls("it is full".to_owned());
         assert_eq!(board.status().down.unwrap().why, "it is full");
     }

@@ -114,7 +114,7 @@ impl fmt::Display for Finding {
             Problem::Gap { lines } => write!(formatter, "{lines} lines could not be written"),
             Problem::Cut { head } => write!(formatter, "cut: ends here, and head {head} was told"),
             Problem::OtherHead { head } => write!(formatter, "seq {head} is not the line whose head was told"),
-            Problem::NoEnd => write!(formatter, "the file that follows is missing"),
+            Problem::NoEnd => write!(formatter, "the file that follows is missing, or was not begun"),
         }
     }
 }
