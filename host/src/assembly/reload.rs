@@ -170,7 +170,8 @@ impl Running {
         let mut changes = match prepared {
             Ok(changes) if !check && !changes.is_empty() => changes,
             prepared => {
-                let gone = self.forgo();
+                // Whoever stops the host closes everything, and tells what is left.
+                let gone = if stop.token().is_cancelled() { Vec::new() } else { self.forgo() };
                 next.undo(gone.clone(), stop).await;
                 self.closed(&gone);
                 let mut changes = prepared?;
@@ -314,6 +315,12 @@ impl Running {
         if opened.database.engine() != described.engine {
             // Of one that is in force the comparison has told.
             return Err(fail("calls that run still use one of this name that is of another engine".to_owned()));
+        }
+        let is_open = |kind: &pools::Kind| opened.pools.iter().any(|(other, _)| other == kind);
+        let is_missing = described.file.as_ref().is_some_and(|file| !file.exists());
+        if is_missing && pools::of(&next.config, described).iter().any(is_open) {
+            // The next session would have another, and what is written would be in either.
+            return Err(fail("its file is gone, and connections that are open have it still".to_owned()));
         }
         if databases::is_to_be_made(described) {
             // Another file than before, which nobody uses yet.

@@ -76,9 +76,10 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Whether its server is at another address than that of another pool.
+    /// Whether its server is at another address than that of another pool. Who is asked over one control path is one server.
     pub(super) fn is_elsewhere(&self, other: &Self) -> bool {
-        self.address.as_ref().zip(other.address.as_ref()).is_some_and(|(here, there)| here != there)
+        !Arc::ptr_eq(&self.control, &other.control)
+            && self.address.as_ref().zip(other.address.as_ref()).is_some_and(|(here, there)| here != there)
     }
 }
 
