@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of each step of a reclaim.
 const BOUND: Duration = Duration::from_millis(200);
 
-/// A database of one connection.
-async fn open(script: &Script) -> (Database, Arc<Granted>) {
+/// A database of one connection, which has as long for each step of a reclaim.
+pub(crate) async fn open(script: &Script, bound: Duration) -> (Database, Arc<Granted>) {
     let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 1, max_transaction_time: PATIENCE };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
     let bounds =
-        Bounds { cancel: BOUND, settle: BOUND, rollback: BOUND, reset: BOUND, close: BOUND, kill: BOUND, confirm: BOUND };
+        Bounds { cancel: bound, settle: bound, rollback: bound, reset: bound, close: bound, kill: bound, confirm: bound };
     let settings = Settings { max_connections: 1, min_connections: 0, bounds, ..Settings::default() };
     let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
     database.start(false).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_reclaim_is_written_down_with_its_reason_and_its_step() {
         if let Some((step, behaviour)) = row.script {
             script.always(step, behaviour);
         }
-        let (database, grant) = open(&script).await;
+        let (database, grant) = open(&script, BOUND).await;
         let hold = acquire(&database, &grant).await.unwrap();
         assert_eq!(database.view().counts.leased, 1, "{row:?}");
         let via = if row.begins { Via::Transaction(1) } else { Via::Connection };
@@ -174,7 +174,7 @@ async fn a_reclaim_is_written_down_with_its_reason_and_its_step() {
 #[tokio::test]
 async fn what_cannot_be_reached_is_written_down_once() {
     let script = Script::new();
-    let (database, grant) = open(&script).await;
+    let (database, grant) = open(&script, BOUND).await;
     script.refuse(true);
     for _ in 0..2 {
         let refused = timeout(PATIENCE, acquire(&database, &grant)).await.unwrap();
@@ -188,7 +188,7 @@ async fn what_cannot_be_reached_is_written_down_once() {
 
 #[tokio::test]
 async fn a_database_is_seen_at_one_moment() {
-    let (database, grant) = open(&Script::new()).await;
+    let (database, grant) = open(&Script::new(), BOUND).await;
     assert_eq!(grant.share(), ShareView { max: 1, reserved: 1, leased: 0, waiting: 0 });
     let View { max, target, paused, waiters, longest_wait, oldest_lease, control_down, down, .. } = database.view();
     assert_eq!((max, target, paused, waiters, longest_wait), (1, 1, None, 0, None));

@@ -1,32 +1,19 @@
 //! How long things take in a pool is counted, each by what it came to; on the scripted driver.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use support::scripted::{Behaviour, Kind, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement},
-    pool::{
-        AcquireError, Borrower, Bounds, Database, Ended, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota, Settings, Until,
-        Via,
-    },
+    pool::{AcquireError, Borrower, Database, Ended, Granted, Hold, Limit, Until, Via},
 };
+
+use crate::journal::open;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Of each step of a reclaim, and of a query that takes too long.
 const BOUND: Duration = Duration::from_millis(50);
-
-/// A database of one connection.
-async fn open(script: &Script) -> (Database, Arc<Granted>) {
-    let quota = Quota { pool: 0, max_connections: 1, reserved_connections: 0, max_transaction_time: PATIENCE };
-    let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-    let bounds =
-        Bounds { cancel: BOUND, settle: BOUND, rollback: BOUND, reset: BOUND, close: BOUND, kill: BOUND, confirm: BOUND };
-    let settings = Settings { max_connections: 1, min_connections: 0, bounds, ..Settings::default() };
-    let (database, grants) = Database::new("db", settings, pools, vec![quota], Arc::new(HostCapacity::new(1)));
-    database.start(false).await.unwrap();
-    (database, Arc::clone(&grants[0]))
-}
 
 async fn acquire(database: &Database, grant: &Granted, patience: Duration) -> Result<Hold, AcquireError> {
     let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
@@ -61,7 +48,7 @@ async fn an_operation_is_timed_by_what_it_came_to_and_a_reclaim_by_its_reason() 
         let script = Script::new();
         script.needs_reset(false);
         script.always(Step::Run(Kind::Query), behaviour);
-        let (database, grant) = open(&script).await;
+        let (database, grant) = open(&script, BOUND).await;
         let hold = acquire(&database, &grant, PATIENCE).await.unwrap();
         query(&hold).await;
         drop(hold);
@@ -81,7 +68,7 @@ async fn an_operation_is_timed_by_what_it_came_to_and_a_reclaim_by_its_reason() 
 async fn who_waits_is_timed_once_it_is_served_and_not_when_it_is_refused() {
     let script = Script::new();
     script.needs_reset(false);
-    let (database, grant) = open(&script).await;
+    let (database, grant) = open(&script, BOUND).await;
     let first = acquire(&database, &grant, PATIENCE).await.unwrap();
     assert!(matches!(acquire(&database, &grant, BOUND).await, Err(AcquireError::WaitTimeout { .. })));
     let timings = database.timings();
@@ -97,7 +84,7 @@ async fn who_waits_is_timed_once_it_is_served_and_not_when_it_is_refused() {
     // Unless a driver fails to open a session.
     let script = Script::new();
     script.refuse(true);
-    let (database, grant) = open(&script).await;
+    let (database, grant) = open(&script, BOUND).await;
     assert!(timeout(PATIENCE, acquire(&database, &grant, PATIENCE)).await.unwrap().is_err());
     assert_eq!((database.timings().created.count(), database.timings().waited.count()), (0, 0));
 }
