@@ -18,7 +18,7 @@ use super::roster::Entry;
 use super::{CallError, Outcome, OverloadLimit};
 use crate::lease::{End, Life, Scope, Stage};
 use crate::plugin::{LogLevel, Plugin};
-use crate::telemetry::trace::CallSpan;
+use crate::telemetry::{self, trace::CallSpan};
 
 /// A turn that lasts longer than this is one of computing. A guest's turn ends after about a millisecond of it at the latest.
 const LONG_TURN: Duration = Duration::from_micros(500);
@@ -271,7 +271,7 @@ impl Running {
         stats.used(took, fuel, memory_peak_bytes);
         let call = self.scope.call();
         let (plugin, request_id, outcome) = (&*call.plugin, &*call.request_id, outcome.as_str());
-        let duration_us = took.as_micros();
+        let duration_ms = telemetry::millis(took);
         if let Some(span) = &self.span {
             span.edit(|span| {
                 span.add("wharf.outcome", outcome);
@@ -281,11 +281,11 @@ impl Running {
         }
         match error {
             None => {
-                tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended");
+                tracing::debug!(target: "wharf::call", plugin, request_id, outcome, duration_ms, fuel, memory_peak_bytes, "call ended");
             }
             Some(_) if self.plugin.limits().log < LogLevel::Warn => {}
             Some(error) => {
-                tracing::warn!(target: "wharf::call", plugin, request_id, outcome, duration_us, fuel, memory_peak_bytes, "call ended: {error}");
+                tracing::warn!(target: "wharf::call", plugin, request_id, outcome, duration_ms, fuel, memory_peak_bytes, "call ended: {error}");
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::{Code, Origin, Peer, Problem, RequestId, activity::Activity};
-use crate::telemetry::{requests::Route, timing::Timing, trace::CallSpan};
+use crate::telemetry::{self, requests::Route, timing::Timing, trace::CallSpan};
 
 /// What one request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -263,7 +263,7 @@ impl Drop for Running {
                 method = exchange.method.as_str(),
                 path = exchange.uri.path(),
                 status,
-                duration_ms = took.as_secs_f64() * 1000.0,
+                duration_ms = telemetry::millis(took),
                 bytes = exchange.bytes.load(Ordering::Relaxed),
                 client = %exchange.origin,
                 request_id = exchange.id.as_str(),
