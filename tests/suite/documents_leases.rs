@@ -268,7 +268,7 @@ async fn a_call_that_ends_takes_everything_back() {
     let people = call.people();
     let cursor = people.cursor(EMPTY.to_vec(), types::FindOptions::default()).await.unwrap();
     call.scope.end(End::Trapped);
-    let ended = Error::Operation(OperationError::Ended(Ended::CallEnded));
+    let ended = Error::Operation(OperationError::Ended(Ended::CallEnded(End::Trapped)));
     assert_eq!(cursor.next(1).await.unwrap_err(), ended);
     drop(cursor);
     assert_eq!(people.count(EMPTY.to_vec(), types::CountOptions::default()).await.unwrap_err(), Error::CallEnded(End::Trapped));

@@ -1,6 +1,6 @@
 //! What a running host tells of its databases, calls and plugins, against what the server says; and what an operator does to them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::{Request, header};
 use serde_json::{Value as Json, json};
@@ -14,6 +14,7 @@ use support::{
     wait::until,
 };
 use wharf::{
+    call::Outcome,
     driver::FailureKind,
     pool::{Counter, During, Ended, Step},
 };
@@ -124,7 +125,7 @@ async fn who_holds_what_is_told_as_the_server_sees_it_and_a_call_can_be_ended() 
     assert_eq!((cancelled.status.as_u16(), &cancelled.json()["id"]), (200, &json!(id)), "{cancelled:?}");
     assert_eq!(call.await.unwrap().problem(), (503, "cancelled-by-operator".to_owned()));
     let pool = until_pool(&admin, "the reclaim to be told", |pool| pool["reclaimed"] != json!([])).await;
-    let reclaimed = json!([{ "reason": "call-ended", "step": "cancelled", "since_start": 1, "last_24h": 1 }]);
+    let reclaimed = json!([{ "reason": "cancelled-by-operator", "step": "cancelled", "since_start": 1, "last_24h": 1 }]);
     assert_eq!(pool["reclaimed"], reclaimed, "{pool}");
     let last = &pool["last_reclaims"][0];
     assert_eq!((&last["request_id"], &last["session"]), (&json!(request_id), &json!(running.id)), "{pool}");
@@ -147,7 +148,7 @@ async fn what_a_handler_leaks_is_told_with_the_reason_and_never_with_a_value() {
     for _ in 0..2 {
         assert_eq!(host.client().post("/probe/run-and-trap", &steps).await.problem().1, "handler-trapped");
     }
-    let rolled_back = json!([{ "reason": "call-ended", "step": "rolled-back", "since_start": 2, "last_24h": 2 }]);
+    let rolled_back = json!([{ "reason": "trapped", "step": "rolled-back", "since_start": 2, "last_24h": 2 }]);
     let pool = until_pool(&admin, "both to be rolled back", |pool| pool["reclaimed"] == rolled_back).await;
     assert_eq!(pool["last_reclaims"].as_array().map(Vec::len), Some(2), "{pool}");
     // One whose session goes away in the middle of it.
@@ -267,6 +268,10 @@ fn the_schemas_know_all_that_there_is() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let reasons: Vec<&str> = Ended::ALL.iter().map(|reason| reason.name()).collect();
     let steps: Vec<&str> = Step::ALL.iter().map(|step| step.name()).collect();
+    assert_eq!(reasons.iter().collect::<BTreeSet<_>>().len(), reasons.len(), "{reasons:?}");
+    for outcome in Outcome::ALL {
+        assert!(Ended::ALL.contains(&Ended::CallEnded(outcome.end())), "{outcome:?}");
+    }
     for list in ["reclaimed", "last_reclaims"] {
         assert_eq!(allowed(&schema, &format!("{pool}/{list}/items/properties/reason/enum")), names(&reasons));
         assert_eq!(allowed(&schema, &format!("{pool}/{list}/items/properties/step/enum")), names(&steps));

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 use wharf::{
     driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        self, AcquireError, Borrower, Bounds, Database, During, Ended, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota,
+        self, AcquireError, Borrower, Bounds, Database, During, End, Ended, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota,
         Settings, ShareView, Until, Via, View,
     },
 };
@@ -66,8 +66,8 @@ const ROW: Row = Row {
     script: None,
     immortal: false,
     begins: false,
-    why: Ended::CallEnded,
-    told: Some((Ended::CallEnded, pool::Step::Reset)),
+    why: Ended::CallEnded(End::Trapped),
+    told: Some((Ended::CallEnded(End::Trapped), pool::Step::Reset)),
     during: None,
 };
 
@@ -78,18 +78,18 @@ const fn fails(behaviour: Behaviour) -> Option<(Step, Behaviour)> {
 
 const ROWS: [Row; 11] = [
     ROW,
-    Row { needs_reset: false, told: Some((Ended::CallEnded, pool::Step::Clean)), ..ROW },
-    Row { begins: true, told: Some((Ended::CallEnded, pool::Step::RolledBack)), ..ROW },
+    Row { needs_reset: false, told: Some((Ended::CallEnded(End::Trapped), pool::Step::Clean)), ..ROW },
+    Row { begins: true, told: Some((Ended::CallEnded(End::Trapped), pool::Step::RolledBack)), ..ROW },
     Row { script: fails(Behaviour::Slow), told: Some((Ended::TimedOut, pool::Step::Cancelled)), ..ROW },
     Row {
         script: Some((Step::Reset, Behaviour::Error(FailureKind::Database))),
-        told: Some((Ended::CallEnded, pool::Step::Closed)),
+        told: Some((Ended::CallEnded(End::Trapped), pool::Step::Closed)),
         during: Some(During::Reset),
         ..ROW
     },
     Row {
         script: Some((Step::Reset, Behaviour::Never)),
-        told: Some((Ended::CallEnded, pool::Step::Killed)),
+        told: Some((Ended::CallEnded(End::Trapped), pool::Step::Killed)),
         during: Some(During::Reset),
         ..ROW
     },

@@ -148,10 +148,10 @@ async fn a_hostile_handler_is_seen_to_lose_what_it_holds() {
         assert_eq!(host.client().get("/imports/transaction").await.text(), "leaked");
         assert_eq!(host.client().get("/reports/traps").await.problem().1, "handler-trapped");
     }
-    for plugin in ["imports", "reports"] {
-        browser.until(&rows("reclaims", &["main", plugin, "call-ended", "rolled-back"], 3)).await;
+    for (plugin, why) in [("imports", "returned"), ("reports", "trapped")] {
+        browser.until(&rows("reclaims", &["main", plugin, why, "rolled-back"], 3)).await;
+        browser.until(&rows("reasons", &["main", why, "rolled-back", "3"], 1)).await;
     }
-    browser.until(&rows("reasons", &["main", "call-ended", "rolled-back", "6"], 1)).await;
     browser.until(&says("#reclaimed b", "6")).await;
 
     // Who holds all there is, what for, and who waits.
@@ -167,7 +167,10 @@ async fn a_hostile_handler_is_seen_to_lose_what_it_holds() {
     pictures(&browser).await;
 
     // The operator ends them: the row is marked as new, and nothing is held any more.
-    let news = format!("document.querySelector('#reclaims tr.new') && {}", rows("reclaims", &["patients", "cancelled"], 2));
+    let news = format!(
+        "document.querySelector('#reclaims tr.new') && {}",
+        rows("reclaims", &["patients", "cancelled-by-operator", "cancelled"], 2)
+    );
     tokio::join!(cancel_all(&admin), browser.until(&news));
     for call in calls {
         assert_eq!(call.await.unwrap().problem(), (503, "cancelled-by-operator".to_owned()));

@@ -15,7 +15,7 @@ use support::{
 };
 use wharf::{
     call::Outcome,
-    pool::{Counter, Ended, Step},
+    pool::{Counter, End, Ended, Step},
 };
 
 use crate::{
@@ -121,7 +121,7 @@ async fn what_was_done_is_told_and_agrees_with_the_server_and_the_health() {
     let requests = "http_server_request_duration_seconds_count";
     let (get, post) = (("http_request_method", "GET"), ("http_request_method", "POST"));
     let (ok, error) = (("http_response_status_code", "200"), ("error_type", "handler-trapped"));
-    let (rolled_back, call_ended) = (("step", Step::RolledBack.name()), ("reason", Ended::CallEnded.name()));
+    let (rolled_back, trapped) = (("step", Step::RolledBack.name()), ("reason", Ended::CallEnded(End::Trapped).name()));
     let rows: &[(&str, Labels<'_>, f64)] = &[
         (requests, &[plugin, get, ok, ("http_route", "/probe/{*rest}")], 3.0),
         (requests, &[plugin, post, ok], 2.0),
@@ -134,8 +134,8 @@ async fn what_was_done_is_told_and_agrees_with_the_server_and_the_health() {
         ("wharf_call_duration_seconds_count", &[plugin], 7.0),
         ("wharf_call_queue_seconds_count", &[plugin], 7.0),
         ("wharf_calls_running", &[plugin], 0.0),
-        ("wharf_lease_reclaims_total", &[POOL, rolled_back, call_ended], 2.0),
-        ("wharf_reclaim_seconds_count", &[POOL, call_ended], 2.0),
+        ("wharf_lease_reclaims_total", &[POOL, rolled_back, trapped], 2.0),
+        ("wharf_reclaim_seconds_count", &[POOL, trapped], 2.0),
         ("wharf_reclaim_seconds_count", &[POOL, ("reason", Ended::TimedOut.name())], 1.0),
         ("db_client_operation_duration_seconds_count", &[POOL, ("db_operation_name", "begin")], 3.0),
         ("db_client_operation_duration_seconds_count", &[POOL, ("db_operation_name", "query")], 4.0),

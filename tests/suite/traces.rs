@@ -113,7 +113,7 @@ async fn a_call_its_statements_and_its_reclaim_are_one_trace() {
     assert!(failed.failure().is_some() && !failed.attribute("db.query.text").unwrap().contains('\''), "{failed:?}");
     assert_eq!(named(spans, "begin main").len(), 1);
     let [reclaim] = named(spans, "reclaim main")[..] else { panic!("{spans:?}") };
-    assert_eq!((reclaim.attribute("wharf.reason"), reclaim.attribute("wharf.step")), (Some("call-ended"), Some("rolled-back")));
+    assert_eq!((reclaim.attribute("wharf.reason"), reclaim.attribute("wharf.step")), (Some("trapped"), Some("rolled-back")));
     assert_eq!((reclaim.events()[0], reclaim.failure()), ("rolled-back", None));
 }
 

@@ -233,7 +233,7 @@ mod tests {
             json!({
                 "state": "down", "idle": 0, "leased": 3, "reclaiming": 1, "unconfirmed": 2, "waiters": 12, "oldest_lease_ms": 4_200,
                 "reclaimed": [
-                    { "reason": "call-ended", "step": "rolled-back", "since_start": 7, "last_24h": 3 },
+                    { "reason": "returned", "step": "rolled-back", "since_start": 7, "last_24h": 3 },
                     { "reason": "timed-out", "step": "killed", "since_start": 1, "last_24h": 1 },
                 ],
                 "last_errors": [{ "at": "2026-01-02T03:04:05.678Z", "times": 9, "during": "connect", "message": "refused" }],
@@ -254,9 +254,9 @@ mod tests {
         PLUGIN    DATABASE  ACCESS      LEASED  RESERVED  WAITING
         patients  clinic    read-write  3/4     1         12
 
-        RECLAIMED  BECAUSE     BY           24H  SINCE-START
-        clinic     call-ended  rolled-back  3    7
-        clinic     timed-out   killed       1    1
+        RECLAIMED  BECAUSE    BY           24H  SINCE-START
+        clinic     returned   rolled-back  3    7
+        clinic     timed-out  killed       1    1
 
         ERRORS  LAST                      TIMES  DURING   MESSAGE
         clinic  2026-01-02T03:04:05.678Z  9      connect  refused

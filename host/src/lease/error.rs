@@ -1,6 +1,6 @@
 //! Why something that a call asked of a database failed.
 
-use crate::pool::{AcquireError, OperationError};
+use crate::pool::{AcquireError, Ended, OperationError};
 
 use super::End;
 
@@ -52,12 +52,12 @@ impl Error {
             }
             Self::Acquire(AcquireError::ShuttingDown) => "shutting-down",
             Self::Operation(OperationError::TimedOut { .. }) => "deadline-exceeded",
-            Self::Operation(OperationError::Ended(why)) => why.name(),
             Self::Operation(OperationError::Busy(_)) => "busy",
             Self::Operation(OperationError::Aborted) => "transaction-aborted",
             Self::Operation(OperationError::TooMany { .. }) | Self::Limit { .. } => "limit-exceeded",
             Self::Operation(OperationError::Invalid(_)) | Self::Invalid(_) => "invalid",
-            Self::CallEnded(_) => "call-ended",
+            Self::Operation(OperationError::Ended(Ended::CallEnded(_))) | Self::CallEnded(_) => "call-ended",
+            Self::Operation(OperationError::Ended(why)) => why.name(),
             Self::Audit => "audit-unavailable",
         }
     }

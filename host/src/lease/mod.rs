@@ -19,5 +19,6 @@ pub use self::{
     grant::{Grant, Grants},
     handles::{Connection, Cursor, Database, Transaction},
     life::{Life, Stage},
-    scope::{CallInfo, End, Scope},
+    scope::{CallInfo, Scope},
 };
+pub use crate::pool::End;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     driver::Operation,
-    pool::{Borrower, Ended, LeaseView, Limit, Until},
+    pool::{Borrower, End, Ended, LeaseView, Limit, Until},
     sync::{Mutex, MutexGuard},
     telemetry::{
         audit::Trail,
@@ -43,29 +43,6 @@ pub struct CallInfo {
     pub deadline: Instant,
     /// Where the audit log is asked for its lines, if one is kept.
     pub trail: Option<Arc<Trail>>,
-}
-
-/// How a call ended; every way runs the same teardown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum End {
-    /// The handler returned and the last byte of its answer was sent.
-    Returned,
-    /// The handler trapped or panicked.
-    Trapped,
-    /// The fuel ran out.
-    FuelExhausted,
-    /// The wall clock ran out.
-    DeadlineExceeded,
-    /// Memory, table or instance limits refused to grow further.
-    MemoryExhausted,
-    /// The client went away or stopped reading.
-    ClientGone,
-    /// The host is stopping.
-    ShuttingDown,
-    /// The host itself panicked while serving the call.
-    HostPanicked,
-    /// The operator wanted it to end.
-    Cancelled,
 }
 
 /// What one call holds. Lives outside the Store; [`Scope::end`] ends it, whoever still has a clone of the `Arc`.
@@ -190,7 +167,7 @@ impl Scope {
         }
         self.over.cancel();
         for lease in std::mem::take(&mut *self.leases()).iter().filter_map(Weak::upgrade) {
-            lease.hold.release(Ended::CallEnded);
+            lease.hold.release(Ended::CallEnded(end));
         }
     }
 

@@ -55,13 +55,36 @@ impl Limit {
     }
 }
 
-/// Why a lease ended before its holder gave it back.
+/// How the call ended that had a lease; every way runs the same teardown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The handler returned and the last byte of its answer was sent.
+    Returned,
+    /// The handler trapped or panicked.
+    Trapped,
+    /// The fuel ran out.
+    FuelExhausted,
+    /// The wall clock ran out.
+    DeadlineExceeded,
+    /// Memory, table or instance limits refused to grow further.
+    MemoryExhausted,
+    /// The client went away or stopped reading.
+    ClientGone,
+    /// The host is stopping.
+    ShuttingDown,
+    /// The host itself panicked while serving the call.
+    HostPanicked,
+    /// The operator wanted it to end.
+    Cancelled,
+}
+
+/// Why a lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ended {
     /// The holder gave it back.
     Released,
-    /// The call ended without giving it back.
-    CallEnded,
+    /// The call ended so without giving it back.
+    CallEnded(End),
     /// An operation ran into a time limit.
     TimedOut,
     /// The one who awaited the operation went away.
@@ -82,7 +105,15 @@ impl Ended {
     /// All of them, in order.
     pub const ALL: &[Self] = &[
         Self::Released,
-        Self::CallEnded,
+        Self::CallEnded(End::Returned),
+        Self::CallEnded(End::Trapped),
+        Self::CallEnded(End::FuelExhausted),
+        Self::CallEnded(End::DeadlineExceeded),
+        Self::CallEnded(End::MemoryExhausted),
+        Self::CallEnded(End::ClientGone),
+        Self::CallEnded(End::ShuttingDown),
+        Self::CallEnded(End::HostPanicked),
+        Self::CallEnded(End::Cancelled),
         Self::TimedOut,
         Self::Cancelled,
         Self::IdleInTransaction,
@@ -92,12 +123,20 @@ impl Ended {
         Self::Panicked,
     ];
 
-    /// The reason's name, in the words of the project.
+    /// The reason's name, in the words of the project; of a call that ended, what the leases are told of its outcome.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Released => "released",
-            Self::CallEnded => "call-ended",
+            Self::CallEnded(End::Returned) => "returned",
+            Self::CallEnded(End::Trapped) => "trapped",
+            Self::CallEnded(End::FuelExhausted) => "fuel-exhausted",
+            Self::CallEnded(End::DeadlineExceeded) => "deadline-exceeded",
+            Self::CallEnded(End::MemoryExhausted) => "memory-exhausted",
+            Self::CallEnded(End::ClientGone) => "client-gone",
+            Self::CallEnded(End::ShuttingDown) => "shutting-down",
+            Self::CallEnded(End::HostPanicked) => "host-panicked",
+            Self::CallEnded(End::Cancelled) => "cancelled-by-operator",
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
             Self::IdleInTransaction => "idle-in-transaction",
@@ -106,6 +145,11 @@ impl Ended {
             Self::Revoked => "revoked",
             Self::Panicked => "panicked",
         }
+    }
+
+    /// Where it is in [`Self::ALL`].
+    pub(super) fn place(self) -> usize {
+        Self::ALL.iter().position(|it| *it == self).unwrap_or_default()
     }
 }
 

@@ -219,7 +219,7 @@ struct Book {
 
 impl Book {
     fn reclaimed(&mut self, hour: u64, mut reclaim: Reclaim) {
-        let (reason, step) = (reclaim.reason as usize, reclaim.step as usize);
+        let (reason, step) = (reclaim.reason.place(), reclaim.step as usize);
         self.since_start[reason][step] += 1;
         if self.hours.back().is_none_or(|(last, _)| *last < hour) {
             self.hours.retain(|(of, _)| of + HOURS > hour);
@@ -255,11 +255,11 @@ impl Book {
     }
 
     fn tallies(&self, hour: u64) -> Vec<Tally> {
-        let all = Ended::ALL.iter().flat_map(|reason| Step::ALL.iter().map(move |step| (*reason, *step)));
-        let tallies = all.map(|(reason, step)| {
-            let count = |table: &Table| table[reason as usize][step as usize];
+        let all = Ended::ALL.iter().enumerate().flat_map(|reason| Step::ALL.iter().map(move |step| (reason, *step)));
+        let tallies = all.map(|((place, reason), step)| {
+            let count = |table: &Table| table[place][step as usize];
             let lately = self.hours.iter().filter(|(of, _)| of + HOURS > hour).map(|(_, table)| count(table)).sum();
-            Tally { reason, step, since_start: count(&self.since_start), last_24h: lately }
+            Tally { reason: *reason, step, since_start: count(&self.since_start), last_24h: lately }
         });
         tallies.filter(|tally| tally.since_start > 0).collect()
     }
@@ -273,6 +273,9 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::End;
+
+    const TRAPPED: Ended = Ended::CallEnded(End::Trapped);
 
     fn reclaim(book: &mut Book, hour: u64, reason: Ended, step: Step) {
         let borrower = Borrower { plugin: "plugin".into(), request_id: "request".into(), trail: None };
@@ -291,10 +294,10 @@ mod tests {
     fn a_reclaim_counts_for_a_day_and_for_ever() {
         let mut book = Book::default();
         assert!(book.tallies(0).is_empty());
-        reclaim(&mut book, 0, Ended::CallEnded, Step::RolledBack);
-        reclaim(&mut book, 23, Ended::CallEnded, Step::RolledBack);
+        reclaim(&mut book, 0, TRAPPED, Step::RolledBack);
+        reclaim(&mut book, 23, TRAPPED, Step::RolledBack);
         reclaim(&mut book, 23, Ended::TimedOut, Step::Killed);
-        let rolled_back = |book: &Book, hour| told(book, hour, Ended::CallEnded, Step::RolledBack);
+        let rolled_back = |book: &Book, hour| told(book, hour, TRAPPED, Step::RolledBack);
         assert_eq!([23, 24, 47].map(|hour| rolled_back(&book, hour)), [Some((2, 2)), Some((2, 1)), Some((2, 0))]);
         assert_eq!(told(&book, 24, Ended::TimedOut, Step::Killed), Some((1, 1)));
         assert_eq!(told(&book, 24, Ended::TimedOut, Step::Clean), None);

@@ -35,7 +35,7 @@ pub use self::{
     close::Leftovers,
     counters::{Counter, Counters},
     database::{Borrower, Database, PoolSpec},
-    error::{AcquireError, Ended, Limit, OperationError},
+    error::{AcquireError, End, Ended, Limit, OperationError},
     grants::{Granted, Quota, ShareView},
     hold::{Hold, LeaseView, Until, Via},
     journal::{During, Reclaim, Step, Tally, Trouble},

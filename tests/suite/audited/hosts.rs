@@ -132,11 +132,11 @@ async fn both_interfaces_leave_their_lines_and_the_head_is_told_everywhere() {
     let mut rest = seen[expected.len()..].to_vec();
     rest.sort();
     expected = pair("begin", "done").to_vec();
-    expected.extend(["reclaim call-ended rolled-back", "reclaim transaction-dropped rolled-back"].map(str::to_owned));
+    expected.extend(["reclaim trapped rolled-back", "reclaim transaction-dropped rolled-back"].map(str::to_owned));
     expected.sort();
     let expected_if_released = {
         let mut other = pair("begin", "done").to_vec();
-        other.extend(["reclaim call-ended rolled-back", "reclaim released rolled-back"].map(str::to_owned));
+        other.extend(["reclaim trapped rolled-back", "reclaim released rolled-back"].map(str::to_owned));
         other.sort();
         other
     };

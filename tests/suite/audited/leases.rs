@@ -318,7 +318,7 @@ async fn what_is_left_open_has_a_line_that_says_how_it_ended() {
         pair("begin", "done").to_vec(),
         vec!["reclaim released rolled-back".to_owned()],
         pair("begin", "done").to_vec(),
-        vec!["reclaim call-ended rolled-back".to_owned()],
+        vec!["reclaim trapped rolled-back".to_owned()],
         pair("begin", "done").to_vec(),
         pair("execute", "abandoned").to_vec(),
         vec!["reclaim cancelled cancelled".to_owned()],

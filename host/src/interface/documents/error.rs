@@ -66,7 +66,7 @@ fn operation(error: OperationError, message: String) -> Error {
         OperationError::Ended(why) => match why {
             Ended::IdleInTransaction => deadline(message, "idle_in_transaction_timeout"),
             Ended::TransactionTooLong => deadline(message, "max_transaction_time"),
-            Ended::Revoked | Ended::CallEnded => plain(ErrorKind::ShuttingDown, message),
+            Ended::Revoked | Ended::CallEnded(_) => plain(ErrorKind::ShuttingDown, message),
             Ended::Released => plain(ErrorKind::Invalid, "the transaction has ended, or the cursor is closed"),
             Ended::TimedOut | Ended::Cancelled | Ended::Lost | Ended::Panicked => plain(ErrorKind::Disconnected, message),
         },

@@ -315,11 +315,11 @@ mod tests {
             json!({ "kind": "outcome", "op": 7, "outcome": "done", "rows": 1, "us": 812 })
         );
         let actor = Actor { who: Some("dr.who"), ..request.actor };
-        let reclaim = Reclaim { actor, database: "clinic", reason: "call-ended", step: "rolled-back" };
+        let reclaim = Reclaim { actor, database: "clinic", reason: "trapped", step: "rolled-back" };
         assert_eq!(
             rendered(&Record::Reclaim(reclaim)),
             json!({ "kind": "reclaim", "request": "r1", "plugin": "patients", "digest": "3f", "who": "dr.who", "database": "clinic",
-                "reason": "call-ended", "step": "rolled-back" })
+                "reason": "trapped", "step": "rolled-back" })
         );
         assert_eq!(rendered(&Record::Close), json!({ "kind": "close" }));
     }

@@ -251,7 +251,7 @@ async fn refusals_and_reclaims_have_one_line_each() {
     let types = Types::default();
     let request = Request { actor, database: "clinic", statement: Statement::default(), types: &types };
     audit.refused(&request, &Outcome { outcome: "denied", code: None, rows: None }).await.unwrap();
-    audit.reclaimed(Reclaim { actor, database: "clinic", reason: "call-ended", step: "killed" });
+    audit.reclaimed(Reclaim { actor, database: "clinic", reason: "trapped", step: "killed" });
     folder.plan(FULL);
     assert_eq!(within(audit.refused(&request, &DONE)).await, Err(Unavailable));
     folder.plan(NOTHING);
