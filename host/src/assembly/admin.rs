@@ -77,7 +77,8 @@ impl Desk {
         };
         let server = Server::new(listener, settings)?;
         let front = Arc::new(Front(Arc::clone(&self.admin)));
-        self.serving.push(tokio::spawn(async move { server.serve(front, &Shards::default(), stop).await }));
+        self.serving
+            .push(tokio::spawn(async move { server.serve(front, &Shards::default(), stop, CancellationToken::new()).await }));
         Ok(())
     }
 

@@ -224,7 +224,7 @@ impl Host {
         let Self { server, live, cut, asked, desk, exporter, .. } = self;
         let reloads = tokio::spawn(Arc::clone(&live).reloads(asked, stop.clone()));
         let dispatcher = Arc::new(Dispatcher(Arc::clone(&live)));
-        let mut draining = pin!(server.serve(dispatcher, &live.shards, stop.token()));
+        let mut draining = pin!(server.serve(dispatcher, &live.shards, stop.token(), cut.clone()));
         let drain = async {
             tokio::select! {
                 drained = &mut draining => drained,

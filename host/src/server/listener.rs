@@ -131,23 +131,29 @@ impl Server {
     }
 
     /// Answers until `shutdown`, then drains: accepts no more, closes what idles, answers new requests with `shutting-down`, and lets
-    /// running calls end. Accepts here, and serves connections in `shards`.
+    /// running calls end. Accepts here, and serves connections in `shards`. Cancels `cut` before what still runs then is cut off.
     ///
     /// # Bounds
     /// Returns within `drain_timeout` and two seconds after `shutdown`.
     /// # Cancellation
     /// Not cancel-safe: connections that were accepted go on without a supervisor of their number.
-    pub async fn serve<D: Dispatch>(self, dispatch: Arc<D>, shards: &Shards, shutdown: CancellationToken) -> Drained {
+    pub async fn serve<D: Dispatch>(
+        self,
+        dispatch: Arc<D>,
+        shards: &Shards,
+        shutdown: CancellationToken,
+        cut: CancellationToken,
+    ) -> Drained {
         let Self { listener, tuning: Tuning { settings, places }, tls, counters } = self;
         let _watching = tls.as_ref().map(|(tls, every)| AbortOnDropHandle::new(tokio::spawn(Arc::clone(tls).watch(*every))));
         let tls = tls.map(|(tls, _)| tls);
         let (of_shared, of_counters) = (Arc::clone(&settings), Arc::clone(&counters));
         let shared = Arc::new(Shared { dispatch, settings: of_shared, tls, counters: of_counters, shutdown: shutdown.clone() });
         let tracker = TaskTracker::new();
-        let cut = CancellationToken::new();
+        let connections = CancellationToken::new();
         while let Some((place, stream, peer)) = accept(&listener, &places, &shutdown).await {
             let tasks = Tasks { tracker: tracker.clone(), shards: shards.clone() };
-            let (shared, cut) = (Arc::clone(&shared), cut.child_token());
+            let (shared, cut) = (Arc::clone(&shared), connections.child_token());
             shards.seat().spawn(&tracker, async move {
                 match stream.moved() {
                     Ok(stream) => connection::run(shared, stream, peer, tasks, cut).await,
@@ -164,7 +170,9 @@ impl Server {
         let mut left = 0;
         if timeout(drain_timeout, tracker.wait()).await.is_err() {
             left = counters.running();
+            // First, so that calls that are cut off end as what they are, and not as if their clients had gone.
             cut.cancel();
+            connections.cancel();
             // Whether it settled is read from the tracker.
             let _settled = timeout(SETTLE, tracker.wait()).await;
         }

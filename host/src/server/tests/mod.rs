@@ -264,7 +264,7 @@ impl Host {
         let served = tokio::spawn({
             let shutdown = shutdown.clone();
             let dispatch = Arc::new(ByPath(Arc::clone(&script), Arc::clone(&requests)));
-            async move { server.serve(dispatch, &Shards::default(), shutdown).await }
+            async move { server.serve(dispatch, &Shards::default(), shutdown, CancellationToken::new()).await }
         });
         Self { address, folder, script, counters, requests, tuning, shutdown, served }
     }
