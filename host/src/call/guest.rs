@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
 use super::output::GuestOutput;
+use super::running::outcome;
 use crate::engine::{CallState, Limiter};
 use crate::lease::{End, Scope};
 use crate::plugin::{Handler, Limits, Plugin};
@@ -184,12 +185,14 @@ impl Instance {
     /// behind. `exit(0)` is a way to return as well, but nobody can call after it.
     fn end(mut self, returned: wasmtime::Result<()>, exports: Exports, plugin: &Plugin) -> wasmtime::Result<Option<Self>> {
         if let Err(error) = returned {
-            let is_exit = matches!(error.downcast_ref(), Some(I32Exit(0)));
-            self.give_up(if is_exit { End::Returned } else { End::Trapped });
-            return match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(0)) => Ok(None),
-                _ => Err(error),
-            };
+            if matches!(error.downcast_ref(), Some(I32Exit(0))) {
+                self.give_up(End::Returned);
+                return Ok(None);
+            }
+            // The account says whether it was refused memory.
+            self.account();
+            self.give_up(outcome(&error, self.store.data().scope().life()).end());
+            return Err(error);
         }
         if self.calls >= plugin.limits().reuse || !self.is_at_rest(plugin) {
             self.give_up(End::Returned);

@@ -300,15 +300,25 @@ impl Drop for Running {
     }
 }
 
-/// What a guest's error means. The Store is gone by now, so its account is complete.
+/// What a guest's error means, once the account of its call is written.
 pub(super) fn classify(error: &wasmtime::Error, life: &Life) -> CallError {
+    match outcome(error, life) {
+        Outcome::Overloaded => CallError::Overloaded { limit: OverloadLimit::HostInstances },
+        Outcome::FuelExhausted => CallError::FuelExhausted,
+        Outcome::MemoryExhausted => CallError::MemoryExhausted,
+        _ => CallError::Trapped { detail: format!("{error:?}") },
+    }
+}
+
+/// The same, for who needs no more.
+pub(super) fn outcome(error: &wasmtime::Error, life: &Life) -> Outcome {
     if error.is::<PoolConcurrencyLimitError>() {
-        return CallError::Overloaded { limit: OverloadLimit::HostInstances };
+        return Outcome::Overloaded;
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => CallError::FuelExhausted,
+        Some(Trap::OutOfFuel) => Outcome::FuelExhausted,
         // An allocator that gets no more memory aborts, which looks like any other trap.
-        _ if life.refused_memory() => CallError::MemoryExhausted,
-        _ => CallError::Trapped { detail: format!("{error:?}") },
+        _ if life.refused_memory() => Outcome::MemoryExhausted,
+        _ => Outcome::Trapped,
     }
 }
