@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use wharf::lease::End;
+
 use super::ground::{Language, Scheme};
 
 macro_rules! axis {
@@ -153,6 +155,20 @@ impl Exit {
             Self::ClientGone | Self::Shutdown => None,
         }
     }
+
+    /// How the call ends by it, as its leases are told.
+    fn end(self) -> End {
+        match self {
+            Self::Return | Self::GuestError => End::Returned,
+            Self::Trap => End::Trapped,
+            Self::OutOfFuel => End::FuelExhausted,
+            Self::Deadline => End::DeadlineExceeded,
+            Self::OutOfMemory => End::MemoryExhausted,
+            Self::ClientGone => End::ClientGone,
+            Self::Cancelled => End::Cancelled,
+            Self::Shutdown => End::ShuttingDown,
+        }
+    }
 }
 
 impl State {
@@ -255,6 +271,11 @@ impl Cell {
     /// in flight is work.
     pub(super) fn works_on(self) -> bool {
         self.guest() == Guest::Concurrent && self.exit == Exit::Return
+    }
+
+    /// How the call ends, as its leases are told.
+    pub(super) fn end(self) -> End {
+        if self.works_on() { End::DeadlineExceeded } else { self.exit.end() }
     }
 
     /// The number of the reason why there is no such cell.

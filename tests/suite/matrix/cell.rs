@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use support::proxy::Proxy;
 use tokio::time::Instant;
-use wharf::pool::Counter;
+use wharf::pool::{Counter, End, Ended};
 
 use super::{
     axes::{Cell, Exit, Peer, State},
@@ -196,6 +196,7 @@ impl Stage<'_> {
         if exit == Exit::Shutdown {
             free_after = started.elapsed();
         }
+        self.is_told()?;
         let left: u32 = stopped.closed.iter().map(|closed| closed.left.sessions).sum();
         let silent = exit == Exit::Shutdown && !self.cell.is_confirmed();
         match (left, silent) {
@@ -220,6 +221,25 @@ impl Stage<'_> {
         // The good-bye of the control connection is confirmed by nobody.
         self.until_confirmed(false, may_have_committed).await?;
         Ok(free_after)
+    }
+
+    /// What the call still had is told with how it ended, and with nothing else; whoever hoarded has returned.
+    fn is_told(&self) -> Result<(), String> {
+        let Cell { peer, state, exit, .. } = self.cell;
+        let told: Vec<Ended> = self.bed.database.reclaimed().iter().map(|tally| tally.reason).collect();
+        let end = Ended::CallEnded(self.cell.end());
+        let is_known = |why: &Ended| match why {
+            Ended::CallEnded(_) => *why == end || *why == Ended::CallEnded(End::Returned),
+            _ => true,
+        };
+        // A peer that ends sessions may be faster, and so may the host that stops.
+        let is_certain = peer == Peer::Healthy && state != State::Acquiring && exit != Exit::Shutdown;
+        // A guest that works on comes to its end if it is answered before its deadline.
+        let is_told = told.contains(&end) || self.cell.works_on() && told.contains(&Ended::CallEnded(End::Returned));
+        if !told.iter().all(is_known) || is_certain && !is_told {
+            return Err(format!("the call ended as {end:?}, and its connections were taken back for {told:?}"));
+        }
+        Ok(())
     }
 
     /// Nothing is on its way back any more.
