@@ -1,12 +1,18 @@
 //! How soon a connection can be used again after a call ended that held it: the next call's first answer, with a pool of one.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use support::{guests::component, postgres::PostgresDatabase};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::oneshot::{self, error::TryRecvError},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 use crate::{
     bed::{Bed, Effort},
@@ -24,7 +30,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Trap,
-    Deadline,
+    /// After a wait in which nothing else happens on the machine, unless the host is `busy` with calls of another plugin.
+    Deadline {
+        busy: bool,
+    },
     Gone,
 }
 
@@ -52,10 +61,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ROW: &str = "/row/1";
 const UNCHANGED: &str = "7919";
 
+/// What needs no database.
+const HELLO: &str = "/hello";
+
 const NOTED_TRAP: &str = "from the sending of the call that traps (of /trap-asleep 50 ms later, when it traps at the earliest) until the next \
                           call's answer, p99; so that call is part of it; beside it the same call when nothing ended before";
-const NOTED_DEADLINE: &str = "from 100 ms, which is the deadline, after the sending of the call that it ends until the next call's answer, p99; \
-                              beside it the same call when nothing ended before";
+const NOTED_QUIET: &str = "from 100 ms, which is the deadline, after the sending of the call that it ends until the next call's answer, p99; \
+                           so the sending and up to 2 ms of the timer's whole milliseconds are part of it, and that the machine has slept \
+                           since; beside it the same call after as long a sleep, when nothing ended before";
+const NOTED_BUSY: &str = "the same while the host answers calls of a plugin without a database, one after the other, so that nothing sleeps; \
+                          beside it the same call meanwhile, when nothing ended before";
 const NOTED_GONE: &str = "from the closing of the client's socket until the next call's answer, p99; hyper sees this client go, who has \
                           sent nothing but the request; where it does not, the host itself looks every 250 ms";
 
@@ -72,15 +87,16 @@ pub(crate) fn cases() -> Vec<Case> {
             Figure::named("longest", "ms", None),
         ];
         // Of the slowest, which are ended by their deadline.
-        let takes = |effort: Effort| effort.of(300, 20) as f64 * 0.11 + 2.0;
+        let takes = |effort: Effort| effort.of(300, 20) as f64 * 0.22 + 2.0;
         Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes)
     };
     vec![
         case("reclaim-transaction/trap", Exit::Trap, State::Transaction),
-        case("reclaim-transaction/deadline", Exit::Deadline, State::Transaction),
+        case("reclaim-transaction/deadline", Exit::Deadline { busy: false }, State::Transaction),
+        case("reclaim-transaction/deadline-busy", Exit::Deadline { busy: true }, State::Transaction),
         case("reclaim-transaction/gone", Exit::Gone, State::Transaction),
         case("reclaim-query/trap", Exit::Trap, State::Query),
-        case("reclaim-query/deadline", Exit::Deadline, State::Query),
+        case("reclaim-query/deadline", Exit::Deadline { busy: false }, State::Query),
         case("reclaim-query/gone", Exit::Gone, State::Query),
         case("reclaim-query/gone-early", Exit::Gone, State::Beginning),
     ]
@@ -96,8 +112,15 @@ async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
     };
     let mut next = Line::connect(host.address()).await?;
     next.expect(&row, 200).await?;
+    let others = match exit {
+        Exit::Deadline { busy: true } => Some(Others::call(host.address()).await?),
+        _ => None,
+    };
     let mut alone = Vec::new();
     for _ in 0..repetitions {
+        if let Exit::Deadline { .. } = exit {
+            sleep(DEADLINE).await;
+        }
         alone.push(milliseconds(next.expect(&row, 200).await?.took));
     }
     let mut ending = Line::connect(host.address()).await?;
@@ -106,7 +129,7 @@ async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
     for number in 1..=repetitions {
         let ended = match exit {
             Exit::Gone => leave(&host, &mut watch, state).await,
-            Exit::Trap | Exit::Deadline => end(&mut ending, exit, state).await,
+            Exit::Trap | Exit::Deadline { .. } => end(&mut ending, exit, state).await,
         };
         let ended = ended.with_context(|| format!("call {number} of {repetitions} did not end as it should"))?;
         let answer = next.expect(&row, 200).await;
@@ -116,6 +139,9 @@ async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
     let found = database.text("SELECT b::text FROM item WHERE id = 1").await;
     ensure!(found == UNCHANGED, "what an ended call has changed stayed: {found} instead of {UNCHANGED}");
     watch.close().await?;
+    if let Some(others) = others {
+        others.stop().await?;
+    }
     host.stop().await?;
     Ok(told(exit, &alone, &after))
 }
@@ -131,7 +157,8 @@ fn told(exit: Exit, alone: &[f64], after: &[f64]) -> Vec<Measured> {
     let figure = |value: Option<f64>| Measured::alone(value.unwrap_or(f64::NAN));
     let noted = match exit {
         Exit::Trap => NOTED_TRAP,
-        Exit::Deadline => NOTED_DEADLINE,
+        Exit::Deadline { busy: false } => NOTED_QUIET,
+        Exit::Deadline { busy: true } => NOTED_BUSY,
         Exit::Gone => NOTED_GONE,
     };
     let counted = format!("{noted}; {} times", after.len());
@@ -140,15 +167,44 @@ fn told(exit: Exit, alone: &[f64], after: &[f64]) -> Vec<Measured> {
 
 /// A host with a pool of one, whose plugins share it. The calls that end by their deadline have one of their own.
 async fn start(database: &PostgresDatabase, exit: Exit) -> Result<Server> {
-    let deadline = if exit == Exit::Deadline { format!("limits = {{ deadline = \"{DEADLINE:?}\" }}\n") } else { String::new() };
+    let deadline = match exit {
+        Exit::Deadline { .. } => format!("limits = {{ deadline = \"{DEADLINE:?}\" }}\n"),
+        Exit::Trap | Exit::Gone => String::new(),
+    };
     let sql = component("bench_sql");
     let plugins = [
         setup::plugin("next", &sql, &["/row/{id}"], setup::GRANT),
         setup::plugin("ends", &sql, &["/trap", "/hold", "/sleep"], &(deadline + setup::GRANT)),
         setup::guest("bench_sql_async", &["/trap-asleep"], setup::GRANT),
+        setup::guest("bench_hello", &[HELLO], ""),
     ];
     let toml = setup::main(database, "max_connections = 1") + &plugins.concat();
     wharf::start("", &toml, Logging::Default).await
+}
+
+/// Calls that use no database, one after the other.
+struct Others {
+    stop: oneshot::Sender<()>,
+    calling: JoinHandle<Result<()>>,
+}
+
+impl Others {
+    async fn call(host: SocketAddr) -> Result<Self> {
+        let mut line = Line::connect(host).await?;
+        let (stop, mut stopped) = oneshot::channel();
+        let calling = tokio::spawn(async move {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                line.expect(&setup::path(HELLO), 200).await?;
+            }
+            Ok(())
+        });
+        Ok(Self { stop, calling })
+    }
+
+    async fn stop(self) -> Result<()> {
+        drop(self.stop);
+        self.calling.await?.context("the calls beside did not succeed")
+    }
 }
 
 /// Has a call end by itself, as the host says; gives the moment when it did at the earliest.
