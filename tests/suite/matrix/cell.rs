@@ -235,8 +235,8 @@ impl Stage<'_> {
         // A peer that ends sessions may be faster, and so may the host that stops.
         let is_certain = peer == Peer::Healthy && state != State::Acquiring && exit != Exit::Shutdown;
         // A guest that works on comes to its end if it is answered before its deadline.
-        let is_told = told.contains(&end) || self.cell.works_on() && told.contains(&Ended::CallEnded(End::Returned));
-        if !told.iter().all(is_known) || is_certain && !is_told {
+        let has_end = told.contains(&end) || self.cell.works_on() && told.contains(&Ended::CallEnded(End::Returned));
+        if !told.iter().all(is_known) || is_certain && !has_end {
             return Err(format!("the call ended as {end:?}, and its connections were taken back for {told:?}"));
         }
         Ok(())
