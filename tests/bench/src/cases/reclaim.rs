@@ -86,8 +86,11 @@ pub(crate) fn cases() -> Vec<Case> {
             Figure::named("median", "ms", None),
             Figure::named("longest", "ms", None),
         ];
-        // Of the slowest, which are ended by their deadline.
-        let takes = |effort: Effort| effort.of(300, 20) as f64 * 0.22 + 2.0;
+        // What is ended by its deadline waits for it twice.
+        let takes: fn(Effort) -> f64 = match exit {
+            Exit::Deadline { .. } => |effort| effort.of(300, 20) as f64 * 0.21 + 2.0,
+            Exit::Trap | Exit::Gone => |effort| effort.of(300, 20) as f64 * 0.06 + 2.0,
+        };
         Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes)
     };
     vec![
