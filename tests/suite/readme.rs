@@ -62,6 +62,13 @@ fn commands(readme: &str) -> Vec<Shown> {
 async fn start(command: &[&str], name: &str, url: &str) -> (Child, SocketAddr) {
     let mut command_line = Command::new(command[0]);
     command_line.args(&command[1..]).current_dir(root());
+    // As in a shell: what cargo tells a test of its package is looked at by a build script, and half of the host would be compiled anew.
+    for (name, _) in std::env::vars_os() {
+        let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if name.to_str().is_some_and(|name| name == "CARGO" || prefixes.iter().any(|prefix| name.starts_with(prefix))) {
+            command_line.env_remove(name);
+        }
+    }
     command_line.env(format!("{name}_LISTEN"), "127.0.0.1:0").env(format!("{name}_URL"), url);
     // Several hosts of one example run at once.
     command_line.env(format!("{name}_ADMIN"), "127.0.0.1:0").env(format!("{name}_SOCKET"), "off");

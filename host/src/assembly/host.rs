@@ -162,6 +162,8 @@ impl Host {
         });
         let (reloader, asked) = Reloader::new();
         desk.admin().attend(Arc::new(reloader.clone()));
+        // The socket is open: who is told that it is finds the host ready.
+        desk.admin().set_phase(Phase::Serving);
         Ok(Self { server, address, live, cut, reloader, asked, desk, exporter })
     }
 
@@ -239,7 +241,6 @@ impl Host {
             stop.requested().await;
             desk.admin().set_phase(Phase::Draining);
         };
-        desk.admin().set_phase(Phase::Serving);
         let (drained, ()) = tokio::join!(drain, tell);
         cut.cancel();
         // What a reload has opened and does not keep it closes; a panic of it has been told.
