@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use support::scripted::{Behaviour, Kind, Script, Step};
 use tokio::time::{Instant, timeout};
 use wharf::{
-    driver::{FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
+    driver::{Answer, FailureKind, Operation, ResultLimit, Statement, TransactionOptions},
     pool::{
-        self, AcquireError, Borrower, Bounds, Database, During, End, Ended, Granted, Hold, HostCapacity, Limit, PoolSpec, Quota,
-        Settings, ShareView, Until, Via, View,
+        self, AcquireError, Borrower, Bounds, Counter, Database, During, End, Ended, Granted, Hold, HostCapacity, Limit,
+        OperationError, PoolSpec, Quota, Settings, ShareView, Until, Via, View,
     },
 };
 
@@ -33,11 +33,11 @@ async fn acquire(database: &Database, grant: &Granted) -> Result<Hold, AcquireEr
     database.acquire(grant, borrower, Instant::now() + PATIENCE).await
 }
 
-/// Runs a query, and gives it up by itself after so long; what comes of it does not matter.
-async fn query(hold: &Hold, via: Via, after: Duration) {
+/// Runs a query, which runs into this limit after so long.
+async fn query(hold: &Hold, via: Via, after: Duration, limit: Limit) -> Result<Answer, OperationError> {
     let statement = Statement { sql: "SELECT 1".into(), params: Vec::new() };
     let operation = Operation::Query(statement, ResultLimit { rows: 10, bytes: 1000 });
-    drop(hold.run(via, operation, Until { at: Instant::now() + after, limit: Limit::Statement }).await);
+    hold.run(via, operation, Until { at: Instant::now() + after, limit }).await
 }
 
 async fn begin(hold: &Hold) {
@@ -139,7 +139,8 @@ async fn a_reclaim_is_written_down_with_its_reason_and_its_step() {
         if row.begins {
             begin(&hold).await;
         }
-        query(&hold, via, BOUND).await;
+        // What comes of it does not matter.
+        drop(query(&hold, via, BOUND, Limit::Statement).await);
         hold.release(row.why);
         drop(hold);
         let over = async {
@@ -168,6 +169,37 @@ async fn a_reclaim_is_written_down_with_its_reason_and_its_step() {
         assert!(row.during.is_none_or(|expected| during.contains(&expected)), "{row:?}: {troubles:?}");
         // Nothing that a server says of a guest's statement.
         assert!(troubles.iter().all(|trouble| !trouble.message.contains("SELECT")), "{troubles:?}");
+    }
+}
+
+#[tokio::test]
+async fn at_the_deadline_it_is_the_call_that_ends_and_not_a_statement_that_timed_out() {
+    for (limit, why, timeouts) in [
+        (Limit::Statement, Ended::TimedOut, 1),
+        (Limit::Transaction, Ended::TimedOut, 1),
+        (Limit::Call, Ended::CallEnded(End::DeadlineExceeded), 0),
+    ] {
+        // While it runs, and before it has started.
+        for (after, step) in [(BOUND, pool::Step::Cancelled), (Duration::ZERO, pool::Step::Clean)] {
+            let script = Script::new();
+            script.needs_reset(false);
+            script.always(Step::Run(Kind::Query), Behaviour::Slow);
+            let (database, grant) = open(&script, BOUND).await;
+            let hold = acquire(&database, &grant).await.unwrap();
+            let error = query(&hold, Via::Connection, after, limit).await.unwrap_err();
+            assert!(matches!(error, OperationError::TimedOut { limit: told, .. } if told == limit), "{limit:?}: {error:?}");
+            drop(hold);
+            timeout(PATIENCE, async {
+                while database.reclaimed().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+            let told: Vec<_> = database.reclaimed().iter().map(|it| (it.reason, it.step)).collect();
+            assert_eq!(told, [(why, step)], "{limit:?} after {after:?}");
+            assert_eq!(database.counters().get(Counter::OperationTimeouts), timeouts, "{limit:?} after {after:?}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! goes on working after it, gets a task of its own.
 
 mod admission;
+mod alarm;
 mod answer;
 mod body;
 mod caller;

@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::admission::Permit;
+use super::alarm::{self, Alarm};
 use super::caller::Shared;
 use super::guest::{Guest, Instance};
 use super::request::BodyFailure;
@@ -38,7 +39,7 @@ pub(super) struct Running {
     body_failure: Option<BodyFailure>,
     started: Instant,
     // Made at the first wait: a handler that answers at once needs none.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
     /// How many turns of computing the guest has had one after the other.
     long_turns: u32,
     /// In the roster, until it is finished.
@@ -185,7 +186,7 @@ impl Running {
             Err(_panic) => return Poll::Ready(Err(self.end(CallError::HostPanicked))),
         }
         let deadline = self.scope.call().deadline;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let alarm = self.alarm.get_or_insert_with(|| alarm::at(deadline));
         if alarm.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(self.end(CallError::DeadlineExceeded)));
         }

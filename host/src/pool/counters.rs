@@ -37,7 +37,7 @@ counters! {
     ConnectFailures => "connect_failures",
     /// Operations run for holders.
     Operations => "operations",
-    /// Operations that ran into a time limit.
+    /// Operations that ran into a time limit other than the deadline of their call.
     OperationTimeouts => "operation_timeouts",
     /// Leases given back.
     Released => "released",

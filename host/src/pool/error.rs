@@ -85,7 +85,7 @@ pub enum Ended {
     Released,
     /// The call ended so without giving it back.
     CallEnded(End),
-    /// An operation ran into a time limit.
+    /// An operation ran into a time limit other than the deadline of its call.
     TimedOut,
     /// The one who awaited the operation went away.
     Cancelled,

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Counter, Ended, Limit, OperationError, Until, Via,
+    Counter, End, Ended, Limit, OperationError, Until, Via,
     database::{Inner, Pool},
     journal::{During, Step},
     slot::{Command, Inbox, Notice, Owner, Work, refuse},
@@ -210,11 +210,10 @@ impl Owner {
         // Behind others its time may have run out: then it is not started, so that its outcome is certain.
         let started = Instant::now();
         if started >= until.at {
-            self.database.counters.add(Counter::OperationTimeouts);
-            let left = lease.quiet(Ended::TimedOut);
-            lease.tenancy.end(Ended::TimedOut);
+            let why = self.database.ran_out(until);
+            lease.tenancy.end(why);
             let _ = answer.send(Err(OperationError::TimedOut { limit: until.limit, after: Duration::ZERO }));
-            return Some(left);
+            return Some(lease.quiet(why));
         }
         self.database.counters.add(Counter::Operations);
         let (effect, name) = (Effect::of(via, &operation), operation.name());
@@ -293,25 +292,23 @@ impl Owner {
         let Self { database, slot, inbox, connection, alarm, .. } = self;
         let session = connection.session().clone();
         let mut running = pin!(execute(connection.as_mut(), via, operation, until.at, &committing));
-        let why = tokio::select! {
+        let (why, error) = tokio::select! {
             biased;
             result = &mut running => return Performed::Finished(result, answer),
-            why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => why,
-            () = answer.closed() => Ended::Cancelled,
-            () = alarm.at(until.at) => Ended::TimedOut,
+            why = interruption(lease.tenancy.generation, &mut lease.pending, inbox) => (why, OperationError::Ended(why)),
+            () = answer.closed() => (Ended::Cancelled, OperationError::Ended(Ended::Cancelled)),
+            () = alarm.at(until.at) => {
+                (database.ran_out(until), OperationError::TimedOut { limit: until.limit, after: started.elapsed() })
+            }
         };
         let interrupted = Instant::now();
         lease.tenancy.end(why);
-        if why == Ended::TimedOut {
-            database.counters.add(Counter::OperationTimeouts);
-        }
-        let _ = answer.send(Err(match why {
-            _ if committing.load(Ordering::Relaxed) => OperationError::Failed(Failure::new(
+        let _ = answer.send(Err(match committing.load(Ordering::Relaxed) {
+            true => OperationError::Failed(Failure::new(
                 FailureKind::CommitUnknown,
                 "the commit was interrupted before its answer came",
             )),
-            Ended::TimedOut => OperationError::TimedOut { limit: until.limit, after: started.elapsed() },
-            why => OperationError::Ended(why),
+            false => error,
         }));
         database.move_to(slot.index, Phase::Reclaiming);
         let settled = tokio::select! {
@@ -321,6 +318,18 @@ impl Owner {
         };
         let rest = if settled { Rest::Settled } else { Rest::Broken };
         Performed::Interrupted(Left { why, rest, since: Some(interrupted) })
+    }
+}
+
+impl Inner {
+    /// What an operation's running out of time ends its lease for. Its own limits are counted; at the deadline it is the call that ends,
+    /// whichever of the two hears of it first.
+    fn ran_out(&self, until: Until) -> Ended {
+        if until.limit == Limit::Call {
+            return Ended::CallEnded(End::DeadlineExceeded);
+        }
+        self.counters.add(Counter::OperationTimeouts);
+        Ended::TimedOut
     }
 }
 

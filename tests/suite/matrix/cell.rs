@@ -236,9 +236,7 @@ impl Stage<'_> {
         let is_certain = peer == Peer::Healthy && state != State::Acquiring && exit != Exit::Shutdown;
         // A guest that works on comes to its end if it is answered before its deadline.
         let has_returned = self.cell.works_on() && told.contains(&Ended::CallEnded(End::Returned));
-        // What runs at the call's deadline has the same limit, and may be the first to hear of it.
-        let has_timed_out = self.cell.end() == End::DeadlineExceeded && told.contains(&Ended::TimedOut);
-        let has_end = told.contains(&end) || has_returned || has_timed_out;
+        let has_end = told.contains(&end) || has_returned;
         if !told.iter().all(is_known) || is_certain && !has_end {
             return Err(format!("the call ended as {end:?}, and its connections were taken back for {told:?}"));
         }
