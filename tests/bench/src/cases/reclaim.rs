@@ -9,6 +9,7 @@ use support::{guests::component, postgres::PostgresDatabase};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
+    process::Command,
     sync::oneshot::{self, error::TryRecvError},
     task::JoinHandle,
     time::{Instant, sleep},
@@ -67,7 +68,8 @@ const HELLO: &str = "/hello";
 const NOTED_TRAP: &str = "from the sending of the call that traps (of /trap-asleep 50 ms later, when it traps at the earliest) until the next \
                           call's answer, p99; so that call is part of it; beside it the same call when nothing ended before";
 const NOTED_QUIET: &str = "from 100 ms, which is the deadline, after the sending of the call that it ends until the next call's answer, p99; \
-                           so the sending is part of it, and that the machine has slept since; beside it the same call after as long a sleep, when nothing ended before";
+                           so the sending is part of it, and that the machine has slept since; beside it the same call after as long a \
+                           sleep, when nothing ended before";
 const NOTED_BUSY: &str = "the same while the host answers calls of a plugin without a database, one after the other, so that nothing sleeps; \
                           beside it the same call meanwhile, when nothing ended before";
 const NOTED_GONE: &str = "from the closing of the client's socket until the next call's answer, p99; hyper sees this client go, who has \
@@ -120,6 +122,7 @@ async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
     let host = start(database, exit).await?;
     let row = setup::path(ROW);
     let repetitions = repetitions(exit, state, bed.effort);
+    write_out().await?;
     let mut next = Line::connect(host.address()).await?;
     next.expect(&row, 200).await?;
     let others = match exit {
@@ -154,6 +157,13 @@ async fn reclaim(bed: &Bed, exit: Exit, state: State) -> Result<Vec<Measured>> {
     }
     host.stop().await?;
     Ok(told(exit, &alone, &after))
+}
+
+/// Has the kernel write to the disk what was loaded or built before. It would do so meanwhile, and for as long a processor is lacking.
+async fn write_out() -> Result<()> {
+    let status = Command::new("sync").status().await.context("cannot run sync")?;
+    ensure!(status.success(), "sync failed: {status}");
+    Ok(())
 }
 
 fn told(exit: Exit, alone: &[f64], after: &[f64]) -> Vec<Measured> {
