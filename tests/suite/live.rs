@@ -274,11 +274,12 @@ async fn of_twenty_who_want_to_watch_sixteen_do_and_one_who_never_reads_holds_up
         viewers.push(viewer);
     }
     drop(never_reads);
-    // The end of the host is a proper end of what they are shown.
+    // The end of the host is a proper end of what they are shown, be that no event more.
     let last = viewers.pop().unwrap();
     let (ended, shown) = tokio::join!(host.stop(), last.whole());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(shown.unwrap().text().ends_with("\n\n"));
+    let shown = shown.unwrap();
+    assert!(shown.text().is_empty() || shown.text().ends_with("\n\n"), "{}", shown.text());
 }
 
 #[tokio::test]
