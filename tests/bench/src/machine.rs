@@ -8,7 +8,7 @@ use support::guests::target_folder;
 use crate::servers::{wasmtime, wharf};
 
 /// The machine, and the programs that are measured on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Machine {
     processors: usize,
     model: String,
@@ -16,6 +16,8 @@ pub(crate) struct Machine {
     memory_gib: u64,
     /// What ran there over the last 1, 5 and 15 minutes when the case began, as `/proc/loadavg` has it.
     load_average: String,
+    /// How much of its processors' time others were given that run on the same hardware, while the case was measured.
+    pub(crate) stolen_percent: Option<f64>,
     /// The host's binary, which need not be of this commit when `WHARF_BIN` names it.
     wharf_binary: String,
     /// Of the source; `-dirty` when it was changed since.
@@ -41,6 +43,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             memory_gib: memory.map_or(0, |kib| (kib + 512 * 1024) / (1024 * 1024)),
             load_average: load_average(),
+            stolen_percent: None,
             wharf_binary: wharf.display().to_string(),
             commit: said("git".as_ref(), &["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]).unwrap_or_default(),
             versions: programs.into_iter().filter_map(|(name, said)| Some((name, said?))).collect(),

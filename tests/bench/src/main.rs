@@ -39,6 +39,7 @@ use self::{
     bed::{Bed, Effort},
     case::{Case, Measured},
     machine::Machine,
+    processor::Ticks,
     progress::{Progress, say},
     results::Results,
     row::Row,
@@ -94,8 +95,9 @@ async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
     for (number, case) in cases.iter().enumerate() {
         bed.progress.begin(number);
         say(&format!("{}: {}, {}", case.name, bed.progress.place(), bed.progress.left(0.0)));
-        let (started, mut machine) = (Instant::now(), machine.now());
+        let (started, before, mut machine) = (Instant::now(), Ticks::now(), machine.now());
         let measured = measure(case, &bed).await;
+        machine.stolen_percent = Ticks::now().zip(before).and_then(|(now, before)| now.stolen_percent(before));
         machine.versions.extend(bed.postgres_version().await.map(|version| ("postgres", version)));
         match measured {
             Ok(measured) => {

@@ -40,6 +40,39 @@ fn read(path: &str, field: usize) -> Result<Duration> {
     parse(&told, field).with_context(|| format!("{path} cannot be read: {told}"))
 }
 
+/// What the processors of this machine have done since it was started, in the kernel's ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    /// With those in which nothing was to be done.
+    all: u64,
+    /// In which a virtual machine had something to do and others were let run.
+    stolen: u64,
+}
+
+impl Ticks {
+    /// Until now; `None` where the kernel does not say.
+    pub(crate) fn now() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    /// The first line is of all processors: user, nice, system, idle, iowait, irq, softirq and steal; guests, behind these, are in user.
+    fn parse(stat: &str) -> Option<Self> {
+        let mut fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+        let mut ticks = [0; 8];
+        for tick in &mut ticks {
+            *tick = fields.next()?.parse().ok()?;
+        }
+        Some(Self { all: ticks.iter().sum(), stolen: ticks[7] })
+    }
+
+    /// The share of the processors' time that was stolen since `before`, in percent; `None` when there was no time at all.
+    pub(crate) fn stolen_percent(self, before: Self) -> Option<f64> {
+        let ticks = |now: u64, before: u64| u32::try_from(now.checked_sub(before)?).ok();
+        let (all, stolen) = (ticks(self.all, before.all)?, ticks(self.stolen, before.stolen)?);
+        (all > 0).then(|| 100.0 * f64::from(stolen) / f64::from(all))
+    }
+}
+
 /// The second field is a name in parentheses, which may hold anything.
 fn parse(stat: &str, field: usize) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
@@ -58,6 +91,19 @@ mod tests {
         assert_eq!(parse(stat, ITSELF), Some(Duration::from_secs(3)));
         assert_eq!(parse(stat, CHILDREN), Some(Duration::from_millis(100)));
         assert_eq!((parse("1234 (a) S 1", ITSELF), parse("", ITSELF)), (None, None));
+    }
+
+    #[test]
+    fn what_is_stolen_is_a_share_of_all_time() {
+        let ticks = |stat: &str| Ticks::parse(stat);
+        let before = ticks("cpu  100 20 30 4000 5 6 7 10 99 0\ncpu0 1").unwrap();
+        assert_eq!(before, Ticks { all: 4178, stolen: 10 });
+        let after = ticks("cpu  150 20 30 4035 5 6 7 25 99 0\n").unwrap();
+        assert_eq!((after.stolen_percent(before), before.stolen_percent(before)), (Some(15.0), None));
+        for other in ["", "cpu0 1 2 3 4 5 6 7 8", "cpu  1 2 3", "cpu  1 2 3 4 5 6 7 x"] {
+            assert_eq!(ticks(other), None, "{other}");
+        }
+        assert!(Ticks::now().is_some_and(|now| now.all > 0));
     }
 
     #[test]

@@ -111,7 +111,14 @@ fn failures(rows: &[Row]) -> String {
 fn measured_on(rows: &[Row]) -> String {
     let Some(row) = rows.first() else { return String::new() };
     let warning = if row.comparable { "" } else { "NOT COMPARABLE: every case was measured once and shortly.\n" };
-    format!("\nMeasured on {}.\n{warning}", row.machine)
+    format!("\nMeasured on {}.\n{}{warning}", row.machine, stolen(rows))
+}
+
+/// From whom the machine took most, which makes every figure in milliseconds worse.
+fn stolen(rows: &[Row]) -> String {
+    let told = rows.iter().filter_map(|row| Some((row, row.machine.stolen_percent?)));
+    let Some((row, most)) = told.max_by(|(_, one), (_, other)| one.total_cmp(other)) else { return String::new() };
+    format!("Others on the same hardware were given {most:.1} % of the processors' time at most, in {}.\n", row.case)
 }
 
 /// Three digits, or all of them before the point, in groups.
@@ -168,6 +175,16 @@ mod tests {
         {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn the_most_that_was_stolen_is_told_with_its_case() {
+        let mut rows = rows(true);
+        assert!(!text(&rows).contains("Others"));
+        rows[0].machine.stolen_percent = Some(0.25);
+        rows[1].machine.stolen_percent = Some(1.5);
+        let told = "Others on the same hardware were given 1.5 % of the processors' time at most, in row/growth.\n";
+        assert!(text(&rows).ends_with(told) && markdown(&rows).ends_with(told), "{}", text(&rows));
     }
 
     #[test]
