@@ -55,6 +55,9 @@ impl std::fmt::Display for Allocation {
 /// Room for this many instances at the most: the address space of two pools must fit into 47 bits.
 const MAX_INSTANCES: u32 = 2_000;
 
+/// Of zstd, for every component in the cache.
+const COMPRESSION_LEVEL: i32 = 3;
+
 /// Both engines, their linkers, and the gate in front of their allocators.
 pub struct Engines {
     plain: Linker<CallState>,
@@ -87,6 +90,8 @@ impl Engines {
                 let folder = cache::private_folder(folder)?;
                 let mut config = CacheConfig::new();
                 config.with_directory(folder);
+                // By default what was used 256 times is compressed again at level 20, which takes over a hundred MiB.
+                config.with_baseline_compression_level(COMPRESSION_LEVEL).with_optimized_compression_level(COMPRESSION_LEVEL);
                 Some(Cache::new(config).map_err(EngineError::Wasmtime)?)
             }
             None => None,
@@ -169,11 +174,54 @@ fn build(settings: &EngineSettings, cache: Option<&Cache>) -> Result<(Engine, En
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs, thread,
+        time::{Duration, Instant},
+    };
+
+    use wasmtime::component::Component;
+
     use super::*;
+
+    /// What is looked for, once it is there.
+    fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60));
+            thread::yield_now();
+        }
+    }
 
     #[test]
     fn no_instances_are_refused() {
         let settings = EngineSettings { max_instances: 0, ..EngineSettings::default() };
         assert!(matches!(Engines::new(&settings), Err(EngineError::Instances { .. })));
+    }
+
+    #[test]
+    fn what_is_used_often_is_not_compressed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let settings = EngineSettings { max_instances: 1, cache_folder: Some(cache.clone()), ..EngineSettings::default() };
+        let engines = Engines::new(&settings).unwrap();
+        let code = wat::parse_str("(component (core module))").unwrap();
+        let load = || Component::from_binary(engines.plain().engine(), &code).unwrap();
+        load();
+        // What wasmtime's thread notes of the only component.
+        let notes = until(|| {
+            let version = fs::read_dir(cache.join("modules")).ok()?.next()?.unwrap().path();
+            let mut files = fs::read_dir(version).unwrap().map(|file| file.unwrap().path());
+            files.find(|file| file.extension().is_some_and(|extension| extension == "stats"))
+        });
+        fs::write(&notes, "usages = 1000\noptimized-compression = 3\n").unwrap();
+        load();
+        load();
+        assert_eq!(engines.cache_use(), Some((2, 1)));
+        // The second use is noted when all has been done that came of the first.
+        let noted = until(|| Some(fs::read_to_string(&notes).unwrap()).filter(|noted| noted.contains("usages = 1002")));
+        assert!(noted.contains("optimized-compression = 3\n"), "{noted}");
     }
 }
