@@ -12,7 +12,8 @@ configuration of its own, or an SQLite file; documents are asked of a stand-in f
 `documents-alone` say what that and SecantusDB give to the driver alone. What metrics, traces and the audit log cost is measured beside
 the same host without. The load is made by wrk. Overload, reclaim, cold starts and
 growth are measured of Wharf alone, by a client that tells latencies by the status of the answer. Figures depend on the machine, and
-on what else runs there: let it be quiet.
+on what else runs there: let it be quiet. What others on the same hardware are given of a virtual machine's time is told; a case of
+reclaim during which that was over 1 % is measured again at the end, three times at most, and the time with least of it counts.
 
 The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it, and what --case leaves out stays there as it
 was. What --quick measures is in target/bench/quick.json. WHARF_BIN names another host than the one that is built; the result says so.

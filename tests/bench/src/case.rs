@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) measure: Box<Measure>,
     /// About how long that takes.
     pub(crate) takes: Takes,
+    /// Whether a few calls decide, so that it is measured again when others on the same hardware were given much meanwhile.
+    pub(crate) is_delicate: bool,
 }
 
 /// Measures a whole case, with as much effort as the bed says, and gives back a value for each of its figures, in their order.
@@ -102,7 +104,12 @@ impl Case {
     where
         F: for<'a> Fn(&'a Bed) -> BoxFuture<'a, Result<Vec<Measured>>> + 'static,
     {
-        Self { name, note: "", figures, measure: Box::new(measure), takes: contest::takes }
+        Self { name, note: "", figures, measure: Box::new(measure), takes: contest::takes, is_delicate: false }
+    }
+
+    /// Says that a few calls decide.
+    pub(crate) fn delicate(self) -> Self {
+        Self { is_delicate: true, ..self }
     }
 
     /// Says how long it takes.

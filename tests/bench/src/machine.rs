@@ -16,7 +16,7 @@ pub(crate) struct Machine {
     memory_gib: u64,
     /// What ran there over the last 1, 5 and 15 minutes when the case began, as `/proc/loadavg` has it.
     load_average: String,
-    /// How much of its processors' time others were given that run on the same hardware, while the case was measured.
+    /// How much of the time in which its processors had something to do was given to others on the same hardware, while the case was measured.
     pub(crate) stolen_percent: Option<f64>,
     /// The host's binary, which need not be of this commit when `WHARF_BIN` names it.
     wharf_binary: String,

@@ -40,12 +40,11 @@ fn read(path: &str, field: usize) -> Result<Duration> {
     parse(&told, field).with_context(|| format!("{path} cannot be read: {told}"))
 }
 
-/// What the processors of this machine have done since it was started, in the kernel's ticks.
+/// In how many of the kernel's ticks the processors of this machine had something to do since it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticks {
-    /// With those in which nothing was to be done.
-    all: u64,
-    /// In which a virtual machine had something to do and others were let run.
+    wanted: u64,
+    /// Those of them in which others were let run that are on the same hardware.
     stolen: u64,
 }
 
@@ -62,14 +61,15 @@ impl Ticks {
         for tick in &mut ticks {
             *tick = fields.next()?.parse().ok()?;
         }
-        Some(Self { all: ticks.iter().sum(), stolen: ticks[7] })
+        let [user, nice, system, _idle, _iowait, irq, softirq, stolen] = ticks;
+        Some(Self { wanted: user + nice + system + irq + softirq + stolen, stolen })
     }
 
-    /// The share of the processors' time that was stolen since `before`, in percent; `None` when there was no time at all.
+    /// The share that was stolen since `before`, in percent; `None` when nothing was to be done.
     pub(crate) fn stolen_percent(self, before: Self) -> Option<f64> {
         let ticks = |now: u64, before: u64| u32::try_from(now.checked_sub(before)?).ok();
-        let (all, stolen) = (ticks(self.all, before.all)?, ticks(self.stolen, before.stolen)?);
-        (all > 0).then(|| 100.0 * f64::from(stolen) / f64::from(all))
+        let (wanted, stolen) = (ticks(self.wanted, before.wanted)?, ticks(self.stolen, before.stolen)?);
+        (wanted > 0).then(|| 100.0 * f64::from(stolen) / f64::from(wanted))
     }
 }
 
@@ -94,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stolen_is_a_share_of_all_time() {
+    fn what_is_stolen_is_a_share_of_what_was_wanted() {
         let ticks = |stat: &str| Ticks::parse(stat);
         let before = ticks("cpu  100 20 30 4000 5 6 7 10 99 0\ncpu0 1").unwrap();
-        assert_eq!(before, Ticks { all: 4178, stolen: 10 });
-        let after = ticks("cpu  150 20 30 4035 5 6 7 25 99 0\n").unwrap();
+        assert_eq!(before, Ticks { wanted: 173, stolen: 10 });
+        let after = ticks("cpu  185 20 30 4900 50 6 7 25 99 0\n").unwrap();
         assert_eq!((after.stolen_percent(before), before.stolen_percent(before)), (Some(15.0), None));
         for other in ["", "cpu0 1 2 3 4 5 6 7 8", "cpu  1 2 3", "cpu  1 2 3 4 5 6 7 x"] {
             assert_eq!(ticks(other), None, "{other}");
         }
-        assert!(Ticks::now().is_some_and(|now| now.all > 0));
+        assert!(Ticks::now().is_some_and(|now| now.wanted > 0));
     }
 
     #[test]

@@ -114,11 +114,17 @@ fn measured_on(rows: &[Row]) -> String {
     format!("\nMeasured on {}.\n{}{warning}", row.machine, stolen(rows))
 }
 
-/// From whom the machine took most, which makes every figure in milliseconds worse.
+/// From whom the machine took most, which makes every figure in milliseconds worse, and what was measured again for it.
 fn stolen(rows: &[Row]) -> String {
     let told = rows.iter().filter_map(|row| Some((row, row.machine.stolen_percent?)));
-    let Some((row, most)) = told.max_by(|(_, one), (_, other)| one.total_cmp(other)) else { return String::new() };
-    format!("Others on the same hardware were given {most:.1} % of the processors' time at most, in {}.\n", row.case)
+    let most = told.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(row, most)| {
+        let case = &row.case;
+        format!("Others on the same hardware were given {most:.1} % of the time that programs wanted, at most, in {case}.\n")
+    });
+    let again = rows.iter().filter(|row| row.times > 1 && row.target.is_some());
+    let again: Vec<_> = again.map(|row| format!("{} {} times", row.case, row.times)).collect();
+    let again = (!again.is_empty()).then(|| format!("Measured until others were given little: {}.\n", again.join(", ")));
+    [most, again].into_iter().flatten().collect()
 }
 
 /// Three digits, or all of them before the point, in groups.
@@ -183,7 +189,9 @@ mod tests {
         assert!(!text(&rows).contains("Others"));
         rows[0].machine.stolen_percent = Some(0.25);
         rows[1].machine.stolen_percent = Some(1.5);
-        let told = "Others on the same hardware were given 1.5 % of the processors' time at most, in row/growth.\n";
+        rows[0].times = 2;
+        let told = "Others on the same hardware were given 1.5 % of the time that programs wanted, at most, in row/growth.\n\
+                    Measured until others were given little: row 2 times.\n";
         assert!(text(&rows).ends_with(told) && markdown(&rows).ends_with(told), "{}", text(&rows));
     }
 

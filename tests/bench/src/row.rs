@@ -8,6 +8,9 @@ use crate::{
     statistics::{least, median, most},
 };
 
+/// Above this it is others who decide a 99th percentile: it is near the share of calls that they held up.
+const DISTURBING_PERCENT: f64 = 1.0;
+
 /// What came of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Row {
@@ -27,6 +30,8 @@ pub(crate) struct Row {
     #[serde(flatten)]
     pub(crate) latencies: Latencies,
     pub(crate) pairs: usize,
+    /// How often all of it was measured; what counts is the time in which others on the same hardware were given least.
+    pub(crate) times: usize,
     /// Whether the figures are good for more than to see that the case works.
     pub(crate) comparable: bool,
     pub(crate) machine: Machine,
@@ -74,6 +79,12 @@ impl Row {
         }
     }
 
+    /// What others on the same hardware were given, if that is enough to decide what a case came to that is delicate.
+    pub(crate) fn disturbed(&self, case: &Case) -> Option<f64> {
+        let counts = case.is_delicate && self.comparable && self.failed.is_none();
+        self.machine.stolen_percent.filter(|stolen| counts && *stolen > DISTURBING_PERCENT)
+    }
+
     fn empty(case: &Case, figure: &Figure, machine: &Machine, comparable: bool) -> Self {
         Self {
             case: case.row(figure),
@@ -87,6 +98,7 @@ impl Row {
             met: None,
             latencies: Latencies::default(),
             pairs: 0,
+            times: 1,
             comparable,
             machine: machine.clone(),
             note: String::new(),
@@ -123,7 +135,7 @@ mod tests {
                 "ratio_median": 0.8, "ratio_min": 0.5, "ratio_max": 0.9, "target": {"at_least": 0.75}, "met": true,
                 "wharf_p50_ms": null, "wharf_p99_ms": 1.5, "reference_p50_ms": null, "reference_p99_ms": null,
                 "wharf_cpu_us": null, "reference_cpu_us": null, "wharf_client_cpus": null, "reference_client_cpus": null,
-                "pairs": 3, "comparable": true, "machine": serde_json::to_value(Machine::default()).unwrap(), "note": "this; here", "failed": null,
+                "pairs": 3, "times": 1, "comparable": true, "machine": serde_json::to_value(Machine::default()).unwrap(), "note": "this; here", "failed": null,
             })
         );
     }
@@ -148,6 +160,26 @@ mod tests {
     fn without_a_target_nothing_is_met_or_missed() {
         let figure = Figure::main("ms", None);
         assert_eq!(Row::new(&case(figure), &figure, &Measured::alone(6.0), &Machine::default(), true).met, None);
+    }
+
+    #[test]
+    fn what_others_decide_is_measured_again_if_it_is_delicate() {
+        let figure = Figure::main("ms", Some(Target::AtMost(5.0)));
+        let disturbed = |case: &Case, stolen_percent, comparable| {
+            let mut row = Row::new(case, &figure, &Measured::alone(6.0), &Machine::default(), comparable);
+            row.machine.stolen_percent = stolen_percent;
+            row.disturbed(case)
+        };
+        let delicate = case(figure).delicate();
+        assert_eq!(disturbed(&delicate, Some(1.1), true), Some(1.1));
+        for (case, stolen, comparable) in [
+            (&case(figure), Some(1.1), true),
+            (&delicate, Some(1.1), false),
+            (&delicate, Some(1.0), true),
+            (&delicate, None, true),
+        ] {
+            assert_eq!(disturbed(case, stolen, comparable), None, "{stolen:?} {comparable}");
+        }
     }
 
     #[test]

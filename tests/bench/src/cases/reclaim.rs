@@ -93,7 +93,7 @@ pub(crate) fn cases() -> Vec<Case> {
             (Exit::Trap, State::Transaction) => |effort| effort.of(3000, 20) as f64 * 0.003 + 2.0,
             (Exit::Trap | Exit::Gone, _) => |effort| effort.of(300, 20) as f64 * 0.06 + 2.0,
         };
-        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes)
+        Case::new(name, figures, move |bed| reclaim(bed, exit, state).boxed()).takes(takes).delicate()
     };
     vec![
         case("reclaim-transaction/trap", Exit::Trap, State::Transaction),
