@@ -275,7 +275,8 @@ async fn of_twenty_who_want_to_watch_sixteen_do_and_one_who_never_reads_holds_up
     }
     drop(never_reads);
     // The end of the host is a proper end of what they are shown, be that no event more.
-    let last = viewers.pop().unwrap();
+    let mut last = viewers.pop().unwrap();
+    next(&mut last).await;
     let (ended, shown) = tokio::join!(host.stop(), last.whole());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let shown = shown.unwrap();

@@ -123,7 +123,7 @@ fn stolen(rows: &[Row]) -> String {
     });
     let again = rows.iter().filter(|row| row.times > 1 && row.target.is_some());
     let again: Vec<_> = again.map(|row| format!("{} {} times", row.case, row.times)).collect();
-    let again = (!again.is_empty()).then(|| format!("Measured until others were given little: {}.\n", again.join(", ")));
+    let again = (!again.is_empty()).then(|| format!("Measured again, and the least disturbed counts: {}.\n", again.join(", ")));
     [most, again].into_iter().flatten().collect()
 }
 
@@ -191,7 +191,7 @@ mod tests {
         rows[1].machine.stolen_percent = Some(1.5);
         rows[0].times = 2;
         let told = "Others on the same hardware were given 1.5 % of the time that programs wanted, at most, in row/growth.\n\
-                    Measured until others were given little: row 2 times.\n";
+                    Measured again, and the least disturbed counts: row 2 times.\n";
         assert!(text(&rows).ends_with(told) && markdown(&rows).ends_with(told), "{}", text(&rows));
     }
 
