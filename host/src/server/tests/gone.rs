@@ -54,7 +54,10 @@ async fn by_closing_its_half_only(on: On) {
     next(&host.script.started).await;
     client.stream.shutdown().await.unwrap();
     timeout(NOTICED, host.script.dropped.acquire()).await.expect("noticed").unwrap().forget();
-    assert_eq!(client.rest().await, "");
+    let (text, error) = client.end().await;
+    assert_eq!(text, "");
+    // The supervisor may see the end before TLS has read its good-bye, and closing a socket with unread bytes resets it.
+    assert!(matches!(error, None | Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)), "{error:?}");
 }
 
 async fn in_the_middle_of_an_answer_that_flows(on: On) {

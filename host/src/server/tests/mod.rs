@@ -349,17 +349,23 @@ impl Client {
     }
 
     /// All until the server closes, whether or not TLS says that it was all.
-    async fn rest(mut self) -> String {
-        loop {
-            match within(self.stream.read_buf(&mut self.read)).await {
-                Ok(0) => return String::from_utf8_lossy(&self.read).into_owned(),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return String::from_utf8_lossy(&self.read).into_owned();
-                }
-                Err(error) => panic!("{error} after: {}", String::from_utf8_lossy(&self.read)),
-            }
+    async fn rest(self) -> String {
+        match self.end().await {
+            (text, None | Some(io::ErrorKind::UnexpectedEof)) => text,
+            (text, Some(error)) => panic!("{error} after: {text}"),
         }
+    }
+
+    /// All until the connection ends, and the error that ended it.
+    async fn end(mut self) -> (String, Option<io::ErrorKind>) {
+        let error = loop {
+            match within(self.stream.read_buf(&mut self.read)).await {
+                Ok(0) => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error.kind()),
+            }
+        };
+        (String::from_utf8_lossy(&self.read).into_owned(), error)
     }
 }
 
