@@ -13,13 +13,13 @@ configuration of its own, or an SQLite file; documents are asked of a stand-in f
 the same host without. The load is made by wrk. Overload, reclaim, cold starts and
 growth are measured of Wharf alone, by a client that tells latencies by the status of the answer. Figures depend on the machine, and
 on what else runs there: let it be quiet. What others on the same hardware are given of a virtual machine's time is told; a case of
-reclaim during which that was over 1 % is measured again at the end, three times at most, and the time with least of it counts.
+reclaim during which that was over 0.5 % is measured again at the end, three times at most, and the time with least of it counts.
 
 The table goes to stdout, everything else to stderr; target/bench/latest.json has all of it, and what --case leaves out stays there as it
 was. What --quick measures is in target/bench/quick.json. WHARF_BIN names another host than the one that is built; the result says so.
 
 Examples:
-  tests/bench/run                             everything, for some forty minutes
+  tests/bench/run                             everything, for some three quarters of an hour
   tests/bench/run --quick                     every case once and shortly, to see that it works; not to be compared
   tests/bench/run --case hello                what begins with `hello`
   tests/bench/run --case hello-03 --case row  several
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// One short pair a case; the figures are marked as not comparable
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How many pairs a case
+    /// How many pairs a case; three times as many where the target lies within their spread
     #[arg(long, value_name = "PAIRS", default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(5..=99), conflicts_with = "quick")]
     pub(crate) pairs: usize,
     /// Prints the table as Markdown

@@ -25,7 +25,12 @@ pub(crate) struct Case {
     pub(crate) takes: Takes,
     /// Whether a few calls decide, so that it is measured again when others on the same hardware were given much meanwhile.
     pub(crate) is_delicate: bool,
+    /// Whether its target is so close to what it comes to that more pairs are needed to tell.
+    pub(crate) is_close: bool,
 }
+
+/// How many times as many pairs a close case has: their median varies about half as much.
+const CLOSER: usize = 3;
 
 /// Measures a whole case, with as much effort as the bed says, and gives back a value for each of its figures, in their order.
 pub(crate) type Measure = dyn for<'a> Fn(&'a Bed) -> BoxFuture<'a, Result<Vec<Measured>>>;
@@ -104,12 +109,22 @@ impl Case {
     where
         F: for<'a> Fn(&'a Bed) -> BoxFuture<'a, Result<Vec<Measured>>> + 'static,
     {
-        Self { name, note: "", figures, measure: Box::new(measure), takes: contest::takes, is_delicate: false }
+        Self { name, note: "", figures, measure: Box::new(measure), takes: contest::takes, is_delicate: false, is_close: false }
     }
 
     /// Says that a few calls decide.
     pub(crate) fn delicate(self) -> Self {
         Self { is_delicate: true, ..self }
+    }
+
+    /// Says that its target lies within the spread of the pairs of other cases.
+    pub(crate) fn close(self) -> Self {
+        Self { is_close: true, ..self }
+    }
+
+    /// What is done for it where so much is done for others.
+    pub(crate) fn effort(&self, others: Effort) -> Effort {
+        Effort { pairs: if self.is_close { others.of(CLOSER * others.pairs, others.pairs) } else { others.pairs }, ..others }
     }
 
     /// Says how long it takes.
@@ -207,6 +222,15 @@ impl Pair {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_close_case_has_more_pairs_unless_it_is_only_tried_out() {
+        let case = || Case::new("case", Vec::new(), |_| Box::pin(async { Ok(Vec::new()) }));
+        let pairs = |case: Case, effort| (case.effort(effort).pairs, case.effort(effort).load == effort.load);
+        assert_eq!(pairs(case(), Effort::full(5)), (5, true));
+        assert_eq!(pairs(case().close(), Effort::full(5)), (15, true));
+        assert_eq!(pairs(case().close(), Effort::quick()), (1, true));
+    }
 
     #[test]
     fn a_target_is_met_from_its_own_side() {

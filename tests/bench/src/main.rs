@@ -92,12 +92,13 @@ async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
     ensure!(wrk::is_installed().await, "wrk is missing; tests/bench/run installs it (Debian: apt-get install wrk)");
     let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.pairs) };
     let results = Results::open(arguments.quick, arguments.cases.is_empty())?;
-    let planned = cases.iter().map(|case| Duration::from_secs_f64((case.takes)(effort))).collect();
-    let (bed, machine) = (Bed::new(effort, Progress::new(planned)), Machine::describe());
+    let planned = cases.iter().map(|case| Duration::from_secs_f64((case.takes)(case.effort(effort)))).collect();
+    let (mut bed, machine) = (Bed::new(effort, Progress::new(planned)), Machine::describe());
     say(&format!("on {machine}"));
     let mut measured = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         bed.progress.begin(number);
+        bed.effort = case.effort(effort);
         say(&format!("{}: {}, {}", case.name, bed.progress.place(), bed.progress.left(0.0)));
         measured.push(rows(case, &bed, &machine).await);
         results.write(&measured.concat())?;
@@ -106,6 +107,7 @@ async fn run(cases: &[Case], arguments: &Arguments) -> Result<Vec<Row>> {
         for (case, before) in cases.iter().zip(&mut measured) {
             let Some(stolen) = before.iter().find_map(|row| row.disturbed(case)) else { continue };
             say(&format!("{}: again, since others on the same hardware were given {stolen:.1} % of the processors", case.name));
+            bed.effort = case.effort(effort);
             let again = rows(case, &bed, &machine).await;
             let failed = again.iter().any(|row| row.failed.is_some());
             // Which one counts is decided by what was stolen, and not by what came of it.

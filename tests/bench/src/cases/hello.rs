@@ -70,7 +70,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("hello-02/wasmtime-defaults", plain, Wasmtime(&[]), Some(AtLeast(3.5))),
         case("hello-02/native", plain, Native, Some(AtLeast(0.45))).note(TWO_THREADS),
         case("hello-02/native-log-off", quiet, Native, None).note(TWO_THREADS),
-        case("hello-03-fresh/wasmtime", fresh, Wasmtime(&[FRESH]), Some(AtLeast(1.5))),
+        case("hello-03-fresh/wasmtime", fresh, Wasmtime(&[FRESH]), Some(AtLeast(1.5))).close(),
         case("hello-03-fresh/wasmtime-same-allocator", fresh, Wasmtime(&[FRESH, SAME_ALLOCATOR]), None),
         case("hello-03-fresh/native", fresh, Native, None).note(TWO_THREADS),
         case("hello-03-reused/wasmtime", reused, Wasmtime(&[]), Some(AtLeast(1.0))).note(

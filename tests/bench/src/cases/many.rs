@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("rows-20/postgres", postgres, twenty, None),
         case("rows-20/sqlite", sqlite, twenty, None),
-        case("rows-1000/postgres", postgres, thousand, Some(AtLeast(0.90))),
+        case("rows-1000/postgres", postgres, thousand, Some(AtLeast(0.90))).close(),
         case("rows-1000/sqlite", sqlite, thousand, None),
         case("eight-statements/sequential", postgres, eight, None),
         case("eight-statements/concurrent", at_once, eight, None),

@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let file = Some(AtLeast(0.75));
     vec![
         case("row-postgres/1", postgres, 1, None, None),
-        case("row-postgres/32", postgres, 32, near, tail),
+        case("row-postgres/32", postgres, 32, near, tail).close(),
         case("row-postgres/32-log-off", quiet, 32, None, None),
         case("row-postgres/256", postgres, 256, None, None),
         case("row-postgres/pool-8", Setup { pool: 8, ..postgres }, 32, far, tail),
