@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// One short pair a case; the figures are marked as not comparable
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How many pairs a case; three times as many where the target lies within their spread
+    /// How many pairs a case; three times as many in the few whose target was seen to lie within their spread
     #[arg(long, value_name = "PAIRS", default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(5..=99), conflicts_with = "quick")]
     pub(crate) pairs: usize,
     /// Prints the table as Markdown
