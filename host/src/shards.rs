@@ -3,6 +3,9 @@
 //! A runtime that steals work moves a call to another core at most of its waits: there its memory is cold, and what one core has allocated
 //! another frees. That costs a call with one statement about a third of its throughput. A shard steals nothing; so clients' connections
 //! and HTTP/2 streams go to the shard that has the fewest, and a call that computes for long leaves its shard (`call::caller`).
+//!
+//! Guests compute in each of them, a turn after the other, so that whoever takes several turns waits for many of theirs. What may not wait
+//! has a thread of its own beside the shards, in which no guest ever runs: [`Shards::aside`].
 
 use std::{
     cell::Cell,
@@ -23,7 +26,7 @@ use tokio::{
     sync::oneshot,
     time::interval,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::telemetry::{beat::Pulse, lanes};
 
@@ -36,13 +39,26 @@ thread_local! {
 
 /// The shards of a host; without any, everything runs where it is started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Shards(Arc<[Shard]>);
+pub struct Shards(Arc<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    shards: Vec<Shard>,
+    /// Beside them.
+    aside: Option<Runtime>,
+}
 
 #[derive(Debug)]
 struct Shard {
-    runtime: Handle,
+    runtime: Runtime,
     /// How many connections and streams of clients are served here.
     seats: AtomicUsize,
+}
+
+/// That of a thread.
+#[derive(Debug)]
+struct Runtime {
+    handle: Handle,
     pulse: Arc<Pulse>,
 }
 
@@ -60,7 +76,7 @@ impl fmt::Debug for Threads {
 }
 
 impl Shards {
-    /// Starts so many threads.
+    /// Starts so many shards, and the thread beside them.
     ///
     /// # Errors
     /// The system gives no thread, or no descriptors for its events. Those that were started end.
@@ -69,28 +85,15 @@ impl Shards {
         let mut threads = Threads { stop: Vec::new(), ended: Mutex::new(ended) };
         let mut shards = Vec::new();
         for index in 0..count {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let (stop, stopped) = oneshot::channel();
-            let done = done.clone();
-            let pulse = Arc::new(Pulse::default());
-            pulse.beat(BEAT);
-            shards.push(Shard { runtime: runtime.handle().clone(), seats: AtomicUsize::new(0), pulse: Arc::clone(&pulse) });
-            thread::Builder::new().name(format!("wharf-shard-{index}")).spawn(move || {
+            let settle = move || {
                 HERE.set(Some(index));
                 lanes::settle(index);
-                // Told, or left alone by whoever would have told it.
-                runtime.block_on(async {
-                    tokio::select! {
-                        _stopped = stopped => {}
-                        () = go_on(&pulse) => {}
-                    }
-                });
-                runtime.shutdown_background();
-                let _unwatched = done.send(());
-            })?;
-            threads.stop.push(stop);
+            };
+            let runtime = threads.start(format!("wharf-shard-{index}"), done.clone(), settle)?;
+            shards.push(Shard { runtime, seats: AtomicUsize::new(0) });
         }
-        Ok((Self(shards.into()), threads))
+        let aside = Some(threads.start("wharf-aside".to_owned(), done, || ())?);
+        Ok((Self(Arc::new(All { shards, aside })), threads))
     }
 
     /// The shard of this thread.
@@ -98,16 +101,18 @@ impl Shards {
         HERE.get()
     }
 
-    /// For how long the shard that has gone on least has been held up by `now`: it serves none of its clients.
+    /// For how long the thread that has gone on least has been held up by `now`: if it is a shard, it serves none of its clients.
     pub(crate) fn overdue(&self, now: Instant) -> Duration {
-        self.0.iter().map(|shard| shard.pulse.overdue(now)).max().unwrap_or_default()
+        let All { shards, aside } = &*self.0;
+        let runtimes = shards.iter().map(|shard| &shard.runtime).chain(aside);
+        runtimes.map(|runtime| runtime.pulse.overdue(now)).max().unwrap_or_default()
     }
 
     /// A seat in the shard that has the fewest taken, the caller's if it is among them.
     pub(crate) fn seat(&self) -> Seat {
-        let taken = |index: usize| self.0[index].seats.load(Ordering::Relaxed);
+        let taken = |index: usize| self.0.shards[index].seats.load(Ordering::Relaxed);
         let index = self.emptiest(taken);
-        if let Some(shard) = index.map(|index| &self.0[index]) {
+        if let Some(shard) = index.map(|index| &self.0.shards[index]) {
             shard.seats.fetch_add(1, Ordering::Relaxed);
         }
         Seat { shards: self.clone(), index }
@@ -115,7 +120,7 @@ impl Shards {
 
     /// The shard with the least of something, the caller's own if that is among them; `None` without shards.
     pub(crate) fn emptiest(&self, load: impl Fn(usize) -> usize) -> Option<usize> {
-        (0..self.0.len()).min_by_key(|index| (load(*index), Some(*index) != Self::here()))
+        (0..self.0.shards.len()).min_by_key(|index| (load(*index), Some(*index) != Self::here()))
     }
 
     /// Starts a task in a shard, or where the caller runs.
@@ -124,9 +129,24 @@ impl Shards {
         F: Future<Output: Send> + Send + 'static,
     {
         drop(match index {
-            Some(index) => tasks.spawn_on(task, &self.0[index].runtime),
+            Some(index) => tasks.spawn_on(task, &self.0.shards[index].runtime.handle),
             None => tasks.spawn(task),
         });
+    }
+
+    /// Does what may not wait until guests have had their turns, in the thread beside the shards; without shards, where the caller runs.
+    /// `None` when it panicked there, or that thread has ended. What waits for a socket of a shard still waits for that shard.
+    ///
+    /// # Cancellation
+    /// Ends it.
+    pub(crate) async fn aside<F>(&self, doing: F) -> Option<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match &self.0.aside {
+            Some(runtime) => AbortOnDropHandle::new(runtime.handle.spawn(doing)).await.ok(),
+            None => Some(doing.await),
+        }
     }
 }
 
@@ -165,12 +185,36 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(index) = self.index {
-            self.shards.0[index].seats.fetch_sub(1, Ordering::Relaxed);
+            self.shards.0.shards[index].seats.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Threads {
+    /// Starts one more, which first does `settle` and sends to `done` when it has ended.
+    fn start(&mut self, name: String, done: mpsc::Sender<()>, settle: impl FnOnce() + Send + 'static) -> io::Result<Runtime> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let pulse = Arc::new(Pulse::default());
+        pulse.beat(BEAT);
+        let beating = Arc::clone(&pulse);
+        thread::Builder::new().name(name).spawn(move || {
+            settle();
+            // Told, or left alone by whoever would have told it.
+            runtime.block_on(async {
+                tokio::select! {
+                    _stopped = stopped => {}
+                    () = go_on(&beating) => {}
+                }
+            });
+            runtime.shutdown_background();
+            let _unwatched = done.send(());
+        })?;
+        self.stop.push(stop);
+        Ok(Runtime { handle, pulse })
+    }
+
     /// Ends the threads, with whatever is left in them.
     ///
     /// # Bounds
@@ -217,7 +261,7 @@ mod tests {
         drop(stay);
         tasks.close();
         tasks.wait().await;
-        assert!(shards.0.iter().all(|shard| shard.seats.load(Ordering::Relaxed) == 0));
+        assert!(shards.0.shards.iter().all(|shard| shard.seats.load(Ordering::Relaxed) == 0));
         threads.stop(LIMIT);
     }
 
@@ -228,6 +272,43 @@ mod tests {
         let here = thread::current().id();
         Shards::default().seat().spawn(&tasks, async move { tell.send(thread::current().id()) });
         assert_eq!(told.await.unwrap(), here);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_aside_waits_for_no_shard_and_ends_with_whoever_waits_for_it() {
+        let (shards, threads) = Shards::start(1).unwrap();
+        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
+        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
+        shards.spawn(Some(0), &TaskTracker::new(), async move {
+            theirs.1.wait();
+            theirs.0.wait();
+        });
+        busy.wait();
+        let there = async { (Shards::here(), thread::current().name().map(str::to_owned)) };
+        assert_eq!(shards.aside(there).await, Some((None, Some("wharf-aside".to_owned()))));
+        assert_eq!(shards.aside(async { panic!("as some drivers do") }).await, None::<()>);
+        stuck.wait();
+
+        let (held, dropped) = oneshot::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let given_up = shards.aside(async move {
+            begun.send(()).unwrap();
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        tokio::select! {
+            ended = given_up => panic!("ended with {ended:?}"),
+            begins = begins => begins.unwrap(),
+        }
+        assert!(dropped.await.is_err());
+        threads.stop(LIMIT);
+        assert_eq!(shards.aside(async {}).await, None);
+    }
+
+    #[tokio::test]
+    async fn without_shards_it_is_done_where_the_caller_runs() {
+        let here = thread::current().id();
+        assert_eq!(Shards::default().aside(async move { thread::current().id() == here }).await, Some(true));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use wharf::{
         AcquireError, Borrower, Bounds, Counter, Counts, Database, Ended, Granted, Hold, HostCapacity, Limit, OperationError,
         PoolSpec, Quota, Settings, Until, Via,
     },
+    shards::Shards,
 };
 
 const MAX: u32 = 2;
@@ -59,9 +60,14 @@ fn settings() -> Settings {
 }
 
 fn database(script: &Script, settings: Settings) -> (Database, Arc<Granted>) {
+    database_in(Shards::default(), script, settings)
+}
+
+fn database_in(shards: Shards, script: &Script, settings: Settings) -> (Database, Arc<Granted>) {
     let quota = Quota { pool: 0, max_connections: MAX, reserved_connections: 0, max_transaction_time: Duration::from_secs(10) };
     let pools = vec![PoolSpec { driver: Arc::new(script.clone()), shares_control_of: None }];
-    let (database, grants) = Database::new("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)));
+    let (database, grants) =
+        Database::in_shards("scripted", settings, pools, vec![quota], Arc::new(HostCapacity::new(MAX)), shards);
     (database, Arc::clone(&grants[0]))
 }
 
@@ -250,6 +256,29 @@ async fn a_session_that_the_server_does_not_confirm_keeps_its_place_until_it_doe
     script.immortal(false);
     drop(_one);
     all_free(&database, &grant).await.unwrap();
+}
+
+/// Guests compute in the shards: eight sessions of MariaDB that came back at once were once unconfirmed after two seconds each, since each
+/// turn of the control path waited for many turns of guests.
+#[tokio::test]
+async fn the_server_is_asked_for_sessions_beside_the_shards() {
+    let script = Script::new();
+    let (shards, threads) = Shards::start(1).unwrap();
+    let (database, grant) = database_in(shards, &script, settings());
+    database.start(false).await.unwrap();
+    script.linger(true);
+    script.once(Step::Run(Kind::Query), Behaviour::Slow);
+    script.once(Step::Close, Behaviour::Lost(FailureKind::Disconnected));
+    let hold = acquire(&database, &grant).await.unwrap();
+    assert!(hold.run(Via::Connection, query(), until(BOUND)).await.is_err());
+    drop(hold);
+    all_free(&database, &grant).await.unwrap();
+    assert_eq!(script.threads(Step::Connect), ["wharf-shard-0".to_owned()].into());
+    for step in [Step::ControlPing, Step::Cancel, Step::Terminate, Step::IsListed] {
+        assert_eq!(script.threads(step), ["wharf-aside".to_owned()].into(), "{step:?}");
+    }
+    drop((database, grant));
+    threads.stop(PATIENCE);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Inner {
             return Ok(0);
         }
         let Settings { connect_timeout, bounds, .. } = **self.settings.load();
-        let fresh = ControlPath::new(Arc::clone(&pool.driver), connect_timeout);
+        let fresh = ControlPath::new(Arc::clone(&pool.driver), self.shards.clone(), connect_timeout);
         let deadline = Instant::now() + bounds.kill + bounds.confirm;
         let mut left = Vec::from(sessions);
         loop {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Control, Driver, Failure, FailureKind, Session},
+    shards::Shards,
     sync::{self, Live},
 };
 
@@ -28,9 +29,14 @@ const UNANSWERED: usize = 2;
 /// How often the time until a question is given up is doubled at most.
 const MOST_DOUBLED: u32 = 3;
 
-/// Owns the control session, and opens it anew when it broke or does not answer.
-pub(super) struct ControlPath {
+/// Owns the control session, and opens it anew when it broke or does not answer. It is asked beside the shards ([`Shards::aside`]): guests that
+/// compute there must not keep others from being taken back. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ControlPath(Arc<Shared>);
+
+struct Shared {
     driver: Arc<dyn Driver>,
+    shards: Shards,
     /// How long a question may go without an answer, whoever still waits for it, before its session is given up; doubled each time.
     limit: Live<Duration>,
     /// Since when it has failed whenever it was looked after.
@@ -64,24 +70,30 @@ struct Sessions {
 
 impl fmt::Debug for ControlPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ControlPath").field("driver", &self.driver).finish_non_exhaustive()
+        f.debug_struct("ControlPath").field("driver", &self.0.driver).finish_non_exhaustive()
     }
 }
 
 impl ControlPath {
-    pub(super) fn new(driver: Arc<dyn Driver>, limit: Duration) -> Self {
-        Self {
+    pub(super) fn new(driver: Arc<dyn Driver>, shards: Shards, limit: Duration) -> Self {
+        Self(Arc::new(Shared {
             driver,
+            shards,
             limit: Live::from_pointee(limit),
             down: sync::Mutex::new(None),
             closed: CancellationToken::new(),
             sessions: Mutex::default(),
-        }
+        }))
+    }
+
+    /// Whether both are one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// From the next question on, one may go without an answer for so long.
     pub(super) fn set_limit(&self, limit: Duration) {
-        self.limit.store(Arc::new(limit));
+        self.0.limit.store(Arc::new(limit));
     }
 
     /// Asks the server to end what the session runs.
@@ -106,7 +118,7 @@ impl ControlPath {
 
     /// Notes whether it worked when it was looked after; whether that is news.
     pub(super) fn note(&self, works: bool) -> bool {
-        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut down = self.0.down.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = down.is_some() == works;
         if is_news {
             *down = (!works).then(Instant::now);
@@ -116,14 +128,14 @@ impl ControlPath {
 
     /// Since when it has not worked, as far as it was noted.
     pub(super) fn down_since(&self) -> Option<Instant> {
-        *self.down.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the path for good, and tells which sessions it had.
     pub(super) async fn close(&self, bound: Duration) -> Vec<Session> {
         // Whoever still asks, for a slot that nobody waits for any more, lets go of the sessions, and opens none anew.
-        self.closed.cancel();
-        let Ok(mut sessions) = timeout(bound, self.sessions.lock()).await else { return Vec::new() };
+        self.0.closed.cancel();
+        let Ok(mut sessions) = timeout(bound, self.0.sessions.lock()).await else { return Vec::new() };
         let Sessions { ready, asked, .. } = std::mem::take(&mut *sessions);
         let mut closed: Vec<Session> = asked.into_iter().filter_map(|asked| asked.session).collect();
         if let Some(control) = ready {
@@ -137,21 +149,26 @@ impl ControlPath {
     /// # Cancellation
     /// A question that is not answered in time goes on, and its session is used again once it has answered.
     async fn ask(&self, request: Request, bound: Duration) -> Result<bool, Failure> {
-        let asking = async {
-            let mut sessions = self.sessions.lock().await;
-            let limit = **self.limit.load();
-            sessions.make_room(limit).await;
-            let known = sessions.ready.take();
-            let session = known.as_ref().and_then(|control| control.session().cloned());
-            let answer = answer(Arc::clone(&self.driver), known, request).boxed();
-            sessions.asked.push(Asked { since: Instant::now(), session, answer });
-            poll_fn(|context| sessions.poll_last(context)).await
+        let shared = Arc::clone(&self.0);
+        let asking = async move {
+            let answered = timeout(bound, shared.closed.run_until_cancelled(shared.ask(request))).await;
+            answered.unwrap_or_else(|_| Some(Err(failure("the control path did not answer in time"))))
         };
-        match timeout(bound, self.closed.run_until_cancelled(asking)).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => Err(failure("the control path is closed")),
-            Err(_) => Err(failure("the control path did not answer in time")),
-        }
+        // Not at all where what is beside the shards has ended.
+        self.0.shards.aside(asking).await.flatten().unwrap_or_else(|| Err(failure("the control path is closed")))
+    }
+}
+
+impl Shared {
+    async fn ask(&self, request: Request) -> Result<bool, Failure> {
+        let mut sessions = self.sessions.lock().await;
+        let limit = **self.limit.load();
+        sessions.make_room(limit).await;
+        let known = sessions.ready.take();
+        let session = known.as_ref().and_then(|control| control.session().cloned());
+        let answer = answer(Arc::clone(&self.driver), known, request).boxed();
+        sessions.asked.push(Asked { since: Instant::now(), session, answer });
+        poll_fn(|context| sessions.poll_last(context)).await
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Pool {
     /// Its place among the pools of its database.
     pub(super) number: usize,
     pub(super) driver: Arc<dyn Driver>,
-    pub(super) control: Arc<ControlPath>,
+    pub(super) control: ControlPath,
     /// What the driver says of where its server is.
     pub(super) address: Option<String>,
 }
@@ -78,7 +78,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// Whether its server is at another address than that of another pool. Who is asked over one control path is one server.
     pub(super) fn is_elsewhere(&self, other: &Self) -> bool {
-        !Arc::ptr_eq(&self.control, &other.control)
+        !self.control.is(&other.control)
             && self.address.as_ref().zip(other.address.as_ref()).is_some_and(|(here, there)| here != there)
     }
 }
@@ -132,7 +132,7 @@ impl Database {
         let engine = pools[0].driver.engine();
         let mut state = State::new(settings.max_connections, settings.connect_timeout);
         for pool in pools {
-            let number = state.add_pool(pool);
+            let number = state.add_pool(pool, &shards);
             state.keep_pool(number);
         }
         let numbers: Vec<usize> = quotas.into_iter().map(|quota| state.grants.add(quota, None)).collect();

@@ -210,24 +210,18 @@ impl Owner {
 /// is there. Whether the session is gone.
 pub(super) async fn close(
     database: &Arc<Inner>,
-    slot: &Slot,
+    slot: &Arc<Slot>,
     connection: Box<dyn Connection>,
     closing: Closing,
     session: &Session,
     mut taken: Option<Taken>,
 ) -> bool {
-    let write = |taken: &mut Option<Taken>, step: Option<Step>| {
-        if let Some(taken) = taken.take() {
-            let step = step.unwrap_or(taken.step);
-            Taken { step, ..taken }.write(database, session.id);
-        }
-    };
-    let bounds = database.settings.load().bounds;
     let said = match closing {
         // A panic of a driver counts as no good-bye; the place of the slot is given back all the same.
         Closing::Polite => {
+            let bound = database.settings.load().bounds.close;
             let closing = AssertUnwindSafe(async move { connection.close().await }).catch_unwind();
-            matches!(timeout(bounds.close, closing).await, Ok(Ok(Ok(()))))
+            matches!(timeout(bound, closing).await, Ok(Ok(Ok(()))))
         }
         Closing::Kill(_) => {
             // Whatever its Drop does, the place of the slot is given back.
@@ -236,22 +230,35 @@ pub(super) async fn close(
         }
     };
     done(&mut taken, if said { Step::Closed.name() } else { "dropped" });
+    let ending = end(Arc::clone(database), Arc::clone(slot), session.clone(), said, taken);
+    database.shards.aside(ending).await.unwrap_or(false)
+}
+
+/// Waits until the server no longer lists a session whose connection is closed, `said` with a good-bye; it is killed unless it goes by itself.
+async fn end(database: Arc<Inner>, slot: Arc<Slot>, session: Session, said: bool, mut taken: Option<Taken>) -> bool {
+    let write = |taken: &mut Option<Taken>, step: Option<Step>| {
+        if let Some(taken) = taken.take() {
+            let step = step.unwrap_or(taken.step);
+            Taken { step, ..taken }.write(&database, session.id);
+        }
+    };
+    let bounds = database.settings.load().bounds;
     let control = &slot.home.control;
-    if said && confirm(database, control, session).await {
+    if said && confirm(&database, control, &session).await {
         done(&mut taken, "confirmed");
         write(&mut taken, None);
         return true;
     }
     database.counters.add(Counter::Killed);
     // Whether it took effect is what `confirm` finds out.
-    if let Err(failure) = control.terminate(session, bounds.kill).await {
+    if let Err(failure) = control.terminate(&session, bounds.kill).await {
         database.journal.failed(During::Control, &failure);
         if failure.lost {
             database.trip(&slot.home, &failure, |_| ());
         }
     }
     done(&mut taken, Step::Killed.name());
-    if confirm(database, control, session).await {
+    if confirm(&database, control, &session).await {
         done(&mut taken, "confirmed");
         write(&mut taken, Some(Step::Killed));
         return true;
@@ -274,8 +281,8 @@ pub(super) async fn close(
             () = database.closed.cancelled() => return false,
         }
         pause = (pause * 2).min(LAST_RETRY);
-        let _ = control.terminate(session, bounds.kill).await;
-        if confirm(database, control, session).await {
+        let _ = control.terminate(&session, bounds.kill).await;
+        if confirm(&database, control, &session).await {
             tracing::info!(database = %database.name, session = session.id, "the server has confirmed that the session is gone");
             return true;
         }

@@ -65,7 +65,7 @@ impl Database {
 
     fn try_pool(&self, spec: PoolSpec) -> (Trial<'_>, Arc<Pool>) {
         let mut state = self.0.state();
-        let number = state.add_pool(spec);
+        let number = state.add_pool(spec, &self.0.shards);
         (Trial { database: self, pool: Some(number) }, Arc::clone(&state.pools[number].home))
     }
 

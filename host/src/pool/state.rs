@@ -200,11 +200,11 @@ impl State {
     }
 
     /// Adds a pool, which is to be tried; its number.
-    pub(super) fn add_pool(&mut self, PoolSpec { driver, shares_control_of }: PoolSpec) -> usize {
+    pub(super) fn add_pool(&mut self, PoolSpec { driver, shares_control_of }: PoolSpec, shards: &Shards) -> usize {
         let shared = shares_control_of.and_then(|other| self.pools.get(other)).filter(|it| it.stage != Stage::Ending);
         let control = match shared {
-            Some(it) => Arc::clone(&it.home.control),
-            None => Arc::new(ControlPath::new(Arc::clone(&driver), self.connect_timeout)),
+            Some(it) => it.home.control.clone(),
+            None => ControlPath::new(Arc::clone(&driver), shards.clone(), self.connect_timeout),
         };
         let address = driver.address();
         self.pools.add(|number| PoolState::new(Pool { number, driver, control, address }))
@@ -229,7 +229,7 @@ impl State {
         let pool = &mut self.pools[number];
         pool.stage = Stage::Ending;
         let home = Arc::clone(&pool.home);
-        let shares = |(other, it): (usize, &PoolState)| other != number && Arc::ptr_eq(&it.home.control, &home.control);
+        let shares = |(other, it): (usize, &PoolState)| other != number && it.home.control.is(&home.control);
         let is_own = !self.pools.iter().any(shares);
         Some((home, is_own))
     }

@@ -44,6 +44,8 @@ impl Script {
     /// Takes a step; `session` is what it is about.
     async fn step(&self, step: Step, session: i64) -> Result<(), Failure> {
         let witness = Witness::begin(self, step, session);
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        self.state().threads.entry(step).or_default().insert(thread);
         let result = match self.behaviour(step) {
             Behaviour::Ok => Ok(()),
             Behaviour::Error(kind) => Err(Failure::new(kind, "as scripted")),

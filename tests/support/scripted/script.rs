@@ -190,6 +190,8 @@ pub(super) struct State {
     pub(super) batches: u32,
     pub(super) engine: Engine,
     pub(super) address: Option<String>,
+    /// Threads in which each step began.
+    pub(super) threads: HashMap<Step, BTreeSet<String>>,
 }
 
 impl Default for State {
@@ -212,6 +214,7 @@ impl Default for State {
             batches: 2,
             engine: Engine::Postgres,
             address: None,
+            threads: HashMap::new(),
         }
     }
 }
@@ -300,6 +303,12 @@ impl Script {
     #[must_use]
     pub fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.0.events.borrow().iter().filter(|event| is(event)).count()
+    }
+
+    /// The names of the threads in which a step began.
+    #[must_use]
+    pub fn threads(&self, step: Step) -> BTreeSet<String> {
+        self.state().threads.get(&step).cloned().unwrap_or_default()
     }
 
     /// Sessions that the server lists.
