@@ -12,6 +12,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    panic::resume_unwind,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -135,18 +136,19 @@ impl Shards {
     }
 
     /// Does what may not wait until guests have had their turns, in the thread beside the shards; without shards, where the caller runs.
-    /// `None` when it panicked there, or that thread has ended. What waits for a socket of a shard still waits for that shard.
+    /// `None` when that thread has ended. What waits for a socket of a shard still waits for that shard.
     ///
+    /// # Panics
+    /// With it.
     /// # Cancellation
     /// Ends it.
     pub(crate) async fn aside<F>(&self, doing: F) -> Option<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        match &self.0.aside {
-            Some(runtime) => AbortOnDropHandle::new(runtime.handle.spawn(doing)).await.ok(),
-            None => Some(doing.await),
-        }
+        let Some(runtime) = &self.0.aside else { return Some(doing.await) };
+        let done = AbortOnDropHandle::new(runtime.handle.spawn(doing)).await;
+        done.map_err(|ended| ended.try_into_panic().map(resume_unwind)).ok()
     }
 }
 
@@ -235,6 +237,10 @@ impl Threads {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures::FutureExt;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -286,7 +292,8 @@ mod tests {
         busy.wait();
         let there = async { (Shards::here(), thread::current().name().map(str::to_owned)) };
         assert_eq!(shards.aside(there).await, Some((None, Some("wharf-aside".to_owned()))));
-        assert_eq!(shards.aside(async { panic!("as some drivers do") }).await, None::<()>);
+        let panicking = shards.aside(async { panic!("as some drivers do") });
+        assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
         stuck.wait();
 
         let (held, dropped) = oneshot::channel::<()>();

@@ -59,6 +59,10 @@ mod shards {
         ) {
             tasks.spawn(task);
         }
+
+        pub(crate) async fn aside<F: Future<Output: Send> + Send + 'static>(&self, doing: F) -> Option<F::Output> {
+            Some(doing.await)
+        }
     }
 }
 
