@@ -308,6 +308,11 @@ impl Cell {
         }
     }
 
+    /// Whether the control path must get through to SecantusDB in its bound. Beside the rest of the suite that takes seconds now and then.
+    pub(super) fn asks_a_slow_server(self) -> bool {
+        self.engine == Engine::Mongodb && self.peer == Peer::Silent && self.is_confirmed()
+    }
+
     /// Whether the server can tell that a session is gone whose connection is silent.
     pub(super) fn is_confirmed(self) -> bool {
         match self.peer {

@@ -43,6 +43,9 @@ const STEP: Duration = Duration::from_millis(800);
 const BOUNDS: [(&str, u32); 7] =
     [("cancel", 1), ("settle", 1), ("rollback", 1), ("reset", 1), ("close", 1), ("kill", 2), ("confirm", 2)];
 
+/// How many times longer the last two are, and opening a session, where one process that interprets is to answer sixteen hosts at once.
+const SLOW: u32 = 3;
+
 /// All of them.
 const STEPS: u32 = 9;
 
@@ -313,12 +316,17 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     }
     if cell.scale == Scale::Small {
         let statement = ms(cell.statement_timeout());
-        let bounds = BOUNDS.map(|(name, steps)| format!("{name} = {:?}", ms(STEP * steps)));
+        let times = if cell.asks_a_slow_server() { SLOW } else { 1 };
+        let bounds = BOUNDS.map(|(name, steps)| {
+            let is_control = ["kill", "confirm"].contains(&name);
+            format!("{name} = {:?}", ms(STEP * steps * if is_control { times } else { 1 }))
+        });
         let _ = writeln!(
             toml,
-            "acquire_timeout = {:?}\nconnect_timeout = \"2s\"\n{own}\nstatement_timeout = {statement:?}\n\
+            "acquire_timeout = {:?}\nconnect_timeout = \"{}s\"\n{own}\nstatement_timeout = {statement:?}\n\
              idle_in_transaction_timeout = \"60s\"\nbounds = {{ {} }}",
             ms(STEP * STEPS + GRACE),
+            2 * times,
             bounds.join(", ")
         );
     } else {
