@@ -5,7 +5,7 @@
 //! and HTTP/2 streams go to the shard that has the fewest, and a call that computes for long leaves its shard (`call::caller`).
 //!
 //! Guests compute in each of them, a turn after the other, so that whoever takes several turns waits for many of theirs. What may not wait
-//! has a thread of its own beside the shards, in which no guest ever runs: [`Shards::aside`].
+//! has a thread of its own beside the shards, in which no guest ever runs (`Shards::aside`).
 
 use std::{
     cell::Cell,
