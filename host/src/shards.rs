@@ -237,13 +237,25 @@ impl Threads {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::AssertUnwindSafe;
+    use std::{panic::AssertUnwindSafe, sync::Barrier};
 
     use futures::FutureExt;
 
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
+
+    /// Keeps a shard from going on until what comes back is waited for.
+    fn hold_up(shards: &Shards, index: usize) -> Arc<Barrier> {
+        let (stuck, busy) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
+        shards.spawn(Some(index), &TaskTracker::new(), async move {
+            theirs.1.wait();
+            theirs.0.wait();
+        });
+        busy.wait();
+        stuck
+    }
 
     #[tokio::test]
     async fn seats_are_taken_evenly_and_given_back_with_their_tasks() {
@@ -283,13 +295,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_done_aside_waits_for_no_shard_and_ends_with_whoever_waits_for_it() {
         let (shards, threads) = Shards::start(1).unwrap();
-        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
-        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
-        shards.spawn(Some(0), &TaskTracker::new(), async move {
-            theirs.1.wait();
-            theirs.0.wait();
-        });
-        busy.wait();
+        let stuck = hold_up(&shards, 0);
         let there = async { (Shards::here(), thread::current().name().map(str::to_owned)) };
         assert_eq!(shards.aside(there).await, Some((None, Some("wharf-aside".to_owned()))));
         let panicking = shards.aside(async { panic!("as some drivers do") });
@@ -334,13 +340,7 @@ mod tests {
     #[tokio::test]
     async fn a_shard_that_is_held_up_is_overdue_until_it_goes_on() {
         let (shards, threads) = Shards::start(2).unwrap();
-        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
-        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
-        shards.spawn(Some(1), &TaskTracker::new(), async move {
-            theirs.1.wait();
-            theirs.0.wait();
-        });
-        busy.wait();
+        let stuck = hold_up(&shards, 1);
         // Whatever comes after now is not there before it goes on.
         let much_later = Instant::now() + LIMIT + 2 * BEAT;
         assert!(shards.overdue(much_later) >= LIMIT);
@@ -359,13 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_does_not_come_back_is_left_behind() {
         let (shards, threads) = Shards::start(1).unwrap();
-        let (stuck, busy) = (Arc::new(std::sync::Barrier::new(2)), Arc::new(std::sync::Barrier::new(2)));
-        let theirs = (Arc::clone(&stuck), Arc::clone(&busy));
-        shards.spawn(Some(0), &TaskTracker::new(), async move {
-            theirs.1.wait();
-            theirs.0.wait();
-        });
-        busy.wait();
+        let stuck = hold_up(&shards, 0);
         threads.stop(Duration::from_millis(10));
         stuck.wait();
     }

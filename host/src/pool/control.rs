@@ -30,7 +30,7 @@ const UNANSWERED: usize = 2;
 const MOST_DOUBLED: u32 = 3;
 
 /// Owns the control session, and opens it anew when it broke or does not answer. It is asked beside the shards ([`Shards::aside`]): guests that
-/// compute there must not keep others from being taken back. Cheap to clone.
+/// compute in them must not keep others from being taken back. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ControlPath(Arc<Shared>);
 
