@@ -96,9 +96,14 @@ impl Making {
     }
 }
 
+/// How long the control path may take to end a session, and to see that it is gone: one process in Python has the sessions of the whole
+/// suite, and while it works for others it answers after seconds.
+const BOUNDS: &str = "bounds = { kill = \"5s\", confirm = \"5s\" }";
+
 /// Settings of a database with so many connections, and with a user of its own to see and end sessions.
 pub(crate) fn settings_of(database: &MongodbDatabase, pool: usize, others: &str) -> String {
-    format!("control_url = {:?}\nmax_pool_size = {pool}\nacquire_timeout = \"2s\"\n{others}", database.url(&database.control))
+    let control = database.url(&database.control);
+    format!("control_url = {control:?}\nmax_pool_size = {pool}\nacquire_timeout = \"2s\"\n{BOUNDS}\n{others}")
 }
 
 /// The outcomes of steps that a plugin has run.

@@ -134,10 +134,8 @@ async fn fifty_operations_on_different_databases_stay_flat() {
     let database = MongodbDatabase::create().await;
     let (mut setup, mut grants) = (super::with_room_for(ROOM), String::new());
     for number in 0..DATABASES {
-        // Each with a pool that is opened at its first use. In the end all log in at once to be told what is left, to one server that hashes
-        // their passwords one by one.
-        let settings = "min_pool_size = 0\nconnect = \"lazy\"\nbounds = { kill = \"5s\", confirm = \"5s\" }";
-        let settings = settings_of(&database, 1, settings);
+        // Each with a pool that is opened at its first use.
+        let settings = settings_of(&database, 1, "min_pool_size = 0\nconnect = \"lazy\"");
         setup = setup.database(&format!("d{number}"), &database.url(&database.owner), &settings);
         // Writing to a string cannot fail.
         let _ = writeln!(grants, "databases.d{number} = {{ access = \"read-write\" }}");
