@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::{Stream, TryStreamExt};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Decode, MySql, Row, TypeInfo,
+    Column as _, ConnectOptions, Decode, MySql, Row, TypeInfo,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow},
 };
 
@@ -13,10 +14,13 @@ use crate::driver::{
     settings::{Access, Settings},
 };
 
-/// Version, identity, and three nulls whose columns tell sqlx's name for types that it gives no other way to.
+/// Version, number, and three nulls whose columns tell sqlx's name for types that it gives no other way to; then all sessions.
 const IDENTITY: &str = "SELECT VERSION(), CONNECTION_ID(), \
-    (SELECT HOST FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()), \
-    CAST(NULL AS DATE), CAST(NULL AS DATETIME(6)), CAST(NULL AS DECIMAL(10, 2))";
+    CAST(NULL AS DATE), CAST(NULL AS DATETIME(6)), CAST(NULL AS DECIMAL(10, 2)); SHOW PROCESSLIST";
+
+/// All sessions that may be seen. MariaDB writes a table to its disk for `information_schema.PROCESSLIST`, however little is asked of it, and
+/// a busy disk must not keep a session from being ended. Of this it writes none.
+const SESSIONS: &str = "SHOW PROCESSLIST";
 
 /// Opens one session for guests.
 pub(super) async fn open(shared: &Arc<Shared>) -> Result<MysqlConnection, Failure> {
@@ -24,9 +28,7 @@ pub(super) async fn open(shared: &Arc<Shared>) -> Result<MysqlConnection, Failur
     // sqlx's pool would want none; a cache without a place would prepare every statement twice.
     let options = plain(&shared.options).statement_cache_capacity(settings.statement_cache.count.max(1));
     let mut link = options.connect().await.map_err(error::connect_failure)?;
-    let row = sqlx::raw_sql(AssertSqlSafe(IDENTITY)).fetch_one(&mut link).await.map_err(error::failure)?;
-    let (session, types) = identity(&row)?;
-    let version = text(&row, 0).unwrap_or_default();
+    let (session, types, version) = identity(&mut link).await?;
     let mariadb = is_mariadb(&version);
     host::run(&mut link, settings_sql(settings, mariadb)).await.map_err(error::failure)?;
     let grants = role::read(&mut link, mariadb).await?;
@@ -79,18 +81,42 @@ fn text(row: &MySqlRow, column: usize) -> Option<String> {
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn identity(row: &MySqlRow) -> Result<(Session, ParameterTypes), Failure> {
+/// Who the session is, by its own words; and the server's version.
+async fn identity(link: &mut MySqlConnection) -> Result<(Session, ParameterTypes, String), Failure> {
     let unknown = || Failure::new(FailureKind::Disconnected, "the server does not tell who the session is").lost();
-    let id = text(row, 1).and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
+    let mut rows = sqlx::raw_sql(IDENTITY).fetch(link);
+    let row = rows.try_next().await.map_err(error::failure)?.ok_or_else(unknown)?;
+    let id = text(&row, 1).and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
     let named = |column: usize, name: &str| {
         let info = row.columns().get(column)?.type_info();
         (info.name() == name).then(|| info.clone())
     };
-    let types = named(3, "DATE").zip(named(4, "DATETIME")).zip(named(5, "DECIMAL"));
+    let types = named(2, "DATE").zip(named(3, "DATETIME")).zip(named(4, "DECIMAL"));
     let ((date, datetime), decimal) = types.ok_or_else(unknown)?;
-    // The client's address and port as the server sees them: a number is used again after a restart of the server.
-    let started = text(row, 2).unwrap_or_default().into();
-    Ok((Session { id, started }, ParameterTypes { date, datetime, decimal }))
+    // A number is used again after a restart of the server.
+    let started = client_of(rows, id).await.map_err(error::failure)?.unwrap_or_default().into();
+    Ok((Session { id, started }, ParameterTypes { date, datetime, decimal }, text(&row, 0).unwrap_or_default()))
+}
+
+/// The address and port of a session's client as the server sees them, if it is among all those that are listed.
+async fn client_of(
+    mut sessions: impl Stream<Item = Result<MySqlRow, sqlx::Error>> + Unpin,
+    id: i64,
+) -> Result<Option<String>, sqlx::Error> {
+    let mut client = None;
+    while let Some(row) = sessions.try_next().await? {
+        if text(&row, 0).and_then(|number| number.parse().ok()) == Some(id) {
+            client = Some(text(&row, 2).unwrap_or_default());
+        }
+    }
+    Ok(client)
+}
+
+/// Whether the server lists the session that was read at connect.
+pub(super) async fn lists(link: &mut MySqlConnection, session: &Session) -> Result<bool, Failure> {
+    let client = client_of(sqlx::raw_sql(SESSIONS).fetch(link), session.id).await.map_err(error::failure)?;
+    // A server that does not tell addresses tells sessions apart by their numbers alone.
+    Ok(client.is_some_and(|client| session.started.is_empty() || *session.started == *client))
 }
 
 /// Opens a session for the control path, which must see the sessions of others when its user is another; and who it is itself.
@@ -100,11 +126,9 @@ pub(super) async fn open_control(shared: &Shared) -> Result<(MySqlConnection, Se
     let options = options.clone().database("information_schema");
     let mut link = plain(&options).connect().await.map_err(error::connect_failure)?;
     host::run(&mut link, "SET NAMES utf8mb4").await.map_err(error::failure)?;
-    let row = sqlx::raw_sql(AssertSqlSafe(IDENTITY)).fetch_one(&mut link).await.map_err(error::failure)?;
-    let (session, _) = identity(&row)?;
+    let (session, _, version) = identity(&mut link).await?;
     if options.get_username() != shared.options.get_username() {
-        let mariadb = is_mariadb(&text(&row, 0).unwrap_or_default());
-        role::read(&mut link, mariadb).await?.require_process()?;
+        role::read(&mut link, is_mariadb(&version)).await?.require_process()?;
     }
     Ok((link, session))
 }

@@ -25,20 +25,10 @@ pub(super) struct ControlPath {
 }
 
 impl ControlPath {
-    async fn lists(&mut self, session: &Session) -> Result<bool, Failure> {
-        let mut sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {}", session.id);
-        if !session.started.is_empty() {
-            sql += &format!(" AND HOST = {}", host::literal(&session.started));
-        }
-        let rows = host::run(&mut self.link, sql).await.map_err(error::failure)?;
-        // In doubt it is still there.
-        Ok(host::cell(&rows, 0, 0) != Some("0"))
-    }
-
     /// Kills what `what` says, if the session is the one that was read at connect. A server gives no number twice while it runs, and
     /// this session would not outlive a restart, so nothing can come in between.
     async fn kill(&mut self, what: &str, session: &Session) -> Result<(), Failure> {
-        if !self.lists(session).await? {
+        if !connect::lists(&mut self.link, session).await? {
             return Ok(());
         }
         match host::run(&mut self.link, format!("KILL {what} {}", session.id)).await {
@@ -64,7 +54,7 @@ impl Control for ControlPath {
     }
 
     fn is_listed<'a>(&'a mut self, session: &'a Session) -> BoxFuture<'a, Result<bool, Failure>> {
-        Box::pin(self.lists(session))
+        Box::pin(connect::lists(&mut self.link, session))
     }
 
     fn session(&self) -> Option<&Session> {

@@ -376,7 +376,14 @@ impl Connection for SqliteSession {
         async move {
             self.close_cursor().await;
             match mem::replace(&mut self.line, Line::Gone) {
-                Line::Free(connection) => connection.close().await.map_err(|error| failure::of(&error, &self.shared)),
+                // The engine closes its file in the worker or in whichever thread lets go of it last, and waits for the disk when it is the
+                // last one of its file.
+                Line::Free(connection) => {
+                    let runtime = Handle::current();
+                    let closing = spawn_blocking(move || runtime.block_on(connection.close()));
+                    let closed = closing.await.map_err(|_| failure::gone())?;
+                    closed.map_err(|error| failure::of(&error, &self.shared))
+                }
                 Line::Cursor(_) | Line::Gone => Ok(()),
             }
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::*;
+use super::{
+    super::{connect, host},
+    *,
+};
 use crate::driver::settings::Access;
 
 #[tokio::test]
@@ -72,6 +75,19 @@ async fn statements_and_sessions_are_ended_from_outside() {
     control.cancel(&session).await.unwrap();
     control.ping().await.unwrap();
     control.close().await;
+}
+
+#[tokio::test]
+async fn who_is_there_is_told_without_the_disk_of_the_server() {
+    let fixture = Fixture::new().await;
+    let driver = Mysql::new(&fixture.url, Settings::default()).unwrap();
+    let (mut link, session) = connect::open_control(&driver.shared).await.unwrap();
+    assert!(connect::lists(&mut link, &session).await.unwrap());
+    let tables = "SHOW SESSION STATUS LIKE 'Created_tmp_disk_tables'";
+    assert_eq!(host::cell(&host::run(&mut link, tables).await.unwrap(), 0, 1), Some("0"));
+    // As it would be otherwise.
+    host::run(&mut link, "SELECT HOST FROM information_schema.PROCESSLIST").await.unwrap();
+    assert_eq!(host::cell(&host::run(&mut link, tables).await.unwrap(), 0, 1), Some("1"));
 }
 
 #[tokio::test]
