@@ -82,6 +82,10 @@ const DATABASE: &str = "acquire_timeout = \"20s\"\nstatement_timeout = \"60s\"\n
 /// A writer of SQLite that waits for another cannot be cancelled meanwhile, so that it may settle for longer.
 const SQLITE: &str = "busy_timeout = \"8s\"\nbounds = { settle = \"10s\" }\n";
 
+/// A KILL of a session in SLEEP() lasts two seconds in MariaDB now and then, when several are killed at once (see "How a connection comes back"
+/// in ARCHITECTURE.md); all sessions may be in one.
+const MARIADB: &str = "bounds = { kill = \"10s\", confirm = \"10s\" }\n";
+
 impl Databases {
     /// Makes them, with the tables that the handlers use.
     ///
@@ -147,7 +151,7 @@ pub(crate) async fn start(databases: &Databases, at_once: u64) -> Host {
         .environment("MALLOC_TRIM_THRESHOLD_", TRIM_THRESHOLD)
         .server(&format!("max_concurrency = {at_once}\nqueue_timeout = \"20s\""))
         .database("postgres", &postgres.url(&postgres.owner), &format!("max_connections = {POOL}\n{DATABASE}"))
-        .database("mariadb", &mariadb.url(&mariadb.owner), &format!("max_connections = {POOL}\n{DATABASE}"))
+        .database("mariadb", &mariadb.url(&mariadb.owner), &format!("max_connections = {POOL}\n{DATABASE}{MARIADB}"))
         .database("sqlite", &format!("sqlite://{}", file.display()), &format!("max_connections = {POOL}\n{DATABASE}{SQLITE}"));
     let plugins = PLUGINS.iter().map(|(guest, limits, grant)| (*guest, *guest, *limits, *grant));
     for (plugin, guest, limits, grant) in plugins.chain(OTHERS) {
