@@ -84,7 +84,7 @@ const SQLITE: &str = "busy_timeout = \"8s\"\nbounds = { settle = \"10s\" }\n";
 
 /// A KILL of a session in SLEEP() lasts two seconds in MariaDB now and then, when several are killed at once (see "How a connection comes back"
 /// in ARCHITECTURE.md); all sessions may be in one.
-const MARIADB: &str = "bounds = { kill = \"10s\", confirm = \"10s\" }\n";
+const MARIADB: &str = "bounds = { cancel = \"10s\", kill = \"10s\", confirm = \"10s\" }\n";
 
 impl Databases {
     /// Makes them, with the tables that the handlers use.
