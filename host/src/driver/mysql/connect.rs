@@ -14,7 +14,7 @@ use crate::driver::{
     settings::{Access, Settings},
 };
 
-/// Version, number, and three nulls whose columns tell sqlx's name for types that it gives no other way to; then all sessions.
+/// Version, number, and three nulls whose columns tell sqlx's name for types that it gives no other way to; then `SESSIONS`.
 const IDENTITY: &str = "SELECT VERSION(), CONNECTION_ID(), \
     CAST(NULL AS DATE), CAST(NULL AS DATETIME(6)), CAST(NULL AS DECIMAL(10, 2)); SHOW PROCESSLIST";
 
