@@ -8,7 +8,7 @@ use sqlx::{
 };
 use support::{
     host::{Host, Setup},
-    mariadb::MariadbDatabase,
+    mariadb::{self, MariadbDatabase},
     postgres::PostgresDatabase,
 };
 
@@ -25,6 +25,8 @@ pub(crate) const HOARD: usize = 3;
 /// The databases, as an independent connection sees them.
 #[derive(Debug)]
 pub(crate) struct Databases {
+    /// An administrator's, from another database: has the row of MariaDB that statements wait for. Lets go of it before anything is dropped.
+    _holds: MySqlConnection,
     pub(crate) postgres: PostgresDatabase,
     pub(crate) mariadb: MariadbDatabase,
     pub(crate) sqlite: SqliteConnectOptions,
@@ -82,10 +84,6 @@ const DATABASE: &str = "acquire_timeout = \"20s\"\nstatement_timeout = \"60s\"\n
 /// A writer of SQLite that waits for another cannot be cancelled meanwhile, so that it may settle for longer.
 const SQLITE: &str = "busy_timeout = \"8s\"\nbounds = { settle = \"10s\" }\n";
 
-/// A KILL of a session in SLEEP() lasts two seconds in MariaDB now and then, when several are killed at once (see "How a connection comes back"
-/// in ARCHITECTURE.md); all sessions may be in one.
-const MARIADB: &str = "bounds = { cancel = \"10s\", kill = \"10s\", confirm = \"10s\" }\n";
-
 impl Databases {
     /// Makes them, with the tables that the handlers use.
     ///
@@ -106,10 +104,14 @@ impl Databases {
         };
         postgres.execute(&tables("bigserial PRIMARY KEY", "text")).await;
         mariadb.execute(&tables("BIGINT AUTO_INCREMENT PRIMARY KEY", "TEXT")).await;
+        mariadb.execute("CREATE TABLE held (id INTEGER PRIMARY KEY); INSERT INTO held VALUES (1)").await;
+        let mut holds = mariadb::server().connect("mysql").await;
+        let hold = format!("BEGIN; SELECT id FROM {}.held FOR UPDATE", mariadb.name);
+        sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut holds).await?;
         let mut connection = sqlite.connect().await.context("SQLite")?;
         sqlx::raw_sql(AssertSqlSafe(tables("INTEGER PRIMARY KEY", "text"))).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(Self { postgres, mariadb, sqlite, file, _folder: folder })
+        Ok(Self { _holds: holds, postgres, mariadb, sqlite, file, _folder: folder })
     }
 
     /// Does what a host that leaks would do.
@@ -151,7 +153,7 @@ pub(crate) async fn start(databases: &Databases, at_once: u64) -> Host {
         .environment("MALLOC_TRIM_THRESHOLD_", TRIM_THRESHOLD)
         .server(&format!("max_concurrency = {at_once}\nqueue_timeout = \"20s\""))
         .database("postgres", &postgres.url(&postgres.owner), &format!("max_connections = {POOL}\n{DATABASE}"))
-        .database("mariadb", &mariadb.url(&mariadb.owner), &format!("max_connections = {POOL}\n{DATABASE}{MARIADB}"))
+        .database("mariadb", &mariadb.url(&mariadb.owner), &format!("max_connections = {POOL}\n{DATABASE}"))
         .database("sqlite", &format!("sqlite://{}", file.display()), &format!("max_connections = {POOL}\n{DATABASE}{SQLITE}"));
     let plugins = PLUGINS.iter().map(|(guest, limits, grant)| (*guest, *guest, *limits, *grant));
     for (plugin, guest, limits, grant) in plugins.chain(OTHERS) {

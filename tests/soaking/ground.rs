@@ -12,9 +12,8 @@ use crate::{
     kinds::{Engine, NOTE},
 };
 
-/// How long everything may take to come back when no call runs: the bounds of reclaim, one after the other, the longer ones of SQLite and
-/// MariaDB included.
-pub(crate) const REST: Duration = Duration::from_secs(40);
+/// How long everything may take to come back when no call runs: the bounds of reclaim, one after the other, SQLite's longer one included.
+pub(crate) const REST: Duration = Duration::from_secs(20);
 
 /// How long a server may take to notice that a control path, whose good-bye nobody confirms, is gone.
 const GONE: Duration = Duration::from_secs(5);

@@ -109,6 +109,7 @@ use self::{
 const ALL: &[Engine] = &Engine::ALL;
 const SERVERS: &[Engine] = &[Engine::Postgres, Engine::Mariadb];
 const POSTGRES: &[Engine] = &[Engine::Postgres];
+const MARIADB: &[Engine] = &[Engine::Mariadb];
 const SQLITE: &[Engine] = &[Engine::Sqlite];
 const NONE: &[Engine] = &[];
 
@@ -122,6 +123,14 @@ const fn kind(name: &'static str, nature: Nature, weight: u64, engines: &'static
 const fn writing(mut kind: Kind) -> Kind {
     kind.writes = true;
     kind
+}
+
+/// A statement that waits for a row of MariaDB's which the bed has locked. Of KILLs of sessions that sleep, some last two seconds there (see
+/// "How a connection comes back" in ARCHITECTURE.md).
+macro_rules! waiting {
+    ($path:literal) => {
+        concat!($path, "?sql=SELECT+id+FROM+held+LOCK+IN+SHARE+MODE")
+    };
 }
 
 /// What runs in the midst of a fault costs the database tens of milliseconds and is called rarely; what leaves something behind and
@@ -169,15 +178,20 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("out of fuel", Hostile, 8, NONE, Get("/spins"), Problem(500, "fuel-exhausted")),
     kind("out of memory", Hostile, 10, NONE, Get("/eats_memory"), Problem(500, "memory-exhausted")),
     kind("memory refused", Hostile, 5, NONE, Get("/eats_memory/asks"), Text("refused")),
-    kind("deadline in a statement", Hostile, 6, SERVERS, Get("/waits"), TOO_LATE),
+    kind("deadline in a statement", Hostile, 3, POSTGRES, Get("/waits"), TOO_LATE),
+    kind("deadline in a statement, MariaDB", Hostile, 3, MARIADB, Get(waiting!("/waits")), TOO_LATE),
     kind("deadline in a statement, SQLite", Hostile, 1, SQLITE, Get("/waits"), TOO_LATE),
-    kind("deadline in a transaction", Hostile, 6, SERVERS, Get("/waits/transaction"), TOO_LATE),
+    kind("deadline in a transaction", Hostile, 3, POSTGRES, Get("/waits/transaction"), TOO_LATE),
+    kind("deadline in a transaction, MariaDB", Hostile, 3, MARIADB, Get(waiting!("/waits/transaction")), TOO_LATE),
     kind("deadline in a transaction, SQLite", Hostile, 1, SQLITE, Get("/waits/transaction"), TOO_LATE),
-    kind("deadline in a cursor", Hostile, 3, SERVERS, Get("/waits/cursor"), TOO_LATE),
+    kind("deadline in a cursor", Hostile, 2, POSTGRES, Get("/waits/cursor"), TOO_LATE),
+    kind("deadline in a cursor, MariaDB", Hostile, 2, MARIADB, Get(waiting!("/waits/cursor")), TOO_LATE),
     kind("deadline in an idle transaction", Hostile, 4, SERVERS, Get("/waits/clock-in-transaction"), TOO_LATE),
     kind("deadline without a body", Hostile, 2, NONE, Starve("/waits/body"), TOO_LATE),
-    kind("client gone in a statement", Hostile, 5, SERVERS, Leave("/deserted/connection"), Nothing),
-    kind("client gone in a transaction", Hostile, 5, SERVERS, Leave("/deserted/transaction"), Nothing),
+    kind("client gone in a statement", Hostile, 3, POSTGRES, Leave("/deserted/connection"), Nothing),
+    kind("client gone in a statement, MariaDB", Hostile, 3, MARIADB, Leave(waiting!("/deserted/connection")), Nothing),
+    kind("client gone in a transaction", Hostile, 3, POSTGRES, Leave("/deserted/transaction"), Nothing),
+    kind("client gone in a transaction, MariaDB", Hostile, 3, MARIADB, Leave(waiting!("/deserted/transaction")), Nothing),
     kind("client gone in a statement, SQLite", Hostile, 1, SQLITE, Leave("/deserted/connection"), Nothing),
     kind("client gone in its own body", Hostile, 4, NONE, Trickle("/deserted/body"), Nothing),
     kind("client gone in an endless answer", Hostile, 5, NONE, Sip("/endless_body"), Begun),
