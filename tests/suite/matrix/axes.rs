@@ -308,9 +308,9 @@ impl Cell {
         }
     }
 
-    /// Whether the control path must get through to SecantusDB in its bound. Beside the rest of the suite that takes seconds now and then.
+    /// Whether it is one process that interprets. Beside the rest of the suite an answer of it takes seconds now and then.
     pub(super) fn asks_a_slow_server(self) -> bool {
-        self.engine == Engine::Mongodb && self.peer == Peer::Silent && self.is_confirmed()
+        self.server() == Server::Mongodb
     }
 
     /// Whether the server can tell that a session is gone whose connection is silent.

@@ -43,7 +43,7 @@ const STEP: Duration = Duration::from_millis(800);
 const BOUNDS: [(&str, u32); 7] =
     [("cancel", 1), ("settle", 1), ("rollback", 1), ("reset", 1), ("close", 1), ("kill", 2), ("confirm", 2)];
 
-/// How many times longer the last two are, and opening a session, where one process that interprets is to answer sixteen hosts at once.
+/// How many times longer the last two are, opening a session, and the deadline, where the server is a slow one.
 const SLOW: u32 = 3;
 
 /// All of them.
@@ -305,10 +305,12 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     let _ = write!(toml, "\n[audit]\nfile = \"audit.log\"\nkey = {:?}\n", audited::KEY);
     let (url, control) = ground.urls(proxy);
     let language = cell.language();
+    let times = if cell.asks_a_slow_server() { SLOW } else { 1 };
+    let deadline = if cell.exit == Exit::Deadline || cell.works_on() { DEADLINE * times } else { Duration::from_secs(60) };
     // The pool of documents is set by its driver's names.
     let (most, own) = match language {
-        Language::Sql => ("max_connections", "busy_timeout = \"200ms\""),
-        Language::Documents => ("max_pool_size", "server_selection_timeout = \"2s\""),
+        Language::Sql => ("max_connections", "busy_timeout = \"200ms\"".to_owned()),
+        Language::Documents => ("max_pool_size", format!("server_selection_timeout = \"{}s\"", 2 * times)),
     };
     let _ = write!(toml, "\n[databases.main]\nurl = {url:?}\n{most} = {MAX}\n");
     if let Some(control) = control {
@@ -316,7 +318,6 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
     }
     if cell.scale == Scale::Small {
         let statement = ms(cell.statement_timeout());
-        let times = if cell.asks_a_slow_server() { SLOW } else { 1 };
         let bounds = BOUNDS.map(|(name, steps)| {
             let is_control = ["kill", "confirm"].contains(&name);
             format!("{name} = {:?}", ms(STEP * steps * if is_control { times } else { 1 }))
@@ -331,10 +332,9 @@ fn toml(cell: Cell, ground: &Ground, proxy: Option<&Proxy>) -> String {
         );
     } else {
         // What is tried must not be over before the call is.
-        debug_assert!(Settings::default().statement_timeout > DEADLINE);
+        assert!(Settings::default().statement_timeout > DEADLINE * SLOW);
     }
     toml.push_str("\n[databases.signal]\nurl = \"sqlite://signal.db\"\n");
-    let deadline = if cell.exit == Exit::Deadline || cell.works_on() { DEADLINE } else { Duration::from_secs(60) };
     let fuel = if cell.exit == Exit::OutOfFuel { 50_000_000_u64 } else { 1_000_000_000_000 };
     let limits = format!("limits = {{ fuel = {fuel}, deadline = {:?}, memory = \"32MiB\" }}", ms(deadline));
     let others = "limits = { deadline = \"60s\" }".to_owned();

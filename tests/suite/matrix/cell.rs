@@ -12,7 +12,7 @@ use super::{
     ground::Ground,
 };
 
-/// Longer than reaching any state, or noticing any exit, takes on a busy machine; shorter than the deadline of calls that run into it.
+/// Longer than reaching any state, or noticing any exit, takes on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
 /// How much later each chunk of a slow peer is.

@@ -49,8 +49,8 @@ async fn every_way_out_of_a_call_gives_the_connection_back() {
         let (peer, state) = engine.real_row();
         cells.extend(Exit::ALL.map(|exit| Cell { engine, peer, state, exit, scale: Scale::Real }));
     }
-    // Those that take longest first.
-    cells.sort_by_key(|cell| std::cmp::Reverse((cell.scale == Scale::Real, cell.peer)));
+    // Those that take longest first, and the engines by turns: no server is to answer all hosts that run at once.
+    cells.sort_by_key(|cell| (std::cmp::Reverse((cell.scale == Scale::Real, cell.peer)), cell.state, cell.exit));
     let only = std::env::var("WHARF_MATRIX").unwrap_or_default();
     cells.retain(|cell| only.split(' ').all(|word| cell.to_string().contains(word)));
     let grounds = Mutex::new(Vec::new());
