@@ -8,7 +8,7 @@ use sqlx::{
 };
 use support::{
     host::{Host, Setup},
-    mariadb::{self, MariadbDatabase},
+    mariadb::{MariadbDatabase, server},
     postgres::PostgresDatabase,
 };
 
@@ -105,7 +105,7 @@ impl Databases {
         postgres.execute(&tables("bigserial PRIMARY KEY", "text")).await;
         mariadb.execute(&tables("BIGINT AUTO_INCREMENT PRIMARY KEY", "TEXT")).await;
         mariadb.execute("CREATE TABLE held (id INTEGER PRIMARY KEY); INSERT INTO held VALUES (1)").await;
-        let mut holds = mariadb::server().connect("mysql").await;
+        let mut holds = server().connect("mysql").await;
         let hold = format!("BEGIN; SELECT id FROM {}.held FOR UPDATE", mariadb.name);
         sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut holds).await?;
         let mut connection = sqlite.connect().await.context("SQLite")?;

@@ -308,7 +308,7 @@ impl Cell {
         }
     }
 
-    /// Whether it is one process that interprets. Beside the rest of the suite an answer of it takes seconds now and then.
+    /// Whether it may be SecantusDB, one process that interprets. Beside the rest of the suite its answers take seconds now and then.
     pub(super) fn asks_a_slow_server(self) -> bool {
         self.server() == Server::Mongodb
     }

@@ -43,7 +43,7 @@ const STEP: Duration = Duration::from_millis(800);
 const BOUNDS: [(&str, u32); 7] =
     [("cancel", 1), ("settle", 1), ("rollback", 1), ("reset", 1), ("close", 1), ("kill", 2), ("confirm", 2)];
 
-/// How many times longer the last two are, opening a session, and the deadline, where the server is a slow one.
+/// How many times longer the last two are, opening a session, looking for the server, and the deadline, where the server is a slow one.
 const SLOW: u32 = 3;
 
 /// All of them.
